@@ -1,0 +1,69 @@
+"""What the broker and its connections see of the spool.
+
+The way of a publish: `append` puts it into the open commit; `after_commit` says who waits for that commit; once it is on
+disk, every waiter's `on_commit` is called once with all it was waiting for. One commit runs at a time, the next one
+opens at once, so that under load they batch themselves and without load nothing waits.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+from bridge.record import Properties
+
+
+class Outcome(enum.Enum):
+    """How a commit ended."""
+
+    DURABLE = "durable"
+    FULL = "full"
+    """No room and the operator's policy is to reject, or the disk is full: nothing of this commit was stored."""
+    FAILED = "failed"
+    """The store failed in another way: nothing of this commit was stored; the client may try again."""
+
+
+class Waiter(Protocol):
+    """Somebody who waits for a commit: a connection with acknowledgements to send."""
+
+    def on_commit(self, items: list[Any], outcome: Outcome) -> None:
+        """The commit that held `items` (as given to `after_commit`, in that order) has ended."""
+
+
+class Store(Protocol):
+    """The spool as the broker uses it; every method runs on the event loop and none blocks."""
+
+    def append(
+        self,
+        stream: int,
+        *,
+        client: str,
+        now_us: int,
+        topics: Sequence[bytes],
+        payloads: Sequence[bytes],
+        flags: bytes | bytearray,
+        plain_size_bytes: int,
+        properties: Sequence[Properties | None] | None = None,
+    ) -> None:
+        """Put one client's publishes, oldest first, into the open commit. `stream` is its place in the settings."""
+
+    def remember(self, client_id: str, snapshot: Callable[[], bytes | None]) -> None:
+        """Have the session's state in the open commit; `snapshot` is called once when it closes (None: forget it)."""
+
+    def after_commit(self, waiter: Waiter, item: Any) -> None:
+        """Have `waiter.on_commit` called when the open commit ends, with `item` among the items."""
+
+    @property
+    def has_room(self) -> bool:
+        """False when a new publish would be refused for lack of room (policy `reject`, or the disk is full)."""
+
+    @property
+    def is_congested(self) -> bool:
+        """True when the open commit holds so much that readers should stop reading until `on_relief`."""
+
+    def on_relief(self, callback: Callable[[], None]) -> None:
+        """Have `callback` called once, when the spool is no longer congested."""
+
+    def sessions(self) -> dict[str, bytes]:
+        """The sessions that were on disk when the spool was opened: client id to the last snapshot."""
