@@ -1,1 +1,26 @@
+"""The HTTP interface of the gateway: health, readiness, metrics and status."""
 
+from gateway.api.server import ApiServer
+from gateway.api.status import (
+    GatewayStatus,
+    ListenerStatus,
+    RateStatus,
+    Recovery,
+    SpoolStatus,
+    StreamStatus,
+    UplinkStatus,
+)
+from gateway.api.view import Check, GatewayView
+
+__all__ = [
+    "ApiServer",
+    "Check",
+    "GatewayStatus",
+    "GatewayView",
+    "ListenerStatus",
+    "RateStatus",
+    "Recovery",
+    "SpoolStatus",
+    "StreamStatus",
+    "UplinkStatus",
+]

@@ -1,0 +1,133 @@
+"""What a running gateway says about itself: the body of `/api/v1/status`, and what `/metrics` counts.
+
+The composition root fills these in at every request; nothing here is kept between two requests. Sizes are in bytes,
+ages and durations in seconds; counters count since the process started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from config.settings import Address
+
+DROP_REASONS = ("full", "expired")
+"""The reasons that are always listed; others (corrupt, dead_letter) appear once they have happened."""
+
+UPLINK_ONLINE = "online"
+"""The one state of an uplink that means that frames can leave."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerStatus:
+    """One door for devices: the address it really has (a bind of port 0 shows the port it got)."""
+
+    name: str
+    bind: Address
+    connections: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamStatus:
+    """One stream: `records` and `bytes` wait in the spool; `accepted` were committed; `dropped` counts by reason."""
+
+    records: int
+    bytes: int
+    oldest_age_s: float | None
+    first_seq: int
+    next_seq: int
+    accepted: int
+    dropped: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def all_dropped(self) -> dict[str, int]:
+        """`dropped` with the reasons that are always listed."""
+        return dict.fromkeys(DROP_REASONS, 0) | dict(self.dropped)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UplinkStatus:
+    """One uplink: `since` is when it got into `state` (RFC 3339); frames and records are those acknowledged."""
+
+    state: str
+    since: str
+    in_flight: int
+    last_error: str | None
+    retries: int
+    frames: int
+    records: int
+    raw_bytes: int
+    wire_bytes: int
+    dead_letters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """A corrupt database that was set aside when the spool was opened."""
+
+    set_aside: str
+    reason: str
+    records_saved: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpoolStatus:
+    """The store: `size_bytes` counts the database and its WAL; `recovery` is there only when one was needed."""
+
+    size_bytes: int
+    limit_bytes: int
+    commits: int
+    recovery: Recovery | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RateStatus:
+    """Records a second over the last 10 seconds: accepted from devices, acknowledged by the cloud."""
+
+    in_per_s: float
+    out_per_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatewayStatus:
+    """All of it."""
+
+    version: str
+    gateway: str
+    uptime_s: float
+    listeners: tuple[ListenerStatus, ...]
+    streams: Mapping[str, StreamStatus]
+    uplinks: Mapping[str, UplinkStatus]
+    spool: SpoolStatus
+    rates: RateStatus
+
+    def to_dict(self) -> dict[str, Any]:
+        """The status as the API writes it: plain values, in the order above."""
+        spool = asdict(self.spool)
+        if self.spool.recovery is None:
+            del spool["recovery"]
+        return {
+            "version": self.version,
+            "gateway": self.gateway,
+            "uptime_s": round(self.uptime_s, 3),
+            "listeners": [
+                {"name": item.name, "bind": str(item.bind), "connections": item.connections} for item in self.listeners
+            ],
+            "streams": {name: _stream(item) for name, item in self.streams.items()},
+            "uplinks": {name: asdict(item) for name, item in self.uplinks.items()},
+            "spool": spool,
+            "rates": {"in_per_s": round(self.rates.in_per_s, 1), "out_per_s": round(self.rates.out_per_s, 1)},
+        }
+
+
+def _stream(item: StreamStatus) -> dict[str, Any]:
+    return {
+        "records": item.records,
+        "bytes": item.bytes,
+        "oldest_age_s": None if item.oldest_age_s is None else round(item.oldest_age_s, 3),
+        "first_seq": item.first_seq,
+        "next_seq": item.next_seq,
+        "accepted": item.accepted,
+        "dropped": item.all_dropped,
+    }

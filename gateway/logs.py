@@ -1,0 +1,184 @@
+"""The log: one line an event on standard error, as text for people or JSON for machines; repeated lines are limited.
+
+Text:  2026-01-31T12:00:00.123Z INFO    gateway.listener: Listening on 127.0.0.1:1883
+JSON:  {"time":"2026-01-31T12:00:00.123456Z","level":"info","logger":"gateway.listener","message":"Listening on …"}
+
+A traceback goes into the JSON line's `traceback`; a text line says only what was raised and where, and carries the
+traceback (the one case of more than one line an event) when the level is debug. What a device wrote can't break a line:
+control characters are escaped.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+import traceback
+from collections import OrderedDict
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+import orjson
+
+from config.settings import Log, LogFormat
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
+
+BURST = 10
+WINDOW_S = 30.0
+MAX_KINDS = 1000
+
+_NUMBERS = re.compile(r"\d+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_RESERVED = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "repeated"}
+
+
+def set_up(log: Log, *, stream: TextIO | None = None) -> None:
+    """Send every logger's lines to `stream` (standard error if left out); a second call replaces the first."""
+    level = LEVELS[log.level]
+    handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
+    handler.setFormatter(
+        JsonLines() if log.format is LogFormat.JSON else TextLines(with_traceback=level <= logging.DEBUG)
+    )
+    if level > logging.DEBUG:
+        handler.addFilter(RepeatFilter())
+    root = logging.getLogger()
+    for old in list(root.handlers):
+        if getattr(old, "of_fieldgate", False):
+            root.removeHandler(old)
+    handler.of_fieldgate = True  # type: ignore[attr-defined]  # marks ours, so that only ours is replaced
+    root.addHandler(handler)
+    root.setLevel(level)
+    # Libraries speak about their own working at info and debug (aiosqlite: every statement); ours say what it means.
+    for name in ("aiosqlite", "amqtt", "transitions", "asyncio", "aiohttp", "paho"):
+        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+
+
+def escaped(text: str) -> str:
+    """`text` on one line: control characters and line separators as they are written in Python."""
+    return _CONTROL.sub(lambda found: repr(found.group())[1:-1], text)
+
+
+class RepeatLimiter:
+    """Lets `burst` lines of a kind through in `window_s`. Pure: `now` is a parameter, in seconds.
+
+    Two lines are of a kind when logger, level and the text without its numbers agree. At most `max_kinds` kinds are
+    remembered; the one unseen for longest is forgotten.
+    """
+
+    def __init__(self, *, burst: int = BURST, window_s: float = WINDOW_S, max_kinds: int = MAX_KINDS) -> None:
+        self._burst = burst
+        self._window_s = window_s
+        self._max_kinds = max_kinds
+        self._kinds: OrderedDict[tuple[str, int, str], _Kind] = OrderedDict()
+
+    def admit(self, now: float, logger: str, level: int, text: str) -> int | None:
+        """None: leave this line out. A number: write it, and say that so many like it were left out before."""
+        key = (logger, level, _NUMBERS.sub("0", text))
+        kind = self._kinds.get(key)
+        if kind is None:
+            kind = self._kinds[key] = _Kind(now)
+            if len(self._kinds) > self._max_kinds:
+                self._kinds.popitem(last=False)
+        self._kinds.move_to_end(key)
+        left_out = 0
+        if now - kind.since >= self._window_s:
+            left_out = kind.seen - self._burst
+            kind.since = now
+            kind.seen = 0
+        kind.seen += 1
+        return max(0, left_out) if kind.seen <= self._burst else None
+
+
+class _Kind:
+    __slots__ = ("seen", "since")
+
+    def __init__(self, since: float) -> None:
+        self.since = since
+        self.seen = 0
+
+
+class RepeatFilter(logging.Filter):
+    """The limiter on a handler. Critical lines always pass."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._limiter = RepeatLimiter()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """False for a line that is left out; the next of its kind says how many were."""
+        if record.levelno >= logging.CRITICAL:
+            return True
+        left_out = self._limiter.admit(time.monotonic(), record.name, record.levelno, record.getMessage())
+        if left_out is None:
+            return False
+        record.repeated = left_out
+        return True
+
+
+def _extras(record: logging.LogRecord) -> dict[str, Any]:
+    """What was given as `extra=`: facts beside the sentence."""
+    return {key: value for key, value in record.__dict__.items() if key not in _RESERVED}
+
+
+def _time(record: logging.LogRecord, precision: str) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec=precision).replace("+00:00", "Z")
+
+
+def _raised(error: BaseException) -> str:
+    """What was raised and the innermost line it came from, on one line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}: {error}{where}"
+
+
+class TextLines(logging.Formatter):
+    """For people and journals."""
+
+    def __init__(self, *, with_traceback: bool = False) -> None:
+        super().__init__()
+        self._with_traceback = with_traceback
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end."""
+        parts = [f"{_time(record, 'milliseconds')} {record.levelname:<7} {record.name}: {record.getMessage()}"]
+        parts += [f"{key}={value}" for key, value in _extras(record).items()]
+        if repeated := getattr(record, "repeated", 0):
+            parts.append(f"({repeated} more like this were left out)")
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            parts.append(f"[{_raised(error)}]")
+        line = escaped(" ".join(parts))
+        if error is not None and self._with_traceback:
+            line += "\n" + "".join(traceback.format_exception(error)).rstrip()
+        return line
+
+
+class JsonLines(logging.Formatter):
+    """For machines: one JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its end. A value JSON has no form for is written as its text."""
+        line: dict[str, Any] = {
+            "time": _time(record, "microseconds"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line.update((key, value) for key, value in _extras(record).items() if key not in line)
+        if repeated := getattr(record, "repeated", 0):
+            line["repeated"] = repeated
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None:
+            line["error"] = f"{type(error).__name__}: {error}"
+            line["traceback"] = "".join(traceback.format_exception(error))
+        return _dumps(line)
+
+
+def _dumps(line: dict[str, Any]) -> str:
+    try:
+        return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    except (TypeError, ValueError):  # text with lone surrogates, or nested too deep: write it as ASCII text instead
+        plain = {str(key): str(value).encode("ascii", "backslashreplace").decode() for key, value in line.items()}
+        return orjson.dumps(plain).decode()
