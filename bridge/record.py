@@ -3,12 +3,14 @@
 A block is the records of one stream that were committed together, kept as columns in one MessagePack array, so that any
 language reads it (docs/frame-format.md):
 
-    [received_at_us, topics[], clients[], topic_index[], client_index[], delta_us[], flags(bin), payloads[bin], properties?]
+    [received_at_us, topics[], clients[], topic_index[], client_index[], delta_us[], flags(bin), payloads[bin],
+     properties?]
 
 `received_at_us` is when the first record came, microseconds since 1970 UTC; `delta_us[i]` is added to it for record i.
 `topic_index[i]` and `client_index[i]` point into `topics` and `clients`. A record's flags: bit 0 retain, bits 1-2 QoS.
-`properties`, where any record has MQTT 5 properties, is [sets[], index[]]: `sets` are maps by the names of `Properties`,
-`index[i]` is 0 for none or the set's position plus one. A record's sequence number is the block's first plus i.
+`properties`, where any record has MQTT 5 properties, is [sets[], index[]]: `sets` are maps by the names of
+`Properties`, `index[i]` is 0 for none or the set's position plus one. A record's sequence number is the block's first
+plus i.
 
 Invariants: every column has one entry a record; a block has at least one record.
 """
@@ -28,11 +30,13 @@ FLAG_RETAIN: Final = 0x01
 FLAG_QOS_SHIFT: Final = 1
 FLAGS_MASK: Final = 0x07
 """These three bits stand where a PUBLISH's first byte has them too, so a mask makes the one from the other."""
+MAX_TIME_US: Final = 253_402_300_800_000_000
+"""The first microsecond of the year 10000, which no date library takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Properties:
-    """The MQTT 5 properties of a PUBLISH that travel with it (MQTT 5 §3.3.2.3). Compared by identity: they are shared."""
+    """The MQTT 5 properties of a PUBLISH that travel with it (§3.3.2.3). Compared by identity: they are shared."""
 
     payload_format_indicator: int | None = None
     message_expiry_interval: int | None = None
@@ -48,11 +52,29 @@ class Properties:
 
     @classmethod
     def from_map(cls, value: dict[str, Any]) -> Properties:
-        """The inverse of `to_map`; unknown names are left out, so that newer writers can be read."""
-        known = {f.name: value[f.name] for f in fields(cls) if f.name in value}
+        """The inverse of `to_map`; unknown names are left out, so that newer writers can be read.
+
+        Raises TypeError or ValueError when a value is not of its property's type.
+        """
+        known = {name: value[name] for name in _PROPERTY_TYPES if name in value}
         if "user_property" in known:
-            known["user_property"] = tuple((str(key), str(item)) for key, item in known["user_property"])
+            known["user_property"] = tuple((key, item) for key, item in known["user_property"])
+            if {type(text) for pair in known["user_property"] for text in pair} - {str}:
+                raise TypeError("a user property is not a pair of strings")
+        for name, item in known.items():
+            if type(item) is not _PROPERTY_TYPES[name] or (type(item) is int and not 0 <= item < 2**32):
+                raise TypeError(f"{item!r} is no {name}")
         return cls(**known)
+
+
+_PROPERTY_TYPES: Final[dict[str, type]] = {
+    "payload_format_indicator": int,
+    "message_expiry_interval": int,
+    "content_type": str,
+    "response_topic": str,
+    "correlation_data": bytes,
+    "user_property": tuple,
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +153,7 @@ class BlockBuilder:
         plain_size_bytes: int,
         properties: Sequence[Properties | None] | None = None,
     ) -> None:
-        """Append one client's publishes, oldest first; the columns are of one length. Topics are UTF-8, checked before."""
+        """Append one client's publishes, oldest first; columns of one length. Topics are UTF-8, checked before."""
         n = len(payloads)
         known = len(self._topics)
         self._topic_index += map(self._topics.__getitem__, topics)
@@ -241,7 +263,11 @@ class Block:
 
 def decode_blocks(data: bytes, first_seq: int) -> Iterator[Block]:
     """Blocks laid end to end, numbered from `first_seq`. Raises BlockError when the bytes are anything else."""
-    unpacker = msgpack.Unpacker(None, max_buffer_size=max(len(data), 1), strict_map_key=False)
+    # A record takes more than a byte in its columns, so no honest array is longer than the data; the unpacker reserves
+    # what an array declares before it has read the entries.
+    unpacker = msgpack.Unpacker(
+        None, max_buffer_size=max(len(data), 1), max_array_len=len(data), max_map_len=1024, strict_map_key=True
+    )
     unpacker.feed(data)
     seq = first_seq
     consumed = 0
@@ -250,7 +276,7 @@ def decode_blocks(data: bytes, first_seq: int) -> Iterator[Block]:
             columns = unpacker.unpack()
         except msgpack.OutOfData:
             raise BlockError(f"The block at byte {consumed} is cut short.") from None
-        except (msgpack.UnpackException, ValueError, RecursionError) as error:
+        except (msgpack.UnpackException, ValueError, TypeError, RecursionError, MemoryError) as error:
             raise BlockError(f"The block at byte {consumed} is not MessagePack: {error}") from error
         block = _checked(columns, seq, consumed)
         yield block
@@ -274,6 +300,8 @@ def _checked(columns: Any, first_seq: int, at: int) -> Block:
             and min(client_index) >= 0
             and max(client_index) < len(clients)
             and max(flags) <= FLAGS_MASK - 1
+            and received_at_us + min(delta_us) >= 0
+            and received_at_us + max(delta_us) < MAX_TIME_US
         )
         kinds = (
             type(received_at_us) is int
@@ -287,7 +315,7 @@ def _checked(columns: Any, first_seq: int, at: int) -> Block:
             sets = [Properties.from_map(item) for item in properties[0]]
             index = properties[1]
             in_range = in_range and _all_int(index) and len(index) == n and min(index) >= 0 and max(index) <= len(sets)
-    except (TypeError, ValueError, IndexError, KeyError, AttributeError) as error:
+    except (TypeError, ValueError, IndexError, KeyError, AttributeError, OverflowError) as error:
         raise BlockError(f"The block at byte {at} does not have a block's columns: {error}") from error
     if not (lengths_agree and in_range and kinds):
         raise BlockError(f"The block at byte {at} has columns that do not fit together.")

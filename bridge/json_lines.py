@@ -1,0 +1,164 @@
+"""Records as JSON, one object a line: for people, and for rules engines in a cloud.
+
+    {"gateway","stream","epoch","seq","received_at","client","topic","qos","retain",
+     "payload" | "payload_base64","properties"?}
+
+`received_at` is RFC 3339 in UTC with microseconds. A payload that is UTF-8 stands as text in `payload`, any other in
+`payload_base64`. `properties` has the MQTT 5 properties that are set, by the names of `bridge.record.Properties`;
+correlation data, being bytes, stands as `correlation_data_base64`. Every line ends in a line feed.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+
+from bridge.errors import BlockError
+from bridge.record import FLAG_QOS_SHIFT, FLAG_RETAIN, MAX_TIME_US, Block, Properties, rows
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+
+@lru_cache(maxsize=256)
+def _second(seconds: int) -> str:
+    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
+
+
+def rfc3339(time_us: int) -> str:
+    """Microseconds since 1970 UTC as RFC 3339 with six decimals and a Z."""
+    seconds, fraction_us = divmod(time_us, 1_000_000)
+    return f"{_second(seconds)}.{fraction_us:06d}Z"
+
+
+def parse_rfc3339(text: str) -> int:
+    """The inverse of `rfc3339`; takes any offset. Raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no offset from UTC")
+    time_us = (moment - _EPOCH) // _MICROSECOND
+    if not 0 <= time_us < MAX_TIME_US:
+        raise ValueError(f"{text!r} is before 1970")
+    return time_us
+
+
+def properties_object(properties: Properties) -> dict[str, Any]:
+    """MQTT 5 properties as JSON takes them."""
+    value = properties.to_map()
+    if "correlation_data" in value:
+        value["correlation_data_base64"] = base64.b64encode(value.pop("correlation_data")).decode("ascii")
+    return value
+
+
+def encode_lines(block: Block, *, gateway: str, stream: str, epoch: str) -> bytes:
+    """All records of the block, a line each.
+
+    One dict and one orjson call a record, nothing else allocated that can be shared. Guarded by tests/bench (receiver
+    into jsonl).
+    """
+    dumps = orjson.dumps
+    lines: list[bytes] = []
+    sets = [properties_object(item) for item in block.property_sets]
+    index = block.property_index
+    for position, (received_at_us, client, topic, flags, payload) in enumerate(rows(block)):
+        line: dict[str, Any] = {
+            "gateway": gateway,
+            "stream": stream,
+            "epoch": epoch,
+            "seq": block.first_seq + position,
+            "received_at": rfc3339(received_at_us),
+            "client": client,
+            "topic": topic,
+            "qos": flags >> FLAG_QOS_SHIFT,
+            "retain": flags & FLAG_RETAIN != 0,
+        }
+        try:
+            line["payload"] = payload.decode()
+        except UnicodeDecodeError:
+            line["payload_base64"] = base64.b64encode(payload).decode("ascii")
+        if index is not None and index[position]:
+            line["properties"] = sets[index[position] - 1]
+        lines.append(dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+    return b"".join(lines)
+
+
+def decode_lines(data: bytes, first_seq: int) -> Block:
+    """The lines as one block whose first record is `first_seq`. Raises BlockError when they are anything else."""
+    topics: dict[str, int] = {}
+    clients: dict[str, int] = {}
+    topic_index: list[int] = []
+    client_index: list[int] = []
+    times_us: list[int] = []
+    flags = bytearray()
+    payloads: list[bytes] = []
+    sets: list[Properties] = []
+    property_index: list[int] = []
+    if not data.endswith(b"\n"):
+        raise BlockError("The last line of JSON does not end.")
+    for number, text in enumerate(data[:-1].split(b"\n")):
+        try:
+            line = orjson.loads(text)
+            if line["seq"] != first_seq + number:
+                raise ValueError(f"its sequence number is {line['seq']}, expected {first_seq + number}")
+            topic_index.append(topics.setdefault(_text(line["topic"]), len(topics)))
+            client_index.append(clients.setdefault(_text(line["client"]), len(clients)))
+            times_us.append(parse_rfc3339(line["received_at"]))
+            flags.append(_flags(line["qos"], line["retain"]))
+            payloads.append(_payload(line))
+            if "properties" in line:
+                sets.append(_properties(line["properties"]))
+                property_index.append(len(sets))
+            else:
+                property_index.append(0)
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            raise BlockError(f"Line {number + 1} of JSON is not a record: {error}") from error
+    return Block(
+        first_seq=first_seq,
+        received_at_us=times_us[0],
+        topics=list(topics),
+        clients=list(clients),
+        topic_index=topic_index,
+        client_index=client_index,
+        delta_us=[time_us - times_us[0] for time_us in times_us],
+        flags=bytes(flags),
+        payloads=payloads,
+        property_sets=sets,
+        property_index=property_index if sets else None,
+    )
+
+
+def _text(value: Any) -> str:
+    if type(value) is not str:
+        raise TypeError(f"{value!r} is not text")
+    return value
+
+
+def _flags(qos: Any, retain: Any) -> int:
+    if type(qos) is not int or not 0 <= qos <= 2 or type(retain) is not bool:
+        raise ValueError(f"QoS {qos!r} or retain {retain!r} is out of range")
+    return qos << FLAG_QOS_SHIFT | retain
+
+
+def _payload(line: dict[str, Any]) -> bytes:
+    if "payload" in line:
+        return _text(line["payload"]).encode()
+    return _bytes(line["payload_base64"])
+
+
+def _bytes(value: Any) -> bytes:
+    try:
+        return base64.b64decode(_text(value), validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"not base64: {error}") from error
+
+
+def _properties(value: Any) -> Properties:
+    known = dict(value)
+    if "correlation_data_base64" in known:
+        known["correlation_data"] = _bytes(known.pop("correlation_data_base64"))
+    return Properties.from_map(known)
