@@ -1,7 +1,7 @@
 """What the broker and its connections see of the spool.
 
-The way of a publish: `append` puts it into the open commit; `after_commit` says who waits for that commit; once it is on
-disk, every waiter's `on_commit` is called once with all it was waiting for. One commit runs at a time, the next one
+The way of a publish: `append` puts it into the open commit; `after_commit` says who waits for that commit; once it is
+on disk, every waiter's `on_commit` is called once with all it was waiting for. One commit runs at a time, the next one
 opens at once, so that under load they batch themselves and without load nothing waits.
 """
 

@@ -1,0 +1,63 @@
+"""What can go wrong with the store.
+
+SpoolError
+├── DataFolderInUse      another process holds the data folder
+├── SpoolVersionError    the database was written by a newer Fieldgate
+├── SpoolCorrupt         the database can't be read as one; it is set aside and saved from at the next opening
+├── SpoolFull            no room, and the policy or the disk gives none
+└── SpoolUnusable        the disk failed in a way that can't be trusted any more
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import ClassVar
+
+
+class SpoolError(Exception):
+    """Root of the tree above; `code` is a stable word for logs and metrics."""
+
+    code: ClassVar[str] = "spool"
+
+
+class DataFolderInUse(SpoolError):
+    """Another process holds the data folder."""
+
+    code = "data_folder_in_use"
+
+
+class SpoolVersionError(SpoolError):
+    """The database was written by a newer version."""
+
+    code = "spool_version"
+
+
+class SpoolCorrupt(SpoolError):
+    """The database's own structure is damaged."""
+
+    code = "spool_corrupt"
+
+
+class SpoolFull(SpoolError):
+    """There is no room for these records."""
+
+    code = "spool_full"
+
+
+class SpoolUnusable(SpoolError):
+    """The disk failed: what was written can't be trusted to be there."""
+
+    code = "spool_unusable"
+
+
+_CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def translate(error: sqlite3.Error) -> SpoolError:
+    """The error of ours that a SQLite error means; the primary code is the low byte (sqlite.org/rescode.html)."""
+    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if primary == sqlite3.SQLITE_FULL:
+        return SpoolFull(f"The disk is full: {error}.")
+    if primary in _CORRUPT:
+        return SpoolCorrupt(f"The spool's database is damaged: {error}.")
+    return SpoolUnusable(f"The spool's database can't be used: {error}.")

@@ -1,0 +1,90 @@
+"""The data folder: one process at a time, and room kept back for the moment when the disk is full."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+from pathlib import Path
+
+from gateway.spool.errors import DataFolderInUse, SpoolUnusable
+
+
+class DataFolder:
+    """The folder that holds the spool, locked for this process from `open` to `close`.
+
+    `reserve` is a file that holds disk blocks: on a full disk even a DELETE needs room for its write-ahead log, and
+    giving the reserve back is what makes that room.
+    """
+
+    def __init__(self, path: Path, *, reserve_bytes: int) -> None:
+        self.path = path
+        self.database = path / "spool.db"
+        self._reserve = path / "spool.reserve"
+        self._reserve_bytes = reserve_bytes
+        self._lock_fd: int | None = None
+
+    def open(self) -> None:
+        """Make the folder and lock it. Raises DataFolderInUse, or SpoolUnusable when it can't be made or written."""
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            fd = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise SpoolUnusable(
+                f"The data folder {self.path} can't be used: {error.strerror}. "
+                "Make it writable for this user, or set gateway.data_dir to another folder."
+            ) from error
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(fd, 32).decode(errors="replace").strip() or "unknown"
+            os.close(fd)
+            raise DataFolderInUse(
+                f"The data folder {self.path} is in use by another gateway (process {holder}). "
+                "Stop that one, or set gateway.data_dir to another folder."
+            ) from None
+        with contextlib.suppress(OSError):  # the process number is a courtesy; on a full disk we go without
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+        self._lock_fd = fd
+
+    def close(self) -> None:
+        """Unlock; idempotent."""
+        if self._lock_fd is not None:
+            os.close(self._lock_fd)
+            self._lock_fd = None
+
+    def keep_reserve(self) -> bool:
+        """Have the reserve in place; False when the disk has no room for it."""
+        with contextlib.suppress(FileNotFoundError):
+            if self._reserve.stat().st_size >= self._reserve_bytes:
+                return True
+        try:
+            fd = os.open(self._reserve, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            return False
+        try:
+            os.posix_fallocate(fd, 0, self._reserve_bytes)
+        except OSError:
+            self._reserve.unlink(missing_ok=True)
+            return False
+        finally:
+            os.close(fd)
+        return True
+
+    def give_reserve(self) -> None:
+        """Give the reserve's disk blocks to the database."""
+        self._reserve.unlink(missing_ok=True)
+
+    def free_bytes(self) -> int:
+        """What the disk has left for this user."""
+        disk = os.statvfs(self.path)
+        return disk.f_bavail * disk.f_frsize
+
+    def size_bytes(self) -> int:
+        """The database and its write-ahead log, as they stand on disk."""
+        total = 0
+        for name in (self.database, self.database.with_name(self.database.name + "-wal")):
+            with contextlib.suppress(FileNotFoundError):
+                total += name.stat().st_size
+        return total

@@ -1,0 +1,86 @@
+"""The open commit: all that will be written, and everyone who waits for it, until it closes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bridge.record import BlockBuilder, Properties
+from gateway.spool.ports import Waiter
+
+MAX_BLOCK_BYTES: Final = 1024 * 1024
+"""Raw size at which a block is closed whatever its compression promises; bounds what a reader inflates at once."""
+
+
+@dataclass(slots=True)
+class Columns:
+    """One client's publishes to one stream, oldest first (see `BlockBuilder.extend`)."""
+
+    client: str
+    now_us: int
+    topics: Sequence[bytes]
+    payloads: Sequence[bytes]
+    flags: bytes | bytearray
+    plain_size_bytes: int
+    properties: Sequence[Properties | None] | None
+
+    def halves(self) -> tuple[Columns, Columns]:
+        """The same in two parts; there are at least two publishes."""
+        half = len(self.payloads) // 2
+        share = self.plain_size_bytes * sum(map(len, self.payloads[:half])) // max(1, sum(map(len, self.payloads)))
+        return self._part(slice(0, half), share), self._part(slice(half, None), self.plain_size_bytes - share)
+
+    def _part(self, part: slice, plain_size_bytes: int) -> Columns:
+        return Columns(
+            self.client,
+            self.now_us,
+            self.topics[part],
+            self.payloads[part],
+            self.flags[part],
+            plain_size_bytes,
+            None if self.properties is None else self.properties[part],
+        )
+
+
+class OpenCommit:
+    """Collects publishes into blocks, sessions to remember, and waiters. Nothing here blocks or fails."""
+
+    __slots__ = ("_last", "blocks", "sessions", "size_bytes", "waiters")
+
+    def __init__(self) -> None:
+        self.blocks: dict[int, list[BlockBuilder]] = {}
+        self._last: dict[int, BlockBuilder] = {}
+        self.sessions: dict[str, Callable[[], bytes | None]] = {}
+        self.waiters: dict[Waiter, list[Any]] = {}
+        self.size_bytes = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.blocks or self.sessions or self.waiters)
+
+    def append(self, stream: int, columns: Columns, *, max_records: int, max_bytes: int) -> None:
+        """Add publishes to the stream's open block; at its bounds it is closed and the next one opened.
+
+        A single publish larger than `max_bytes` gets a block of its own.
+        """
+        n = len(columns.payloads)
+        size = columns.plain_size_bytes
+        if n > 1 and (n > max_records or size > max_bytes):
+            for half in columns.halves():
+                self.append(stream, half, max_records=max_records, max_bytes=max_bytes)
+            return
+        block = self._last.get(stream)
+        if block is None or block.count + n > max_records or (block.count and block.size_bytes + size > max_bytes):
+            block = self._last[stream] = BlockBuilder(columns.now_us)
+            self.blocks.setdefault(stream, []).append(block)
+        before = block.size_bytes
+        block.extend(
+            client=columns.client,
+            now_us=columns.now_us,
+            topics=columns.topics,
+            payloads=columns.payloads,
+            flags=columns.flags,
+            plain_size_bytes=size,
+            properties=columns.properties,
+        )
+        self.size_bytes += block.size_bytes - before

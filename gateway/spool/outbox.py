@@ -1,0 +1,237 @@
+"""One uplink's view of the spool (bridge.ports.Outbox)."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+import google_crc32c
+import zstandard
+
+from bridge.ports import Backlog, Gap, Peek, StoredBlock
+from bridge.record import decode_blocks
+from gateway.spool.errors import SpoolCorrupt, translate
+from gateway.spool.gaps import EVERYONE
+from gateway.spool.lane import Lane
+from gateway.spool.schema import key_of, seq_of
+from gateway.spool.transaction import Job, note_gap
+
+if TYPE_CHECKING:
+    from gateway.spool.spool import Spool
+
+log = logging.getLogger(__name__)
+
+
+class BlockDamaged(Exception):
+    """A block's body does not match its checksum."""
+
+    def __init__(self, key: int, count: int) -> None:
+        super().__init__(key, count)
+        self.key = key
+        self.count = count
+
+
+class UplinkOutbox:
+    """What of the spool concerns one uplink. Gaps of everyone's and its own are left out of what it peeks."""
+
+    def __init__(self, spool: Spool, uplink: str, lanes: Sequence[Lane]) -> None:
+        self._spool = spool
+        self._uplink = uplink
+        self._lanes = {lane.name: lane for lane in lanes}
+
+    @property
+    def streams(self) -> Sequence[str]:
+        return list(self._lanes)
+
+    def epoch(self, stream: str) -> str:
+        return self._lanes[stream].epoch
+
+    def backlog(self, stream: str) -> Backlog:
+        lane = self._lanes[stream]
+        mark = lane.watermark(self._uplink)
+        oldest: int | None = None
+        if mark < lane.next_seq:
+            oldest = lane.tail.received_at_us(mark) or lane.first_received_at_us
+        return Backlog(
+            next_to_deliver_seq=mark,
+            next_seq=lane.next_seq,
+            oldest_received_at_us=oldest,
+            size_bytes=lane.stored_bytes,
+        )
+
+    def on_change(self, callback: Callable[[], None]) -> None:
+        self._spool.on_change(callback)
+
+    async def peek(self, stream: str, from_seq: int, *, max_records: int, max_bytes: int) -> Peek:
+        lane = self._lanes[stream]
+        misses = 0
+        while True:
+            start, gaps = self._past_gaps(lane, from_seq)
+            if start >= lane.next_seq:
+                return Peek(gaps=gaps)
+            found = lane.tail.since(start, max_records=max_records, max_bytes=max_bytes)
+            if found is None:
+                try:
+                    found = await self._spool.reader.run(
+                        partial(_read, stream=lane.id, start=start, max_records=max_records, max_bytes=max_bytes)
+                    )
+                except BlockDamaged as damage:
+                    await self._set_aside(lane, damage)
+                    continue
+                except sqlite3.Error as error:
+                    raise translate(error) from error
+            if not found or found[0].first_seq > start:
+                misses += 1
+                if misses > 2:
+                    raise SpoolCorrupt(f"Stream {stream} has lost the records from {start} on.")
+                await self._spool.settled()  # a policy may have dropped them, and the lane not know it yet
+                continue
+            return Peek(blocks=self._cut(lane, found, start), gaps=gaps)
+
+    def _past_gaps(self, lane: Lane, seq: int) -> tuple[int, list[Gap]]:
+        """The first number at or after `seq` that lies in no gap, and the gaps before it."""
+        passed = []
+        for gap in lane.gaps.between(seq, lane.next_seq, self._uplink):
+            end = gap.first_seq + gap.count
+            if gap.first_seq > seq:
+                break
+            if end > seq:
+                passed.append(Gap(first_seq=seq, count=end - seq, reason=gap.reason))
+                seq = end
+        return seq, passed
+
+    def _cut(self, lane: Lane, found: Sequence[StoredBlock], start: int) -> list[StoredBlock]:
+        """The blocks as far as they follow each other, from `start` to the next gap."""
+        gaps = lane.gaps.between(start, lane.next_seq, self._uplink)
+        stop = gaps[0].first_seq if gaps else lane.next_seq
+        blocks: list[StoredBlock] = []
+        seq = start
+        for block in found:
+            if block.first_seq > seq or seq >= stop:
+                break
+            end = min(block.next_seq, stop)
+            blocks.append(part_of(block, seq, end))
+            seq = end
+        return blocks
+
+    async def release(self, stream: str, next_seq: int) -> None:
+        self._spool.note_watermark(self._uplink, self._lanes[stream], next_seq)
+
+    async def dead_letter(self, stream: str, first_seq: int, count: int, *, reason: str) -> None:
+        lane = self._lanes[stream]
+        seq, end = first_seq, first_seq + count
+        parts: list[StoredBlock] = []
+        while seq < end:
+            peek = await self.peek(stream, seq, max_records=end - seq, max_bytes=1 << 30)
+            if not peek.blocks:
+                break
+            parts += [part_of(block, block.first_seq, min(end, block.next_seq)) for block in peek.blocks]
+            seq = peek.blocks[-1].next_seq
+        gap = Gap(first_seq=first_seq, count=count, reason="dead_letter")
+        at_us = self._spool.now_us()
+        rows = [
+            (self._uplink, stream, lane.epoch, part.first_seq, part.count, reason, at_us, part.compressed, part.body)
+            for part in parts
+        ]
+        await self._spool.do(_letters(rows, lane.id, gap, self._uplink))
+        lane.gaps.add(gap, self._uplink)
+        log.warning(
+            "%d records of stream %s (from number %d) can't go through uplink %s and are kept as dead letters: %s",
+            count, stream, first_seq, self._uplink, reason,
+        )  # fmt: skip
+
+    async def _set_aside(self, lane: Lane, damage: BlockDamaged) -> None:
+        """Move a damaged block out of the stream; its numbers become a gap for everyone."""
+        gap = Gap(first_seq=seq_of(damage.key), count=damage.count, reason="corrupt")
+        at_us = self._spool.now_us()
+
+        def move(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "INSERT INTO dead_letter SELECT NULL, '', ?, ?, ?, count, 'corrupt', ?, compressed, body"
+                " FROM block WHERE key = ?",
+                (lane.name, lane.epoch, gap.first_seq, at_us, damage.key),
+            )
+            if connection.execute("DELETE FROM block WHERE key = ?", (damage.key,)).rowcount:
+                note_gap(connection, lane.id, gap)
+                connection.execute(
+                    "INSERT INTO counter VALUES (?, 'dropped_corrupt', ?)"
+                    " ON CONFLICT DO UPDATE SET value = value + excluded.value",
+                    (lane.name, gap.count),
+                )
+
+        await self._spool.do(move)
+        if not any(name == EVERYONE and known == gap for name, known in lane.gaps):
+            lane.gaps.add(gap)
+            lane.dropped["corrupt"] = lane.dropped.get("corrupt", 0) + gap.count
+        log.error(
+            "A block of stream %s (records %d to %d) does not match its checksum; it is kept as a dead letter.",
+            lane.name, gap.first_seq, gap.first_seq + gap.count - 1,
+        )  # fmt: skip
+
+
+def _letters(rows: Sequence[tuple[object, ...]], stream: int, gap: Gap, uplink: str) -> Job:
+    def write(connection: sqlite3.Connection) -> None:
+        connection.executemany("INSERT INTO dead_letter VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        note_gap(connection, stream, gap, uplink)
+
+    return write
+
+
+def _read(
+    connection: sqlite3.Connection, *, stream: int, start: int, max_records: int, max_bytes: int
+) -> list[StoredBlock]:
+    """Blocks from the one that holds `start`, on the reader's thread. Raises BlockDamaged for one that is not sound."""
+    rows = connection.execute(
+        "SELECT key, count, received_at_us, raw_size, plain_size, compressed, crc, body FROM block"
+        " WHERE key >= coalesce((SELECT max(key) FROM block WHERE key BETWEEN ? AND ?), ?) AND key < ? ORDER BY key",
+        (key_of(stream, 0), key_of(stream, start), key_of(stream, start), key_of(stream + 1, 0)),
+    )
+    found: list[StoredBlock] = []
+    records = size = 0
+    for key, count, received_at_us, raw_size, plain_size, compressed, crc, body in rows:
+        if seq_of(key) + count <= start:
+            continue
+        records += count
+        size += len(body)
+        if found and (records > max_records or size > max_bytes):
+            break
+        if google_crc32c.value(body) != crc:
+            if found:
+                break
+            raise BlockDamaged(key, count)
+        found.append(
+            StoredBlock(
+                first_seq=seq_of(key),
+                count=count,
+                received_at_us=received_at_us,
+                raw_size_bytes=raw_size,
+                plain_size_bytes=plain_size,
+                compressed=bool(compressed),
+                body=body,
+            )
+        )
+    rows.close()
+    return found
+
+
+def part_of(block: StoredBlock, start: int, stop: int) -> StoredBlock:
+    """The records [start, stop) of a block, which is the block itself when that is all of them."""
+    if start <= block.first_seq and stop >= block.next_seq:
+        return block
+    raw = block.body
+    if block.compressed:
+        raw = zstandard.ZstdDecompressor().decompress(raw, max_output_size=block.raw_size_bytes)
+    whole = next(decode_blocks(raw, block.first_seq))
+    body = whole.part(start - block.first_seq, stop - block.first_seq)
+    return StoredBlock(
+        first_seq=start,
+        count=stop - start,
+        received_at_us=block.received_at_us,
+        raw_size_bytes=len(body),
+        plain_size_bytes=block.plain_size_bytes * (stop - start) // block.count,
+        compressed=False,
+        body=body,
+    )

@@ -1,0 +1,109 @@
+"""The spool's database: its tables, and what each row promises.
+
+    stream      one row a stream. `next_seq` is the floor of the numbering: it is written whenever blocks are deleted,
+                so that an emptied stream goes on counting where it was. While it has blocks, the last one tells.
+    block       one row a block. `key` is stream << 48 | first_seq: one B-tree, in order within each stream, so that the
+                first and the last block of a stream are found without a scan, however many there are. `stored_end` is
+                the sum of the bodies of all blocks of the stream up to and with this one, since its epoch began: the
+                bytes in a range are a difference of two rows. `crc` is CRC-32C over the body as stored.
+    watermark   one row an uplink and stream: everything below `seq` is delivered.
+    gap         ranges dropped on purpose; `uplink` '' means for all of them. Kept until every uplink declared it.
+    dead_letter blocks that can't be delivered, with the reason; `uplink` '' when none of them will get it.
+    session     the broker's persistent sessions, as opaque snapshots.
+    counter     totals that outlive a restart.
+
+A commit of new records touches `block` only: one leaf page for a small one.
+Limits: 2^15 streams, 2^48 records a stream and epoch.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from gateway.spool.errors import SpoolVersionError
+
+SEQ_BITS: Final = 48
+SCHEMA_VERSION: Final = 1
+PAGE_SIZE_BYTES: Final = 4096
+"""SQLite's smallest sensible page: a small commit writes whole pages to flash, so the page is the price of one."""
+
+_TABLES: Final = """
+CREATE TABLE stream (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    epoch TEXT NOT NULL,
+    next_seq INTEGER NOT NULL,
+    stored_end INTEGER NOT NULL
+);
+CREATE TABLE block (
+    key INTEGER PRIMARY KEY,
+    count INTEGER NOT NULL,
+    received_at_us INTEGER NOT NULL,
+    raw_size INTEGER NOT NULL,
+    plain_size INTEGER NOT NULL,
+    compressed INTEGER NOT NULL,
+    stored_end INTEGER NOT NULL,
+    crc INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE TABLE watermark (
+    uplink TEXT NOT NULL,
+    stream INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (uplink, stream)
+) WITHOUT ROWID;
+CREATE TABLE gap (
+    stream INTEGER NOT NULL,
+    uplink TEXT NOT NULL,
+    first_seq INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    PRIMARY KEY (stream, uplink, first_seq)
+) WITHOUT ROWID;
+CREATE TABLE dead_letter (
+    id INTEGER PRIMARY KEY,
+    uplink TEXT NOT NULL,
+    stream TEXT NOT NULL,
+    epoch TEXT NOT NULL,
+    first_seq INTEGER NOT NULL,
+    count INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    at_us INTEGER NOT NULL,
+    compressed INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE TABLE session (client_id TEXT PRIMARY KEY, snapshot BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE counter (
+    stream TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value INTEGER NOT NULL,
+    PRIMARY KEY (stream, name)
+) WITHOUT ROWID;
+"""
+
+
+def key_of(stream: int, seq: int) -> int:
+    """The block table's key."""
+    return stream << SEQ_BITS | seq
+
+
+def seq_of(key: int) -> int:
+    """The first sequence number in a block table's key."""
+    return key & ((1 << SEQ_BITS) - 1)
+
+
+def prepare(connection: sqlite3.Connection) -> None:
+    """Make the tables in an empty database; check the version of one that has them.
+
+    Raises SpoolVersionError when a newer Fieldgate wrote it, and sqlite3.DatabaseError when it can't be read.
+    """
+    version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version == SCHEMA_VERSION:
+        return
+    if version > SCHEMA_VERSION:
+        raise SpoolVersionError(
+            f"The spool was written by a newer Fieldgate (schema {version}, this one knows {SCHEMA_VERSION}). "
+            "Upgrade Fieldgate, or set gateway.data_dir to another folder."
+        )
+    connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
