@@ -1,0 +1,79 @@
+# Everything works from a fresh clone: each target makes its own virtual environment first, when there is none.
+# Arguments are passed on: make demo ARGS="--keep", make test ARGS="-k spool".
+
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+ARGS   :=
+PYTHON :=
+
+# Suites by how long they take. The quick ones are `make test`; the slow ones start real brokers, cut links, kill processes.
+QUICK := tests/unit tests/model tests/crash
+SLOW  := tests/crash tests/outage tests/interop
+
+.PHONY: help demo run receive bench test test-slow check format clean
+
+help:
+	@echo "make demo       the whole of it on this machine, with an outage and a crash, in about a minute"
+	@echo "make run        the gateway, with gateway.yaml"
+	@echo "make receive    the receiver, with receiver.yaml"
+	@echo "make test       unit, model and quick crash tests"
+	@echo "make test-slow  crash, outage and interoperation tests with real brokers"
+	@echo "make check      ruff, mypy, import-linter"
+	@echo "make bench      measure this machine, and write docs/benchmarks.md"
+	@echo "make format     let ruff format the code"
+	@echo "make clean      remove the virtual environment and the caches"
+	@echo 'Arguments are passed on: make demo ARGS="--keep"'
+
+demo: $(STAMP)
+	@$(BIN)/fieldgate demo $(ARGS)
+
+run: $(STAMP)
+	@exec $(BIN)/fieldgate run $(ARGS)
+
+receive: $(STAMP)
+	@exec $(BIN)/fieldgate receive $(ARGS)
+
+bench: $(STAMP)
+	@$(BIN)/fieldgate bench $(ARGS)
+
+test: $(STAMP)
+	$(BIN)/python -m pytest $(QUICK) -m "not slow" $(ARGS)
+
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest $(SLOW) $(ARGS)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage
+
+# The first interpreter that is new enough and can make virtual environments; PYTHON=/path/to/python names one by hand.
+$(STAMP): pyproject.toml
+	@set -e; \
+	python=; \
+	for candidate in $(or $(PYTHON),python3 python3.14 python3.13 python3.12 python3.11); do \
+	  if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	    python=$$candidate; break; \
+	  fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "Fieldgate needs Python 3.11 or newer with its venv module, and there is none here." >&2; \
+	  echo "Install it (Debian, Ubuntu: apt-get install python3 python3-venv), or name one: make PYTHON=/path/to/python3." >&2; \
+	  exit 1; \
+	fi; \
+	echo "Setting up $(VENV) with $$("$$python" --version) ..."; \
+	rm -f $(STAMP); \
+	[ -x $(BIN)/python ] && $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	  || "$$python" -m venv --clear $(VENV); \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]' || { \
+	  echo "The dependencies could not be installed; pip says why above." >&2; exit 1; }; \
+	touch $(STAMP)
