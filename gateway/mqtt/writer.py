@@ -67,8 +67,8 @@ def _explained(
 
 
 def connack(
-    version: Version,
     *,
+    version: Version,
     session_present: bool = False,
     reason_code: int = 0,
     properties: Mapping[Property, Any] | None = None,
@@ -104,36 +104,36 @@ def _answers(first: int, packet_ids: Sequence[bytes], reason_code: int, version:
     return head + (tail + head).join(packet_ids) + tail
 
 
-def pubacks(packet_ids: Sequence[bytes], reason_code: int = 0, version: Version = Version.V311) -> bytes:
+def pubacks(packet_ids: Sequence[bytes], reason_code: int = 0, *, version: Version) -> bytes:
     """A PUBACK for each two-byte id (§3.4). Before MQTT 5 there is no way to say that one failed: send nothing then."""
     return _answers(0x40, packet_ids, reason_code, version)
 
 
-def pubrecs(packet_ids: Sequence[bytes], reason_code: int = 0, version: Version = Version.V311) -> bytes:
+def pubrecs(packet_ids: Sequence[bytes], reason_code: int = 0, *, version: Version) -> bytes:
     """A PUBREC for each id (§3.5)."""
     return _answers(0x50, packet_ids, reason_code, version)
 
 
-def pubrels(packet_ids: Sequence[bytes], reason_code: int = 0, version: Version = Version.V311) -> bytes:
+def pubrels(packet_ids: Sequence[bytes], reason_code: int = 0, *, version: Version) -> bytes:
     """A PUBREL for each id (§3.6)."""
     return _answers(0x62, packet_ids, reason_code, version)
 
 
-def pubcomps(packet_ids: Sequence[bytes], reason_code: int = 0, version: Version = Version.V311) -> bytes:
+def pubcomps(packet_ids: Sequence[bytes], reason_code: int = 0, *, version: Version) -> bytes:
     """A PUBCOMP for each id (§3.7)."""
     return _answers(0x70, packet_ids, reason_code, version)
 
 
-def pubrel(packet_id: int, reason_code: int = 0, version: Version = Version.V311) -> bytes:
+def pubrel(packet_id: int, reason_code: int = 0, *, version: Version) -> bytes:
     """One PUBREL (§3.6)."""
-    return pubrels([packet_id.to_bytes(2, "big")], reason_code, version)
+    return pubrels([packet_id.to_bytes(2, "big")], reason_code, version=version)
 
 
 def publish(
-    version: Version,
     topic: bytes | str,
     payload: bytes,
     *,
+    version: Version,
     qos: int = 0,
     retain: bool = False,
     dup: bool = False,
@@ -169,10 +169,10 @@ def publish(
 
 
 def suback(
-    version: Version,
     packet_id: int,
     codes: Iterable[int],
     *,
+    version: Version,
     reason_string: str | None = None,
     user_property: UserProperty = (),
     max_packet_size_bytes: int | None = None,
@@ -185,10 +185,10 @@ def suback(
 
 
 def unsuback(
-    version: Version,
     packet_id: int,
     codes: Iterable[int] = (),
     *,
+    version: Version,
     reason_string: str | None = None,
     user_property: UserProperty = (),
     max_packet_size_bytes: int | None = None,
@@ -201,7 +201,6 @@ def unsuback(
 
 
 def disconnect(
-    version: Version,
     reason_code: int = 0,
     *,
     reason_string: str | None = None,
@@ -209,9 +208,7 @@ def disconnect(
     server_reference: str | None = None,
     max_packet_size_bytes: int | None = None,
 ) -> bytes:
-    """DISCONNECT from the server (§3.14); empty before MQTT 5, where a server only closes."""
-    if version is not Version.V5:
-        return b""
+    """DISCONNECT from the server (§3.14): MQTT 5 only, in the older versions a server just closes."""
     if not reason_string and not user_property and server_reference is None:
         return b"\xe0\x00" if reason_code == 0 else bytes((0xE0, 1, reason_code))
     values = {P.SERVER_REFERENCE: server_reference}
