@@ -1,0 +1,538 @@
+"""The connection to a cloud broker: paho-mqtt behind `bridge.ports.Link`, and nothing else.
+
+Theory of operation. paho's `loop_start` thread is not used; the event loop watches paho's socket and calls `loop_read`,
+`loop_write` and `loop_misc` itself. Three reasons: paho's own loops wait with select(), which fails for good once the
+socket's number is 1024 or more (a gateway with a thousand devices has that); a second thread must win the interpreter
+lock for each of the four reads that a PUBACK takes while the hot path holds it; and with one thread the order of
+events is simply the order of the bytes. Only connecting (name, TCP, TLS) blocks, so that runs in a thread of its own.
+
+What paho does that shapes this file (2.1 and 2.2):
+
+- It sends its whole queue again on reconnect and keeps no window: so a client lives for one connection, its own
+  limits are out of the way, and who waits for what is the owner's business.
+- It calls back from inside its locks: so events are collected while paho runs and handed on when it has returned.
+- It answers QoS 2 with PUBREC before the application has seen the message, whatever `manual_ack` says; a crash after
+  that loses it. So a subscription here is QoS 1 at most [MQTT-4.3.2-4].
+- It goes on with PUBREL after a PUBREC that refuses (MQTT 5 §4.3.3): the refusal of a QoS 2 publish shows as the
+  PUBCOMP's 0x92 (packet identifier not found), its reason is gone.
+- It says nothing about a keep-alive that was not answered for up to twice its length: an owner with something in
+  flight has its own time-out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from paho.mqtt import client as paho
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties as PahoProperties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from bridge.errors import LinkError, LinkLost, LinkRefused, LinkUnreachable
+from bridge.flow.reasons import describe
+from bridge.ports import Delivery, LinkEvents, LinkLimits, Publish
+from config.settings import BrokerUrl, Protocol, Tls
+
+_TICK_S: Final = 1.0
+_READS_PER_TURN: Final = 64
+_CLOSE_TIMEOUT_S: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkSettings:
+    """Where a link goes and who it says it is."""
+
+    url: BrokerUrl
+    client_id: str
+    protocol: Protocol = Protocol.V5
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    tls: Tls = field(default_factory=Tls)
+    keep_alive_s: int = 30
+    connect_timeout_s: float = 10.0
+    clean_start: bool = True
+    session_expiry_s: int = 0
+    """How long the broker keeps the session after the connection (MQTT 5; 3.1.1 keeps it unless `clean_start`)."""
+    receive_maximum: int = 65535
+    """How many deliveries the broker may have waiting for our acknowledgement (MQTT 5)."""
+    max_unsent_bytes: int = 64 * 1024 * 1024
+    """More than this unsent means that the broker does not read: the link is given up."""
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.receive_maximum <= 65535 or not 0 <= self.keep_alive_s <= 65535:
+            raise ValueError("receive_maximum is 1 to 65535, keep_alive_s 0 to 65535")
+        if not self.client_id:
+            raise ValueError("a link has a client id of its own, so that the broker knows it again")
+
+
+class MqttLink:
+    """One connection to one broker; implements `bridge.ports.Link`.
+
+    Every method is called on the event loop and every event is told there, in the order in which it came.
+    """
+
+    def __init__(self, settings: LinkSettings, events: LinkEvents) -> None:
+        self._settings = settings
+        self._events = events
+        self._client = self._new_client()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._fd = -1
+        self._tls_socket: ssl.SSLSocket | None = None
+        self._writer_on = False
+        self._flush_due = False
+        self._reading = False
+        self._connected = False
+        self._ended = False
+        self._told = False
+        self._tick: asyncio.TimerHandle | None = None
+        self._pending: list[Callable[[], None]] = []
+        self._connack: asyncio.Future[LinkLimits] | None = None
+        self._subacks: dict[int, asyncio.Future[int]] = {}
+        self._drained: asyncio.Future[None] | None = None
+        self._unsent_bytes = 0
+        self._lost_reason = "the connection ended"
+
+    # -- connecting ------------------------------------------------------------------------------------------------
+
+    def _new_client(self) -> paho.Client:
+        settings = self._settings
+        five = settings.protocol is Protocol.V5
+        client = paho.Client(
+            CallbackAPIVersion.VERSION2,
+            client_id=settings.client_id,
+            clean_session=None if five else settings.clean_start,
+            protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+            manual_ack=True,
+        )
+        client.max_inflight_messages_set(0)  # no limit of paho's: the owner has the window
+        client.connect_timeout = settings.connect_timeout_s
+        if settings.username is not None:
+            client.username_pw_set(settings.username, settings.password)
+        client.on_socket_open = _no_delay
+        client.on_socket_register_write = self._on_register_write
+        client.on_socket_unregister_write = self._on_unregister_write
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_message = self._on_message
+        client.on_subscribe = self._on_subscribe
+        return client
+
+    async def connect(self) -> LinkLimits:
+        """Resolve, connect, TLS, CONNECT, CONNACK; at most `connect_timeout_s`. Raises LinkUnreachable, LinkRefused."""
+        settings = self._settings
+        self._loop = asyncio.get_running_loop()
+        self._connack = self._loop.create_future()
+        try:
+            async with asyncio.timeout(settings.connect_timeout_s):
+                await self._open()
+                self._attach()
+                return await self._connack
+        except TimeoutError:
+            self._end()
+            raise LinkUnreachable(
+                f"{settings.url} did not answer within {settings.connect_timeout_s:g} s. "
+                "Is a firewall in between, or the broker overloaded?"
+            ) from None
+        except LinkLost as error:
+            self._end()
+            raise LinkUnreachable(
+                f"{settings.url} closed the connection before it answered CONNECT: {error}"
+            ) from error
+        except (LinkError, asyncio.CancelledError):
+            self._end()
+            raise
+
+    async def _open(self) -> None:
+        """Run paho's blocking connect in a thread; a thread that comes too late throws its connection away."""
+        loop = asyncio.get_running_loop()
+        opened = loop.create_future()
+        lock, abandoned = threading.Lock(), False
+
+        def settle(error: Exception | None) -> None:
+            if not opened.done():
+                if error is None:
+                    opened.set_result(None)
+                else:
+                    opened.set_exception(error)
+
+        def run() -> None:
+            error: Exception | None = None
+            try:
+                self._connect_blocking()
+            except (OSError, ValueError, UnicodeError) as cause:
+                error = self._unreachable(cause)
+            with lock:
+                if abandoned:
+                    _drop(self._client)
+                    return
+            # The loop may be closed by now, at the end of the process.
+            with contextlib.suppress(RuntimeError):
+                loop.call_soon_threadsafe(settle, error)
+
+        threading.Thread(target=run, name=f"link-connect-{self._settings.url}", daemon=True).start()
+        try:
+            await opened
+        except asyncio.CancelledError:
+            with lock:
+                abandoned = True
+            raise
+
+    def _connect_blocking(self) -> None:
+        settings = self._settings
+        if settings.url.tls:
+            tls = settings.tls
+            context = ssl.create_default_context(cafile=None if tls.ca_file is None else str(tls.ca_file))
+            if tls.cert_file is not None:
+                context.load_cert_chain(tls.cert_file, tls.key_file)
+            self._client.tls_set_context(context)
+        if settings.protocol is Protocol.V311:
+            self._client.connect(settings.url.host, settings.url.port, settings.keep_alive_s)
+            return
+        properties = PahoProperties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+        properties.SessionExpiryInterval = settings.session_expiry_s
+        properties.ReceiveMaximum = settings.receive_maximum
+        self._client.connect(
+            settings.url.host,
+            settings.url.port,
+            settings.keep_alive_s,
+            clean_start=settings.clean_start,
+            properties=properties,
+        )
+
+    def _unreachable(self, cause: Exception) -> LinkUnreachable:
+        url = self._settings.url
+        if isinstance(cause, ssl.SSLCertVerificationError):
+            text = (
+                f"the certificate of {url} is not trusted: {cause.verify_message}. Check tls.ca_file and the host name."
+            )
+        elif isinstance(cause, ssl.SSLError):
+            text = f"No TLS with {url}: {cause.reason or cause}. Check tls, and whether the port speaks TLS."
+        elif isinstance(cause, FileNotFoundError):
+            text = f"A file that tls names for {url} is not there: {cause}."
+        elif isinstance(cause, socket.gaierror):
+            text = f"The name {url.host} of {url} is not known: {cause.strerror}. Check the address and the DNS."
+        elif isinstance(cause, ConnectionRefusedError):
+            text = f"{url} refused the connection. Is the broker running there?"
+        else:
+            text = f"{url} could not be reached: {cause or type(cause).__name__}."
+        return LinkUnreachable(text)
+
+    def _attach(self) -> None:
+        """Have the event loop watch paho's socket from now on."""
+        loop = asyncio.get_running_loop()
+        sock = self._client.socket()
+        if sock is None:
+            raise LinkLost("the socket was closed at once")
+        self._tls_socket = sock if isinstance(sock, ssl.SSLSocket) else None
+        self._fd = sock.fileno()
+        loop.add_reader(self._fd, self._on_readable)
+        self._tick = loop.call_later(_TICK_S, self._on_tick)
+        self._flush()
+
+    # -- the owner's side ------------------------------------------------------------------------------------------
+
+    @property
+    def unsent_bytes(self) -> int:
+        """Payload bytes that were given to `publish` and have not all gone to the socket."""
+        return self._unsent_bytes if self._client.want_write() else 0
+
+    def publish(self, message: Publish) -> int:
+        """Queue a PUBLISH; it leaves at the end of this turn of the event loop. Returns its packet id, 0 for QoS 0.
+
+        Raises LinkLost; also when more than `max_unsent_bytes` wait, after giving the connection up.
+        """
+        if self._ended or self._client.socket() is None:
+            raise LinkLost(f"The link to {self._settings.url} is gone.")
+        if self._unsent_bytes and not self._client.want_write():
+            self._unsent_bytes = 0
+        if self._unsent_bytes > self._settings.max_unsent_bytes:
+            self._lost_reason = f"the broker left {self._unsent_bytes} bytes unread"
+            self._give_up()
+            raise LinkLost(f"{self._settings.url} does not read what is sent; the connection was given up.")
+        properties = _publish_properties(message) if self._settings.protocol is Protocol.V5 else None
+        # A packet id whose acknowledgement is still due is passed over (MQTT 5 §2.2.1); paho would refuse it.
+        for _ in range(65535):
+            info = self._client.publish(message.topic, message.payload, message.qos, message.retain, properties)
+            if info.rc != MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+                break
+        if info.rc != MQTTErrorCode.MQTT_ERR_SUCCESS:
+            raise LinkLost(f"The link to {self._settings.url} took no message: {paho.error_string(info.rc)}")
+        self._unsent_bytes += len(message.payload)
+        return info.mid if message.qos else 0
+
+    async def drain(self) -> None:
+        """Return when what was published has gone to the socket, or the link is gone: for senders of QoS 0."""
+        if self._loop is None or self._ended or not self._client.want_write():
+            return
+        if self._drained is None:
+            self._drained = self._loop.create_future()
+        await asyncio.shield(self._drained)
+
+    async def subscribe(self, topic_filter: str, *, qos: int) -> None:
+        """Returns when the broker granted it, at that QoS. Raises LinkRefused, LinkLost; ValueError for QoS 2."""
+        if qos > 1:
+            raise ValueError("a subscription is QoS 1 at most: with 2 a crash after PUBREC would lose the message")
+        if self._loop is None or self._ended:
+            raise LinkLost(f"The link to {self._settings.url} is gone.")
+        code, packet_id = self._client.subscribe(topic_filter, qos)
+        if code != MQTTErrorCode.MQTT_ERR_SUCCESS or packet_id is None:
+            raise LinkLost(f"The link to {self._settings.url} took no SUBSCRIBE: {paho.error_string(code)}")
+        granted = self._subacks[packet_id] = self._loop.create_future()
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout_s):
+                reason_code = await granted
+        except TimeoutError:
+            raise LinkLost(f"{self._settings.url} did not answer SUBSCRIBE to {topic_filter}.") from None
+        finally:
+            self._subacks.pop(packet_id, None)
+        if reason_code >= 0x80:
+            raise LinkRefused(
+                f"{self._settings.url} refused the subscription to {topic_filter}: {describe(reason_code)}",
+                reason_code=reason_code,
+            )
+        if reason_code < qos:
+            raise LinkRefused(
+                f"{self._settings.url} granted only QoS {reason_code} for {topic_filter}; {qos} is needed",
+                reason_code=reason_code,
+            )
+
+    def acknowledge(self, delivery: Delivery) -> None:
+        """Send PUBACK for a QoS 1 delivery; nothing for QoS 0 or when the link is gone."""
+        if delivery.qos == 1 and not self._ended and self._client.socket() is not None:
+            self._client.ack(delivery.packet_id, delivery.qos)
+
+    async def close(self) -> None:
+        """DISCONNECT, if the broker takes it within a second, then end; idempotent. No event comes after it."""
+        self._told = True
+        if self._ended:
+            return
+        if self._fd >= 0 and self._client.socket() is not None:
+            self._client.disconnect()
+            self._flush()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLOSE_TIMEOUT_S):
+                    await self.drain()
+        self._end()
+
+    # -- the socket's side -----------------------------------------------------------------------------------------
+
+    def _on_readable(self) -> None:
+        for _ in range(_READS_PER_TURN):
+            self._reading = True
+            self._client.loop_read()
+            self._reading = False
+            # What TLS has already decrypted shows no more on the socket.
+            if self._tls_socket is None or self._client.socket() is None or not self._tls_socket.pending():
+                break
+        else:
+            asyncio.get_running_loop().call_soon(self._read_on)
+        self._settle()
+
+    def _read_on(self) -> None:
+        if not self._ended:
+            self._on_readable()
+
+    def _on_writable(self) -> None:
+        if not self._ended:
+            self._client.loop_write()
+            self._settle()
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if self._ended or self._fd < 0:
+            return
+        self._client.loop_write()
+        if self._client.want_write() and self._client.socket() is not None and not self._writer_on:
+            asyncio.get_running_loop().add_writer(self._fd, self._on_writable)
+            self._writer_on = True
+        self._settle()
+
+    def _on_tick(self) -> None:
+        if self._ended:
+            return
+        self._tick = asyncio.get_running_loop().call_later(_TICK_S, self._on_tick)
+        self._client.loop_misc()
+        self._settle()
+
+    def _settle(self) -> None:
+        """After paho has run: hand on what it told, and notice when it closed the socket."""
+        if self._drained is not None and not self._client.want_write():
+            self._drained.set_result(None)
+            self._drained = None
+        pending, self._pending = self._pending, []
+        for tell in pending:
+            if not self._told:
+                tell()
+        if self._client.socket() is None:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """The connection is gone without `close`: end, and say so once."""
+        if self._ended:
+            return
+        self._end()
+        error = LinkLost(f"The link to {self._settings.url} was lost: {self._lost_reason}.")
+        if not self._connected:
+            if self._connack is not None and not self._connack.done():
+                self._connack.set_exception(error)
+        elif not self._told and self._loop is not None:
+            # Not from within `publish`, whose caller is not ready for it.
+            self._loop.call_soon(self._tell_lost, error)
+
+    def _tell_lost(self, error: LinkLost) -> None:
+        if not self._told:
+            self._told = True
+            self._events.on_lost(error)
+
+    def _end(self) -> None:
+        if self._ended:
+            return
+        self._ended = True
+        if self._tick is not None:
+            self._tick.cancel()
+        if self._fd >= 0 and self._loop is not None:
+            self._loop.remove_reader(self._fd)
+            self._loop.remove_writer(self._fd)
+            self._fd = -1
+        _drop(self._client)
+        for granted in self._subacks.values():
+            if not granted.done():
+                granted.set_exception(LinkLost(f"The link to {self._settings.url} was lost: {self._lost_reason}."))
+        if self._drained is not None:
+            self._drained.set_result(None)
+            self._drained = None
+
+    # -- paho's callbacks: on the event loop, inside paho's locks; only the first may also come from the connect thread
+
+    def _on_register_write(self, _client: paho.Client, _userdata: Any, _sock: Any) -> None:
+        if self._fd >= 0 and not self._flush_due and self._loop is not None:
+            self._flush_due = True
+            self._loop.call_soon(self._flush)
+
+    def _on_unregister_write(self, _client: paho.Client, _userdata: Any, _sock: Any) -> None:
+        if self._writer_on and self._fd >= 0 and self._loop is not None:
+            self._writer_on = False
+            self._loop.remove_writer(self._fd)
+
+    def _on_connect(
+        self,
+        _client: paho.Client,
+        _userdata: Any,
+        flags: paho.ConnectFlags,
+        reason: ReasonCode,
+        properties: PahoProperties | None,
+    ) -> None:
+        connack = self._connack
+        if connack is None or connack.done():
+            return
+        if reason.value:
+            connack.set_exception(
+                LinkRefused(f"{self._settings.url} refused CONNECT: {describe(reason.value)}", reason_code=reason.value)
+            )
+            return
+        self._connected = True
+        connack.set_result(
+            LinkLimits(
+                session_present=flags.session_present,
+                receive_maximum=getattr(properties, "ReceiveMaximum", 65535),
+                maximum_packet_size_bytes=getattr(properties, "MaximumPacketSize", None),
+                maximum_qos=getattr(properties, "MaximumQoS", 2),
+                retain_available=bool(getattr(properties, "RetainAvailable", 1)),
+                assigned_client_id=getattr(properties, "AssignedClientIdentifier", None),
+            )
+        )
+
+    def _on_disconnect(
+        self,
+        _client: paho.Client,
+        _userdata: Any,
+        flags: paho.DisconnectFlags,
+        reason: ReasonCode,
+        _properties: PahoProperties | None,
+    ) -> None:
+        if flags.is_disconnect_packet_from_server:
+            self._lost_reason = f"the broker sent DISCONNECT, {describe(reason.value)}"
+        elif reason.value == 0x8D:
+            self._lost_reason = "the broker did not answer within the keep-alive"
+        else:
+            self._lost_reason = "the connection was cut"
+
+    def _on_publish(
+        self,
+        _client: paho.Client,
+        _userdata: Any,
+        packet_id: int,
+        reason: ReasonCode,
+        _properties: PahoProperties | None,
+    ) -> None:
+        # paho also calls this when a QoS 0 packet has gone to the socket: nobody acknowledged that.
+        if self._reading:
+            self._pending.append(lambda: self._events.on_acknowledged(packet_id, reason.value))
+
+    def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:
+        try:
+            topic = message.topic
+        except UnicodeDecodeError:
+            topic = ""  # no broker may pass it on [MQTT-1.5.4-1]; the payload still has a right to be judged
+        delivery = Delivery(
+            topic=topic,
+            payload=bytes(message.payload),
+            qos=message.qos,
+            retain=message.retain,
+            packet_id=message.mid if message.qos else 0,
+            duplicate=message.dup,
+        )
+        self._pending.append(lambda: self._events.on_delivery(delivery))
+
+    def _on_subscribe(
+        self,
+        _client: paho.Client,
+        _userdata: Any,
+        packet_id: int,
+        reasons: list[ReasonCode],
+        _properties: PahoProperties | None,
+    ) -> None:
+        granted = self._subacks.get(packet_id)
+        if granted is not None and not granted.done():
+            granted.set_result(reasons[0].value if reasons else 0x80)
+
+
+def _publish_properties(message: Publish) -> PahoProperties | None:
+    """paho's form of the properties that are set; building one takes longer than sending the packet."""
+    known = {
+        "UserProperty": list(message.user_properties) or None,
+        "ContentType": message.content_type,
+        "ResponseTopic": message.response_topic,
+        "CorrelationData": message.correlation_data,
+        "PayloadFormatIndicator": message.payload_format_indicator,
+        "MessageExpiryInterval": message.message_expiry_interval_s,
+    }
+    written = {name: value for name, value in known.items() if value is not None}
+    if not written:
+        return None
+    properties = PahoProperties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    for name, value in written.items():
+        setattr(properties, name, value)
+    return properties
+
+
+def _no_delay(_client: paho.Client, _userdata: Any, sock: Any) -> None:
+    # A frame is one write already; waiting to fill a segment would only add to its round trip.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _drop(client: paho.Client) -> None:
+    """Close the client's socket, if it has one; paho has no public way that does not wait for the broker."""
+    sock = client.socket()
+    if sock is not None:
+        sock.close()
