@@ -1,22 +1,15 @@
 """Runs of PUBLISH into columns: the hot path of the whole gateway.
 
-Why it is dense, and how. A packet that begins with the same five bytes as another (first byte, a remaining length of
-one or two bytes, and the topic's length) is cut at the same places. So those bytes are the key of a table of layouts: a
-`struct` that cuts topic, packet id and payload out of the buffer in one call into C, and the packet's size. All that
-the specification says about a PUBLISH's lengths and flags is checked once, when its layout is made; a packet for which
-no layout can be made takes the plain way, packet by packet, which also says what is wrong with it. The loops hold what
-they use in local variables. What remains for a packet is a slice, a comparison, that one call and three appends: about
-twice as fast as cutting by hand. Guarded by tests/bench/bench_reader.py.
-
-The layouts are kept for the process, because the devices of a site resemble each other; the table is bounded, and
-begins anew when it is full.
+Why it is dense, and how: packets that begin alike are cut at the same places by one call into C (`publish_layout`); a
+packet for which there is no layout takes the plain way, which also says what is wrong with it. The loops hold what they
+use in local variables, and do what they can where something changes and not for every packet: first bytes and
+properties become columns in runs of equal ones. What remains for a packet is a slice, a comparison, that one call and
+three appends: about twice as fast as cutting by hand. Guarded by tests/bench/bench_reader.py.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from bridge.record import Properties
 from gateway.mqtt.cursor import Cursor
@@ -30,47 +23,12 @@ from gateway.mqtt.errors import (
 )
 from gateway.mqtt.header import read_header
 from gateway.mqtt.packets import PublishBatch, Version
+from gateway.mqtt.publish_layout import WITH_PROPERTIES, WITHOUT_PROPERTIES, Cut
 from gateway.mqtt.publish_properties import SHARED, PublishPropertyCache
 
-MAX_LAYOUTS: Final = 4096
-_HEAD_BYTES: Final = 5
 _KIND_MASK: Final = 0xF6
 """Packet type and QoS: what all packets of a run share."""
 
-_Layout = tuple[Callable[[bytes, int], tuple[Any, ...]], int]
-
-
-class _Layouts(dict[bytes, _Layout]):
-    """From a packet's first five bytes to (unpack_from, size of the packet); bounded."""
-
-    def __init__(self, *, with_properties: bool) -> None:
-        super().__init__()
-        self._with_properties = with_properties
-
-    def make(self, head: bytes) -> _Layout | None:
-        """The layout for a packet that begins so; None when it has to go the plain way."""
-        if len(head) < _HEAD_BYTES or head[0] & 0x0E == 0x08:
-            return None
-        remaining, size = head[1], 2
-        if remaining > 127:
-            remaining, size = (remaining & 127) | head[2] << 7, 3
-            if not 0 < head[2] < 128:
-                return None
-        topic = head[size] << 8 | head[size + 1]
-        packet_id = 2 if head[0] & 0x06 else 0
-        payload = remaining - 2 - topic - packet_id - self._with_properties
-        if payload < 0 or topic == 0:
-            return None
-        properties = "B" if self._with_properties else ""
-        cut = struct.Struct(f">{size + 2}x{topic}s{packet_id}s{properties}{payload}s")
-        if len(self) >= MAX_LAYOUTS:
-            self.clear()
-        layout = self[head] = cut.unpack_from, size + remaining
-        return layout
-
-
-_WITHOUT_PROPERTIES: Final = _Layouts(with_properties=False)
-_WITH_PROPERTIES: Final = _Layouts(with_properties=True)
 _NO_PACKET_ID: Final = b"\0\0"
 
 
@@ -132,14 +90,14 @@ class PublishRuns:
     def _read_v3(self, buffer: bytes, pos: int, batch: PublishBatch) -> tuple[int, ProtocolViolation | None]:
         topics, packet_ids, payloads, first_bytes = batch.topics, batch.packet_ids, batch.payloads, batch.first_bytes
         add_topic, add_packet_id, add_payload = topics.append, packet_ids.append, payloads.append
-        layouts = _WITHOUT_PROPERTIES
+        layouts = WITHOUT_PROPERTIES
         limit = self._max_packet_size_bytes
         end = len(buffer)
         first = buffer[pos]
         kind = first & _KIND_MASK
         last = b""
         size = 0
-        cut: Callable[[bytes, int], tuple[Any, ...]]
+        cut: Cut
         try:
             while True:
                 head = buffer[pos : pos + 5]
@@ -159,7 +117,7 @@ class PublishRuns:
                         add_payload(plain.payload)
                         pos = plain.next_pos
                         continue
-                    cut, size = layout
+                    cut, size, _ = layout
                     if size > limit:
                         raise self._too_large(size)
                     last = head
@@ -180,17 +138,22 @@ class PublishRuns:
     ) -> tuple[int, ProtocolViolation | None]:
         topics, packet_ids, payloads, first_bytes = batch.topics, batch.packet_ids, batch.payloads, batch.first_bytes
         add_topic, add_packet_id, add_payload = topics.append, packet_ids.append, payloads.append
-        layouts = _WITH_PROPERTIES
+        layouts = WITH_PROPERTIES
         cache = self._cache
         column: list[Properties | None] = []
+        held: Properties | None = None
+        has_properties = False
         limit = self._max_packet_size_bytes
         end = len(buffer)
         first = buffer[pos]
         kind = first & _KIND_MASK
         last = b""
-        size = 0
+        last_raw: bytes | None = b""
+        size = length = alias = 0
+        identifiers: tuple[int, ...] = ()
+        properties: Properties | None = None
         violation: ProtocolViolation | None = None
-        cut: Callable[[bytes, int], tuple[Any, ...]]
+        cut: Cut
         try:
             while True:
                 head = buffer[pos : pos + 5]
@@ -203,44 +166,46 @@ class PublishRuns:
                     layout = layouts.get(head) or layouts.make(head)
                     last = b""
                     if layout is not None:
-                        cut, size = layout
+                        cut, size, length = layout
                         if size > limit:
                             raise self._too_large(size)
                         last = head
+                if layout is not None:
+                    next_pos = pos + size
+                    if next_pos > end:
+                        break
+                    topic, packet_id, found, raw, payload = cut(buffer, pos)
+                    if found != length:
+                        layout = layouts.make(head, found)
+                        last = b""
+                        if layout is not None:
+                            cut, size, length = layout
+                            topic, packet_id, found, raw, payload = cut(buffer, pos)
+                            last = head
                 if layout is None:
                     plain = self._plain(buffer, pos)
                     if plain is None:
                         break
                     topic, packet_id, payload, properties, next_pos = plain
+                    last_raw = None
                 else:
-                    next_pos = pos + size
-                    if next_pos > end:
-                        break
-                    topic, packet_id, length, payload = cut(buffer, pos)
-                    if length == 0:
-                        properties = None
-                    elif length < 128 and length <= len(payload):
-                        alias, identifiers, properties = cache[payload[:length]]
-                        if alias or identifiers:
-                            topic = self._resolve(topic, alias, identifiers)
-                        payload = payload[length:]
-                    else:
-                        plain = self._plain(buffer, pos)
-                        if plain is None:
-                            break
-                        topic, packet_id, payload, properties, next_pos = plain
-                if properties is not None:
-                    column += [None] * (len(payloads) - len(column))
-                    column.append(properties)
+                    if raw != last_raw:
+                        alias, identifiers, properties = cache[raw]
+                        last_raw = raw
+                    if alias or not topic or identifiers:
+                        topic = self._resolve(topic, alias, identifiers)
+                if properties is not held:
+                    column += [held] * (len(payloads) - len(column))
+                    held = properties
+                    has_properties = True
                 add_topic(topic)
                 add_packet_id(packet_id)
                 add_payload(payload)
                 pos = next_pos
         except ProtocolViolation as error:
             violation = error
-            column = column[: len(payloads)]
-        if column:
-            batch.properties = column + [None] * (len(payloads) - len(column))
+        if has_properties:
+            batch.properties = column + [held] * (len(payloads) - len(column))
         return self._end(pos, violation, batch, first)
 
     @staticmethod

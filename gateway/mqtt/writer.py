@@ -105,12 +105,19 @@ def _answers(first: int, packet_ids: Sequence[bytes], reason_code: int, version:
 
 
 def pubacks(packet_ids: Sequence[bytes], reason_code: int = 0, *, version: Version) -> bytes:
-    """A PUBACK for each two-byte id (§3.4). Before MQTT 5 there is no way to say that one failed: send nothing then."""
+    """A PUBACK for each two-byte id (§3.4).
+
+    Empty for an error before MQTT 5, which has no way to say it: what is not acknowledged is sent again.
+    """
+    if reason_code >= 0x80 and version is not Version.V5:
+        return b""
     return _answers(0x40, packet_ids, reason_code, version)
 
 
 def pubrecs(packet_ids: Sequence[bytes], reason_code: int = 0, *, version: Version) -> bytes:
-    """A PUBREC for each id (§3.5)."""
+    """A PUBREC for each id (§3.5); empty for an error before MQTT 5, as with `pubacks`."""
+    if reason_code >= 0x80 and version is not Version.V5:
+        return b""
     return _answers(0x50, packet_ids, reason_code, version)
 
 
