@@ -33,7 +33,7 @@ Job = Callable[[sqlite3.Connection], Any]
 
 _ROW_OVERHEAD_BYTES: Final = 96
 _MARGIN_PAGES: Final = 16
-_DROP_AT_ONCE: Final = 16
+_DROP_AT_ONCE: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,7 +240,7 @@ class Transactor:
         lanes = {lane.stream: lane for lane in plan.lanes}
         touched = set()
         while _used_pages(connection) > lose_until:
-            oldest = _oldest_blocks(connection, lanes)
+            oldest = _oldest_blocks(connection, lanes, _used_pages(connection) - lose_until)
             if oldest:
                 stream = oldest[0][0] >> 48
                 self._drop(connection, lanes[stream], oldest, "full", result)
@@ -328,14 +328,20 @@ def _blocks_received_before(connection: sqlite3.Connection, stream: int, before_
     return found
 
 
-def _oldest_blocks(connection: sqlite3.Connection, lanes: dict[int, LanePlan]) -> list[tuple[int, int]]:
-    """Up to sixteen (key, count) of the stream whose first block is the oldest of all."""
+def _oldest_blocks(connection: sqlite3.Connection, lanes: dict[int, LanePlan], pages: int) -> list[tuple[int, int]]:
+    """(key, count) of the first blocks of the stream whose first block is the oldest of all: about so many pages."""
     heads = [(head.received_at_us or 0, stream) for stream in lanes if (head := head_of(connection, stream))]
     if not heads:
         return []
     _, stream = min(heads)
-    found: list[tuple[int, int]] = connection.execute(
-        "SELECT key, count FROM block WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
+    found: list[tuple[int, int]] = []
+    size = 0
+    for key, count, length in connection.execute(
+        "SELECT key, count, length(body) FROM block WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
         (key_of(stream, 0), key_of(stream + 1, 0), _DROP_AT_ONCE),
-    ).fetchall()
+    ):
+        found.append((key, count))
+        size += length + _ROW_OVERHEAD_BYTES
+        if size >= pages * PAGE_SIZE_BYTES:
+            break
     return found
