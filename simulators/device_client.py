@@ -1,0 +1,344 @@
+"""One device: a paho-mqtt client driven by the event loop, with a session that outlives its connections.
+
+What paho-mqtt 2.x does on a reconnect, and what is made of it here:
+
+- It repeats every unacknowledged publish after the CONNACK, in order and with DUP, without regard to its in-flight
+  window. So the window is kept here: no more is handed to paho than may be in flight.
+- A publish that is made between CONNECT and CONNACK goes out ahead of those older ones. So none is made then.
+- For QoS 2 it repeats the PUBREL of what had its PUBREC, as it should; but it has no callback for a PUBREC, and takes
+  one that refuses (MQTT 5, reason 0x80 and up) for one that accepts. So `_PubrecClient` looks at it first.
+- `reconnect()` resolves and connects in the calling thread. So it runs in a small pool that all devices share; all else
+  runs on the event loop, and there is no thread for each client.
+- With protocol 3.1.1 a first connect with clean session and a second one without begin a session that is empty and
+  lasts; with 5 clean start on the first connect alone does it. A simulator that was killed remembers nothing, so an
+  older session's packet identifiers must not be taken for this one's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import enum
+import random
+import socket
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+
+from simulators.profiles import Message
+from simulators.units import Endpoint
+
+SESSION_EXPIRY_S = 3600
+
+
+class State(enum.Enum):
+    """Where a device is on its way to the gateway."""
+
+    AWAY = "away"
+    CONNECTING = "connecting"
+    ONLINE = "online"
+
+
+class DeviceEvents(Protocol):
+    """What a device tells the fleet; `name` is what the fleet gave with the publish."""
+
+    def on_online(self, session_present: bool) -> None:
+        """The CONNACK came; what is in flight is repeated right after this."""
+
+    def on_lost(self) -> None:
+        """The connection is gone."""
+
+    def on_resend(self, name: str) -> None:
+        """This publish is about to be repeated."""
+
+    def on_received(self, name: str) -> None:
+        """The PUBREC of a QoS 2 publish came."""
+
+    def on_acknowledged(self, name: str) -> None:
+        """The PUBACK or PUBCOMP came."""
+
+    def on_refused(self, name: str, reason: int) -> None:
+        """An acknowledgement came that refuses; the publish is over."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceOptions:
+    """How a device connects; durations in seconds."""
+
+    to: Endpoint
+    protocol: int = 4
+    """4: MQTT 3.1.1, 5: MQTT 5."""
+    window: int = 20
+    keep_alive_s: int = 15
+    connect_timeout_s: float = 5.0
+    ack_timeout_s: float = 20.0
+    """So long may the oldest publish wait for its answer before the device gives the connection up."""
+    backoff_first_s: float = 0.2
+    backoff_max_s: float = 3.0
+
+    def __post_init__(self) -> None:
+        if self.protocol not in (4, 5):
+            raise ValueError(f"The protocol is 4 (MQTT 3.1.1) or 5, not {self.protocol}.")
+        if not 1 <= self.window <= 10_000:
+            raise ValueError(f"The window is between 1 and 10000 publishes, not {self.window}.")
+
+
+@dataclass(slots=True)
+class _InFlight:
+    name: str
+    since_s: float
+    received: bool = False
+
+
+class _PubrecClient(Client):
+    """A client that tells of each PUBREC, and drops a publish whose PUBREC refuses it [MQTT-4.3.3-4]."""
+
+    on_pubrec: Callable[[int, int], None]
+
+    def _handle_pubrec(self) -> MQTTErrorCode:
+        packet = self._in_packet["packet"]
+        mid = int.from_bytes(packet[:2], "big")
+        reason = packet[2] if len(packet) > 2 else 0
+        self.on_pubrec(mid, reason)
+        if reason < 0x80:
+            return super()._handle_pubrec()
+        with self._out_message_mutex:
+            if mid in self._out_messages:
+                code = ReasonCode(PacketTypes.PUBREC, identifier=reason)
+                return self._do_on_publish(mid, code, Properties(PacketTypes.PUBREC))  # type: ignore[no-untyped-call]
+        return MQTTErrorCode.MQTT_ERR_SUCCESS
+
+
+class DeviceClient:
+    """One device. All methods belong to the event loop; `close` ends it for good."""
+
+    def __init__(self, client_id: str, options: DeviceOptions, events: DeviceEvents, pool: Executor) -> None:
+        self.client_id = client_id
+        self.state = State.AWAY
+        self.last_error: str | None = None
+        self._options = options
+        self._events = events
+        self._pool = pool
+        self._loop = asyncio.get_running_loop()
+        self._in_flight: dict[int, _InFlight] = {}
+        self._changed = asyncio.Event()
+        self._writing = False
+        self._closing = False
+        self._session_lasts = options.protocol == 5
+        self._paho = self._new_client()
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def in_flight(self) -> int:
+        """Publishes with QoS 1 or 2 that were not answered yet."""
+        return len(self._in_flight)
+
+    @property
+    def room(self) -> int:
+        """How many publishes it may be given now: nothing unless it is online and the socket takes what is written."""
+        ready = self.state is State.ONLINE and self._session_lasts and not self._writing
+        return self._options.window - len(self._in_flight) if ready else 0
+
+    def start(self) -> asyncio.Task[None]:
+        """Connect, and connect again whenever the connection is lost; the task ends with `close`."""
+        self._keeper = self._loop.create_task(self._keep_connected(), name=f"device {self.client_id}")
+        return self._keeper
+
+    def publish(self, message: Message, *, qos: int, name: str) -> bool:
+        """Hand a message to the socket; False when it went nowhere and never will."""
+        info = self._paho.publish(message.topic, message.payload, qos)
+        if info.rc == MQTTErrorCode.MQTT_ERR_QUEUE_SIZE:
+            return False
+        if qos:  # also when the socket failed at this very write: paho keeps the message and repeats it
+            self._in_flight[info.mid] = _InFlight(name, time.monotonic())
+        self._after_io()
+        return bool(qos) or info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
+
+    async def close(self) -> None:
+        """DISCONNECT when possible, then end; idempotent."""
+        self._closing = True
+        self._changed.set()
+        if self._keeper is not None:
+            await asyncio.wait([self._keeper])
+
+    # The connection's life.
+
+    def _new_client(self) -> _PubrecClient:
+        five = self._options.protocol == 5
+        client = _PubrecClient(
+            CallbackAPIVersion.VERSION2,
+            client_id=self.client_id,
+            clean_session=None if five else not self._session_lasts,
+            protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
+            reconnect_on_failure=False,
+        )
+        properties = None
+        if five:
+            properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+            properties.SessionExpiryInterval = SESSION_EXPIRY_S
+        client.connect_timeout = self._options.connect_timeout_s
+        client.max_inflight_messages_set(0)  # the window is kept here
+        to = self._options.to
+        client.connect_async(to.host, to.port, self._options.keep_alive_s, properties=properties)
+        client.on_connect = self._on_connect
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._on_publish
+        client.on_socket_close = self._on_socket_close
+        client.on_pubrec = self._on_pubrec
+        return client
+
+    async def _keep_connected(self) -> None:
+        failures = 0
+        try:
+            while not self._closing:
+                if await self._connect():
+                    failures = 0
+                    if not self._session_lasts:
+                        self._hang_up()
+                        self._session_lasts = True
+                        self._paho = self._new_client()
+                        continue
+                    await self._stay()
+                failures += 1
+                limit_s = min(self._options.backoff_max_s, self._options.backoff_first_s * 2 ** min(failures - 1, 16))
+                await self._wait(random.uniform(0.0, limit_s), until=lambda: self._closing)
+        finally:
+            self._hang_up()
+
+    async def _connect(self) -> bool:
+        """One attempt; True when the CONNACK accepted."""
+        self.state = State.CONNECTING
+        try:
+            await self._loop.run_in_executor(self._pool, self._paho.reconnect)
+        except OSError as error:
+            self.last_error = f"{self._options.to} can't be reached: {error.strerror or error}"
+            self.state = State.AWAY
+            return False
+        if (sock := self._paho.socket()) is not None:
+            self._loop.add_reader(sock.fileno(), self._on_readable)
+            self._after_io()
+            await self._wait(self._options.connect_timeout_s, until=lambda: self.state is not State.CONNECTING)
+        if self._is_online():
+            return True
+        if self.state is State.CONNECTING:
+            self.last_error = f"{self._options.to} did not answer CONNECT within {self._options.connect_timeout_s:g} s"
+        self._abort()
+        return False
+
+    async def _stay(self) -> None:
+        """Until the connection is lost or `close` is called: the keep-alive, and the watch over late answers."""
+        while self._is_online() and not self._closing:
+            await self._wait(1.0, until=lambda: self._closing or not self._is_online())
+            if self._is_online():
+                self._paho.loop_misc()
+                self._after_io()
+            oldest = next(iter(self._in_flight.values()), None)
+            if oldest and time.monotonic() - oldest.since_s > self._options.ack_timeout_s:
+                self.last_error = f"{self._options.to} left a publish unanswered for {self._options.ack_timeout_s:g} s"
+                self._abort()
+
+    async def _wait(self, timeout_s: float, *, until: Callable[[], bool]) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while not until():
+                    self._changed.clear()
+                    await self._changed.wait()
+
+    def _is_online(self) -> bool:
+        return self.state is State.ONLINE
+
+    def _hang_up(self) -> None:
+        """DISCONNECT, as far as the socket takes it."""
+        if self._paho.socket() is not None:
+            self._paho.disconnect()
+            self._abort()
+
+    def _abort(self) -> None:
+        """End the connection with no word; what arrived before is still read."""
+        for _ in range(1000):  # each turn reads on, to the end of what is there
+            if (sock := self._paho.socket()) is None:
+                break
+            if isinstance(sock, socket.socket):
+                with contextlib.suppress(OSError):  # not connected any more
+                    sock.shutdown(socket.SHUT_RDWR)
+            self._paho.loop_read()
+        self.state = State.AWAY
+
+    # What the event loop and paho call.
+
+    def _on_readable(self) -> None:
+        self._paho.loop_read()
+        self._after_io()
+
+    def _on_writable(self) -> None:
+        self._paho.loop_write()
+        self._after_io()
+
+    def _after_io(self) -> None:
+        """Ask the loop for a call when the socket can take more, or no longer."""
+        sock = self._paho.socket()
+        wanted = sock is not None and self._paho.want_write()
+        if sock is not None and wanted != self._writing:
+            if wanted:
+                self._loop.add_writer(sock.fileno(), self._on_writable)
+            else:
+                self._loop.remove_writer(sock.fileno())
+        self._writing = wanted
+
+    def _on_socket_close(self, _client: Client, _userdata: Any, sock: Any) -> None:
+        self._loop.remove_reader(sock.fileno())
+        self._loop.remove_writer(sock.fileno())
+        self._writing = False
+
+    def _on_connect(
+        self, _client: Client, _userdata: Any, flags: ConnectFlags, reason: ReasonCode, _properties: Properties | None
+    ) -> None:
+        self._changed.set()
+        if reason.is_failure:
+            self.last_error = f"{self._options.to} refused the connection: {reason}"
+            self.state = State.AWAY
+            return
+        self.state = State.ONLINE
+        if self._session_lasts:
+            now_s = time.monotonic()
+            for publish in self._in_flight.values():
+                publish.since_s = now_s
+                if not publish.received:
+                    self._events.on_resend(publish.name)
+            self._events.on_online(flags.session_present)
+
+    def _on_disconnect(
+        self,
+        _client: Client,
+        _userdata: Any,
+        _flags: DisconnectFlags,
+        _reason: ReasonCode,
+        _properties: Properties | None,
+    ) -> None:
+        was_online, self.state = self._is_online(), State.AWAY
+        self._changed.set()
+        if was_online and self._session_lasts:
+            self._events.on_lost()
+
+    def _on_publish(
+        self, _client: Client, _userdata: Any, mid: int, reason: ReasonCode, _properties: Properties
+    ) -> None:
+        if publish := self._in_flight.pop(mid, None):
+            if reason.is_failure:
+                self._events.on_refused(publish.name, reason.value)
+            else:
+                self._events.on_acknowledged(publish.name)
+
+    def _on_pubrec(self, mid: int, reason: int) -> None:
+        publish = self._in_flight.get(mid)
+        if publish and reason < 0x80 and not publish.received:
+            publish.received = True
+            self._events.on_received(publish.name)
