@@ -95,7 +95,7 @@ class PublishRuns:
         end = len(buffer)
         first = buffer[pos]
         kind = first & _KIND_MASK
-        last = b""
+        last: bytes | None = None
         size = 0
         cut: Cut
         try:
@@ -147,7 +147,7 @@ class PublishRuns:
         end = len(buffer)
         first = buffer[pos]
         kind = first & _KIND_MASK
-        last = b""
+        last: bytes | None = None
         last_raw: bytes | None = b""
         size = length = alias = 0
         identifiers: tuple[int, ...] = ()
@@ -164,7 +164,7 @@ class PublishRuns:
                         first_bytes += bytes((first,)) * (len(payloads) - len(first_bytes))
                         first = head[0]
                     layout = layouts.get(head) or layouts.make(head)
-                    last = b""
+                    last = None
                     if layout is not None:
                         cut, size, length = layout
                         if size > limit:
@@ -177,7 +177,7 @@ class PublishRuns:
                     topic, packet_id, found, raw, payload = cut(buffer, pos)
                     if found != length:
                         layout = layouts.make(head, found)
-                        last = b""
+                        last = None
                         if layout is not None:
                             cut, size, length = layout
                             topic, packet_id, found, raw, payload = cut(buffer, pos)
