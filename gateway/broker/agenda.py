@@ -1,0 +1,54 @@
+"""What is to be done later: delayed wills, sessions that expire, tries that are made again."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Hashable
+from itertools import count
+
+
+class Agenda:
+    """Things to do at a time, each under a key, so that it can be called off. Times are monotonic seconds."""
+
+    __slots__ = ("_entries", "_heap", "_number")
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Hashable]] = []
+        self._entries: dict[Hashable, tuple[int, Callable[[], None]]] = {}
+        self._number = count()
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def add(self, key: Hashable, due_s: float, action: Callable[[], None]) -> None:
+        """Have `action` done at `due_s`; it takes the place of what stood under the key."""
+        number = next(self._number)
+        self._entries[key] = (number, action)
+        heapq.heappush(self._heap, (due_s, number, key))
+        # Entries called off stay in the heap until they are due; many of them are cleared away in one go.
+        if len(self._heap) > 64 + 2 * len(self._entries):
+            self._heap = [item for item in self._heap if self._is_current(item[2], item[1])]
+            heapq.heapify(self._heap)
+
+    def cancel(self, key: Hashable) -> bool:
+        """Call it off; false when nothing stood under the key."""
+        return self._entries.pop(key, None) is not None
+
+    def hurry(self, key: Hashable) -> None:
+        """Do now what stands under the key, if anything does."""
+        entry = self._entries.pop(key, None)
+        if entry is not None:
+            entry[1]()
+
+    def take_due(self, now_s: float) -> list[Callable[[], None]]:
+        """The actions whose time has come, oldest first; they are off the agenda."""
+        due = []
+        while self._heap and self._heap[0][0] <= now_s:
+            _, number, key = heapq.heappop(self._heap)
+            if self._is_current(key, number):
+                due.append(self._entries.pop(key)[1])
+        return due
+
+    def _is_current(self, key: Hashable, number: int) -> bool:
+        entry = self._entries.get(key)
+        return entry is not None and entry[0] == number

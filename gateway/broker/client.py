@@ -1,0 +1,376 @@
+"""One connected client: what its packets do, and what is written back.
+
+The core of a connection: packets come in as values, bytes go out through a `Channel`; no sockets, tasks or timers here.
+
+What the client was promised waits for commits: `on_commit` writes everything that one commit decided for it at once.
+Nothing is written before CONNACK is.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from gateway.broker.exchanges import (
+    REASONS,
+    WORDS,
+    Receipt,
+    Released,
+    Subscribed,
+    Unsubscribed,
+    answer,
+)
+from gateway.broker.incoming import Incoming
+from gateway.broker.outgoing import Answer, Flight, Step
+from gateway.broker.ports import Channel
+from gateway.broker.session import Session
+from gateway.mqtt import writer
+from gateway.mqtt.errors import ProtocolError, ProtocolViolation
+from gateway.mqtt.packets import (
+    Auth,
+    Connect,
+    Disconnect,
+    Packet,
+    PingReq,
+    PubAck,
+    PubComp,
+    PublishBatch,
+    PubRec,
+    PubRel,
+    Subscribe,
+    Unsubscribe,
+    Version,
+    Will,
+)
+from gateway.mqtt.reason_codes import ReasonCode
+from gateway.spool.ports import Outcome
+
+if TYPE_CHECKING:
+    from gateway.broker.broker import Broker
+
+logger = logging.getLogger(__name__)
+
+MAX_WINDOW: Final = 1024
+"""Messages in flight to one subscriber, where it did not ask for fewer."""
+
+TRY_AGAIN_AFTER_S: Final = 1.0
+
+
+class Client:
+    """A client between its CONNECT and its end. Waits for commits (`gateway.spool.ports.Waiter`)."""
+
+    __slots__ = (
+        "_channel",
+        "_connack",
+        "_handlers",
+        "_incoming",
+        "_is_settling",
+        "_is_welcome",
+        "_max_packet_size_bytes",
+        "_window",
+        "broker",
+        "client_id",
+        "is_open",
+        "session",
+        "version",
+        "will",
+    )
+
+    def __init__(
+        self,
+        broker: Broker,
+        channel: Channel,
+        connect: Connect,
+        session: Session,
+        *,
+        receive_maximum: int,
+        connack: Callable[[ReasonCode], bytes],
+    ) -> None:
+        self.broker = broker
+        self.session = session
+        self.client_id = session.client_id
+        self.version = connect.version
+        self.will: Will | None = connect.will
+        self.is_open = True
+        self._channel = channel
+        self._connack = connack
+        self._is_welcome = False
+        self._is_settling = False
+        self._incoming = Incoming(self, receive_maximum)
+        self._window = min(connect.receive_maximum, MAX_WINDOW)
+        self._max_packet_size_bytes = connect.maximum_packet_size_bytes
+        self._handlers: dict[type, Callable[[Any], None]] = {
+            PublishBatch: self._incoming.publish,
+            PubRel: self._incoming.release,
+            PubAck: self._on_puback,
+            PubRec: self._on_pubrec,
+            PubComp: self._on_pubcomp,
+            Subscribe: self._on_subscribe,
+            Unsubscribe: self._on_unsubscribe,
+            PingReq: self._on_pingreq,
+            Disconnect: self._on_disconnect,
+            Auth: self._on_auth,
+            Connect: self._on_connect,
+        }
+
+    @property
+    def peer(self) -> str:
+        """Where the client is."""
+        return self._channel.peer
+
+    # ---- the connection -------------------------------------------------------------------------------------------
+
+    def handle(self, packet: Packet) -> None:
+        """Do what one packet asks for. Raises ProtocolViolation; the caller then calls `fail`."""
+        if self.is_open:
+            self._handlers[type(packet)](packet)
+
+    def welcome(self) -> None:
+        """Write CONNACK; from now on the client gets what waits for it."""
+        if not self.is_open:
+            return
+        self._is_welcome = True
+        self._channel.write(self._connack(ReasonCode.SUCCESS))
+        self.broker.counters.connections += 1
+        self.session.outgoing.resume()
+        self.pump()
+
+    def refuse(self, reason: ReasonCode) -> None:
+        """Write a CONNACK that says no, and end."""
+        if not self.is_open:
+            return
+        self.broker.counters.refused_connects[reason.name.lower()] += 1
+        self._channel.write(self._connack(reason))
+        self._end(with_will=False)
+
+    def fail(self, violation: ProtocolViolation) -> None:
+        """The client broke the protocol: tell it (MQTT 5) and end the connection [MQTT-4.13.1-1]."""
+        logger.info("The connection of client %r from %s is closed. %s", self.client_id, self.peer, violation)
+        self.close(violation.reason_code)
+
+    def close(self, reason: ReasonCode, *, with_will: bool = True) -> None:
+        """End the connection from this side, with a DISCONNECT for MQTT 5; idempotent."""
+        if not self.is_open:
+            return
+        self.broker.counters.disconnects[reason.name.lower()] += 1
+        if self.version is Version.V5 and self._is_welcome:
+            self._channel.write(writer.disconnect(reason))
+        self._end(with_will=with_will)
+
+    def lost(self) -> None:
+        """The connection is gone; idempotent."""
+        self._end(with_will=True)
+
+    def stop_reading(self) -> None:
+        """Take nothing more from the client; what it was promised is still written."""
+        self._channel.stop_reading()
+
+    def _end(self, *, with_will: bool) -> None:
+        if not self.is_open:
+            return
+        self.is_open = False
+        self._channel.close()
+        self.broker.ended(self, self.will if with_will else None)
+
+    def _on_connect(self, _packet: Connect) -> None:
+        raise ProtocolError("A second CONNECT came on one connection.")  # [MQTT-3.1.0-2]
+
+    def _on_auth(self, _packet: Auth) -> None:
+        raise ProtocolError("AUTH came, but CONNECT named no authentication method.")  # [MQTT-4.12.0-6]
+
+    def _on_pingreq(self, _packet: PingReq) -> None:
+        self.write(writer.pingresp())
+
+    def _on_disconnect(self, packet: Disconnect) -> None:
+        session = self.session
+        expiry_interval_s = packet.session_expiry_interval_s
+        if expiry_interval_s is not None and expiry_interval_s != session.expiry_interval_s:
+            if session.expiry_interval_s == 0:
+                raise ProtocolError("DISCONNECT sets a session expiry interval, but CONNECT had none (§3.14.2.2.2).")
+            session.expiry_interval_s = expiry_interval_s
+            if session.is_durable:
+                self.broker.remember(session)
+        self._end(with_will=packet.reason_code == ReasonCode.DISCONNECT_WITH_WILL_MESSAGE)
+
+    # ---- what commits decide --------------------------------------------------------------------------------------
+
+    def on_commit(self, items: list[Any], outcome: Outcome) -> None:
+        """Write everything that this commit decided, in the order in which it was asked for, in one write."""
+        try:
+            data = self._settle(items, outcome)
+            if self.is_open:
+                if data:
+                    self.write(data)
+                self.pump()
+        except Exception:  # Whatever is wrong with this client, the others wait for the same commit.
+            logger.exception("The connection of client %r from %s is closed after an error.", self.client_id, self.peer)
+            self.close(ReasonCode.UNSPECIFIED_ERROR)
+
+    def _settle(self, items: list[Any], outcome: Outcome) -> bytes:
+        reason = REASONS[outcome]
+        out: list[bytes] = []
+        pubacks: list[bytes] = []
+        self._is_settling = True
+        for item in items:
+            kind = type(item)
+            if kind is list:
+                pubacks += item
+                continue
+            if kind is int:
+                self.broker.counters.count_publishes(item, WORDS.get(reason))
+                continue
+            if pubacks:
+                out.append(self._acknowledge(pubacks, reason))
+                pubacks = []
+            if kind is Receipt and item.qos == 1:
+                self._incoming.unanswered -= item.size
+            out.append(item.settle(self, outcome))
+        if pubacks:
+            out.append(self._acknowledge(pubacks, reason))
+        self._is_settling = False
+        return out[0] if len(out) == 1 else b"".join(out)
+
+    def _acknowledge(self, packet_ids: list[bytes], reason: ReasonCode) -> bytes:
+        n = len(packet_ids)
+        self._incoming.unanswered -= n
+        self.broker.counters.count_publishes(n, WORDS.get(reason))
+        return answer(self.version, 1, packet_ids, reason)
+
+    def try_again(self, item: Released | Unsubscribed) -> None:
+        """The disk did not take a removal: in a while, ask again. A client that is gone by then asks itself."""
+
+        def again() -> None:
+            if self.is_open:
+                item.change = self.broker.remember(item.session)
+                self.broker.store.after_commit(self, item)
+
+        self.broker.later((self, item), TRY_AGAIN_AFTER_S, again)
+
+    # ---- subscriptions --------------------------------------------------------------------------------------------
+
+    def _on_subscribe(self, packet: Subscribe) -> None:
+        session = self.session
+        codes, before = self.broker.subscribe(session, packet)
+        retained = [
+            subscription.topic_filter
+            for subscription, code in zip(packet.subscriptions, codes, strict=True)
+            if code < 0x80
+            and (
+                subscription.retain_handling == 0
+                or (subscription.retain_handling == 1 and before[subscription.topic_filter] is None)
+            )
+        ]
+        if session.is_durable and before:
+            item = Subscribed(session, packet, codes=codes, before=before, retained=retained)
+            item.change = self.broker.remember(session)
+            self.broker.store.after_commit(self, item)
+        else:
+            self.write(writer.suback(packet.packet_id, codes, version=self.version))
+            self.send_retained(retained)
+
+    def send_retained(self, topic_filters: Sequence[str]) -> None:
+        """Give the client what is retained below the filters, as far as it is still subscribed to them."""
+        broker = self.broker
+        now_s = broker.clock.monotonic_s()
+        for topic_filter in topic_filters:
+            held = self.session.subscriptions.get(topic_filter)
+            if held is None:
+                continue
+            subscription = held.subscription
+            for message in broker.retained.match(topic_filter, now_s):
+                if subscription.no_local and message.origin == self.client_id:
+                    continue
+                broker.offer(
+                    self.session,
+                    Flight(
+                        message=message,
+                        qos=min(message.qos, subscription.qos),
+                        retain=True,
+                        identifiers=() if held.identifier is None else (held.identifier,),
+                    ),
+                )
+        self.pump()
+
+    def _on_unsubscribe(self, packet: Unsubscribe) -> None:
+        session = self.session
+        codes = self.broker.unsubscribe(session, packet.topic_filters)
+        if session.is_durable and ReasonCode.SUCCESS in codes:
+            item = Unsubscribed(session, packet, codes)
+            item.change = self.broker.remember(session)
+            self.broker.store.after_commit(self, item)
+        else:
+            self.write(writer.unsuback(packet.packet_id, codes, version=self.version))
+
+    # ---- messages to the client -----------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Send what waits, as far as the window and the connection let it."""
+        if not (self._is_welcome and self.is_open and self._channel.is_writable) or self._is_settling:
+            return
+        outgoing = self.session.outgoing
+        now_s = self.broker.clock.monotonic_s()
+        while flights := outgoing.take(self._window, now_s):
+            dropped = 0
+            for flight in flights:
+                data = self._encode(flight, now_s)
+                if self._max_packet_size_bytes is not None and len(data) > self._max_packet_size_bytes:
+                    outgoing.discard(flight)  # [MQTT-3.1.2-25]
+                    dropped += 1
+                else:
+                    self._channel.write_soon(data)
+            counters = self.broker.counters
+            counters.delivered += len(flights) - dropped
+            if not dropped:
+                return
+            counters.dropped["too_large"] += dropped
+
+    def _encode(self, flight: Flight, now_s: float) -> bytes:
+        if flight.step is Step.PUBCOMP:
+            return writer.pubrel(flight.packet_id, version=self.version)
+        message = flight.message
+        left_s: int | None = None
+        if message.expires_at_s is not None:
+            left_s = max(1, int(message.expires_at_s - now_s))  # [MQTT-3.3.2-6]
+        return writer.publish(
+            message.topic,
+            message.payload,
+            version=self.version,
+            qos=flight.qos,
+            retain=flight.retain,
+            dup=flight.is_resent and flight.qos > 0,
+            packet_id=flight.packet_id,
+            properties=message.properties,
+            subscription_identifiers=flight.identifiers,
+            message_expiry_interval_s=left_s,
+        )
+
+    def _on_puback(self, packet: PubAck) -> None:
+        self._answered(self.session.outgoing.on_puback(packet.packet_id), "PUBACK", packet.packet_id)
+
+    def _on_pubcomp(self, packet: PubComp) -> None:
+        self._answered(self.session.outgoing.on_pubcomp(packet.packet_id), "PUBCOMP", packet.packet_id)
+
+    def _on_pubrec(self, packet: PubRec) -> None:
+        found = self.session.outgoing.on_pubrec(packet.packet_id, packet.reason_code)
+        if found is Answer.CONTINUE:
+            self.write(writer.pubrel(packet.packet_id, version=self.version))
+        elif found is Answer.UNKNOWN and packet.reason_code < 0x80:
+            # An exchange from before a restart: PUBREL lets the client finish it.
+            self.write(writer.pubrel(packet.packet_id, version=self.version))
+        else:
+            self._answered(found, "PUBREC", packet.packet_id)
+
+    def _answered(self, found: Answer, name: str, packet_id: int) -> None:
+        if found is Answer.WRONG:
+            raise ProtocolError(f"{name} came for packet identifier {packet_id}, which waits for another packet.")
+        if found is Answer.DONE:
+            self.pump()
+
+    def write(self, data: bytes) -> None:
+        """Write at once; before CONNACK, behind it."""
+        if self._is_welcome:
+            self._channel.write(data)
+        elif self.is_open:
+            connack = self._connack
+            self._connack = lambda reason: connack(reason) + (b"" if reason else data)

@@ -1,0 +1,69 @@
+"""What a CONNACK says about this server (MQTT 5 §3.2.2.3): as much as is built, and no more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from gateway.mqtt import writer
+from gateway.mqtt.packets import Connect, Version
+from gateway.mqtt.properties import P, Property
+from gateway.mqtt.reason_codes import ReasonCode
+
+MAX_KEEP_ALIVE_S: Final = 65535
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What a listener grants each connection. `server_keep_alive_s`, where set, is for clients that ask for none."""
+
+    receive_maximum: int = 1024
+    max_packet_size_bytes: int = 2 * 1024 * 1024
+    server_keep_alive_s: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.receive_maximum <= 65535:
+            raise ValueError(
+                f"A Receive Maximum is between 1 and 65535, not {self.receive_maximum} (MQTT 5 §3.2.2.3.3)."
+            )
+        if self.server_keep_alive_s is not None and not 1 <= self.server_keep_alive_s <= MAX_KEEP_ALIVE_S:
+            raise ValueError(
+                f"A server keep alive is between 1 and {MAX_KEEP_ALIVE_S} s, not {self.server_keep_alive_s}."
+            )
+
+    def keep_alive_s(self, connect: Connect) -> int:
+        """The keep alive that holds for the connection; 0 for none."""
+        if connect.keep_alive_s == 0 and self.server_keep_alive_s is not None and connect.version is Version.V5:
+            return self.server_keep_alive_s
+        return connect.keep_alive_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connack:
+    """A CONNACK that only lacks its reason."""
+
+    connect: Connect
+    terms: Terms
+    session_present: bool = False
+    assigned_client_id: str | None = None
+
+    def __call__(self, reason: ReasonCode) -> bytes:
+        """The packet's bytes; none where 3.1.1 has no return code for the reason."""
+        version = self.connect.version
+        properties: dict[Property, Any] = {}
+        if version is Version.V5 and reason is ReasonCode.SUCCESS:
+            terms = self.terms
+            properties[P.RECEIVE_MAXIMUM] = terms.receive_maximum
+            properties[P.MAXIMUM_PACKET_SIZE] = terms.max_packet_size_bytes
+            properties[P.SHARED_SUBSCRIPTION_AVAILABLE] = 0
+            if self.assigned_client_id is not None:
+                properties[P.ASSIGNED_CLIENT_IDENTIFIER] = self.assigned_client_id
+            if terms.keep_alive_s(self.connect) != self.connect.keep_alive_s:
+                properties[P.SERVER_KEEP_ALIVE] = terms.server_keep_alive_s
+        return writer.connack(
+            version=version,
+            session_present=self.session_present,
+            reason_code=reason,
+            properties=properties,
+            max_packet_size_bytes=self.connect.maximum_packet_size_bytes,
+        )

@@ -1,0 +1,38 @@
+"""What the broker counts, for the status and the metrics. Every number is since the start, unless it says `now`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True, kw_only=True)
+class Counters:
+    """Plain numbers; read them on the event loop."""
+
+    connections: int = 0
+    """CONNECTs that were accepted."""
+    connected_now: int = 0
+    accepted: int = 0
+    """Publishes that were taken: stored by a commit, or local only."""
+    duplicates: int = 0
+    """QoS 2 publishes that were here already and were only answered again."""
+    refused: Counter[str] = field(default_factory=Counter)
+    """Publishes not taken, by reason: full, failed, not_authorized."""
+    delivered: int = 0
+    """Messages sent to local subscribers."""
+    dropped: Counter[str] = field(default_factory=Counter)
+    """Messages local subscribers did not get, by reason: queue_full, offline, too_large."""
+    refused_connects: Counter[str] = field(default_factory=Counter)
+    """Connections that were not accepted, by reason."""
+    disconnects: Counter[str] = field(default_factory=Counter)
+    """Connections that the server ended, by reason."""
+    wills: int = 0
+    """Wills published."""
+
+    def count_publishes(self, number: int, refusal: str | None) -> None:
+        """Count publishes of which it is known now what became of them."""
+        if refusal is None:
+            self.accepted += number
+        else:
+            self.refused[refusal] += number

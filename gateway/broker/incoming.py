@@ -1,0 +1,212 @@
+"""The receiving half of a connection: publishes into the store's open commit, and QoS 2 ids until their PUBREL.
+
+A run of publishes goes in as columns, and its packet ids wait for the commit. The way of a plain run (`_publish`, and
+`Client.on_commit`) is the hot path: its cost is per run and per distinct topic, not per publish; at 500 connections
+with a window of one it is most of what a publish costs. Guarded by tests/bench.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bridge.record import FLAGS_MASK
+from gateway.broker.batches import first_invalid, fitting, part, rows_of
+from gateway.broker.exchanges import Receipt, Released, Repeat
+from gateway.broker.message import Message, expiry
+from gateway.broker.routes import SLOW
+from gateway.mqtt import writer
+from gateway.mqtt.errors import ReceiveMaximumExceeded, TopicNameInvalid
+from gateway.mqtt.packets import PublishBatch, PubRel, Version
+from gateway.mqtt.reason_codes import ReasonCode
+
+if TYPE_CHECKING:
+    from gateway.broker.client import Client
+
+_RECORD_FLAGS: Final = bytes(first & FLAGS_MASK for first in range(256))
+"""A PUBLISH's first byte to a record's flags: QoS and RETAIN stay, type and DUP go."""
+
+
+class Incoming:
+    """One connection's publishes. `unanswered` counts QoS 1 publishes that wait for their commit."""
+
+    __slots__ = ("_broker", "_client", "_receive_maximum", "_session", "unanswered")
+
+    def __init__(self, client: Client, receive_maximum: int) -> None:
+        self._client = client
+        self._broker = client.broker
+        self._session = client.session
+        self._receive_maximum = receive_maximum
+        self.unanswered = 0
+
+    def publish(self, batch: PublishBatch) -> None:
+        """Take a run. Raises ReceiveMaximumExceeded or TopicNameInvalid, after what came before the fault is taken."""
+        qos = batch.qos
+        if qos == 0:
+            self._publish(batch)
+            return
+        awaiting = self._session.awaiting_release
+        excess: ReceiveMaximumExceeded | None = None
+        room = self._receive_maximum - self.unanswered - len(awaiting)
+        if self._client.version is Version.V5 and len(batch.payloads) > room:
+            fits = fitting(batch, room, awaiting)
+            if fits < len(batch.payloads):
+                excess = ReceiveMaximumExceeded(
+                    f"More than the announced {self._receive_maximum} publishes are unacknowledged."
+                )
+                batch = part(batch, 0, fits)
+        if qos == 2:
+            ids = batch.packet_ids
+            if len(set(ids)) < len(ids) or not awaiting.keys().isdisjoint(ids):
+                self._publish_with_repeats(batch)
+            else:
+                self._publish(batch)
+        else:
+            self._publish(batch)
+        if excess is not None:
+            raise excess
+
+    def _publish_with_repeats(self, batch: PublishBatch) -> None:
+        """A run in which QoS 2 ids come that are pending: those are only answered again, in their place."""
+        awaiting = self._session.awaiting_release
+        start = 0
+        seen: set[bytes] = set()
+        for i, packet_id in enumerate(batch.packet_ids):
+            if packet_id in seen or packet_id in awaiting:
+                self._publish(part(batch, start, i))
+                start = i + 1
+                seen.clear()
+                if packet_id not in awaiting:
+                    continue  # The first of the two was refused just now, in its place: that answer is for both.
+                self._broker.counters.duplicates += 1
+                self._broker.store.after_commit(self._client, Repeat(packet_id, awaiting[packet_id]))
+            else:
+                seen.add(packet_id)
+        self._publish(part(batch, start, len(batch)))
+
+    def _publish(self, batch: PublishBatch) -> None:
+        topics = batch.topics
+        n = len(topics)
+        broker = self._broker
+        routes = broker.routes
+        try:
+            if n == 1:
+                fast = routes[topics[0]].fast
+            elif n:
+                streams = {routes[topic].fast for topic in set(topics)}
+                fast = streams.pop() if len(streams) == 1 else SLOW
+            else:
+                return
+        except TopicNameInvalid:
+            # Those before the bad one are still taken.
+            self._publish(part(batch, 0, first_invalid(batch, routes)))
+            raise
+        qos = batch.qos
+        flags = batch.first_bytes.translate(_RECORD_FLAGS)
+        store = broker.store
+        if fast == SLOW or qos << 1 | 1 in flags or not store.has_room:
+            self._publish_mixed(batch, flags)
+            return
+        store.append(
+            fast,
+            client=self._client.client_id,
+            now_us=broker.clock.now_us(),
+            topics=topics,
+            payloads=batch.payloads,
+            flags=flags,
+            plain_size_bytes=batch.size_bytes,
+            properties=batch.properties,
+        )
+        if qos == 1:
+            self.unanswered += n
+            store.after_commit(self._client, batch.packet_ids)
+        elif qos == 0:
+            store.after_commit(self._client, n)
+        else:
+            self._await_release(Receipt(self._session, 2, batch.packet_ids, size=n), batch.packet_ids)
+
+    def _publish_mixed(self, batch: PublishBatch, flags: bytes | bytearray) -> None:
+        """A run for several streams or none, for local subscribers, with RETAIN, or with no room for it."""
+        broker = self._broker
+        qos = batch.qos
+        has_room = broker.store.has_room
+        now_s = broker.clock.monotonic_s()
+        refusals: dict[int, ReasonCode] = {}
+        messages: list[Message] = []
+        lanes: dict[int, list[int]] = {}
+        for i, raw in enumerate(batch.topics):
+            route = broker.routes[raw]
+            if route.is_refused:
+                refusals[i] = ReasonCode.NOT_AUTHORIZED
+                continue
+            if route.stream is not None:
+                if has_room:
+                    lanes.setdefault(route.stream, []).append(i)
+                else:
+                    refusals[i] = ReasonCode.QUOTA_EXCEEDED
+                    if qos:
+                        continue
+            if route.targets or flags[i] & 1:
+                properties = batch.properties[i] if batch.properties is not None else None
+                messages.append(
+                    Message(
+                        topic=route.topic,
+                        payload=bytes(batch.payloads[i]),
+                        qos=qos,
+                        retain=bool(flags[i] & 1),
+                        origin=self._client.client_id,
+                        properties=properties,
+                        expires_at_s=expiry(properties, now_s),
+                    )
+                )
+        now_us = broker.clock.now_us()
+        for stream, rows in lanes.items():
+            run = batch if len(rows) == len(batch) else rows_of(batch, rows)
+            broker.store.append(
+                stream,
+                client=self._client.client_id,
+                now_us=now_us,
+                topics=run.topics,
+                payloads=run.payloads,
+                flags=run.first_bytes.translate(_RECORD_FLAGS),
+                plain_size_bytes=run.size_bytes,
+                properties=run.properties,
+            )
+        receipt = Receipt(
+            self._session,
+            qos,
+            batch.packet_ids,
+            size=len(batch),
+            messages=messages,
+            refusals=refusals,
+            needs_disk=bool(lanes) or (qos == 2 and self._session.is_durable),
+        )
+        if qos == 2:
+            taken = [packet_id for i, packet_id in enumerate(batch.packet_ids) if i not in refusals]
+            self._await_release(receipt, taken)
+        else:
+            self.unanswered += len(batch) if qos else 0
+            broker.store.after_commit(self._client, receipt)
+
+    def _await_release(self, receipt: Receipt, packet_ids: list[bytes]) -> None:
+        """QoS 2: the ids are pending from now on, on disk with the same commit as the records."""
+        session = self._session
+        session.awaiting_release.update(dict.fromkeys(packet_ids, receipt))
+        if session.is_durable and packet_ids:
+            receipt.change = self._broker.remember(session)
+        self._broker.store.after_commit(self._client, receipt)
+
+    def release(self, packet: PubRel) -> None:
+        """PUBREL: the ids are free again; PUBCOMP says so when the disk knows."""
+        session = self._session
+        awaiting = session.awaiting_release
+        for packet_id in packet.packet_ids:
+            # An id that is not pending is answered like the others, without reason 0x92: its exchange was completed
+            # before a crash or a lost connection, and a client that reads of an error would report a loss.
+            awaiting.pop(packet_id, None)
+        if session.is_durable:
+            # Also when none was pending: the disk may still hold what memory has let go of.
+            released = Released(session, packet.packet_ids)
+            released.change = self._broker.remember(session)
+            self._broker.store.after_commit(self._client, released)
+        else:
+            self._client.write(writer.pubcomps(packet.packet_ids, version=self._client.version))

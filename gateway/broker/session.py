@@ -1,0 +1,131 @@
+"""What is known of a client beyond its connection (MQTT 5 §4.1), and how it is kept on disk.
+
+A session that outlives its connection is durable: its snapshot is given to the store before a CONNACK or SUBACK says
+so. The snapshot is one MessagePack array:
+
+    [version 1, expiry_interval_s, [[filter, qos, options, subscription identifier], …], ids awaiting PUBREL (bin)]
+
+Options: bit 0 no local, bit 1 retain as published, bits 2-3 retain handling. The ids are two bytes each, as in packets.
+Messages that wait for an offline subscriber are in memory only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgpack
+
+from gateway.broker.outgoing import Outgoing, QueueLimits
+from gateway.mqtt.packets import Subscription
+
+if TYPE_CHECKING:
+    from gateway.broker.client import Client
+    from gateway.broker.exchanges import Receipt
+
+NEVER_EXPIRES: Final = 0xFFFFFFFF
+"""A Session Expiry Interval of this many seconds means that the session does not expire (§3.1.2.11.2)."""
+
+_SNAPSHOT_VERSION: Final = 1
+
+
+class SnapshotUnreadable(Exception):
+    """The bytes of a stored session are not a snapshot of a version that is read here."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Held:
+    """A subscription that a session holds, with the identifier that the SUBSCRIBE gave it."""
+
+    subscription: Subscription
+    identifier: int | None = None
+
+
+class Session:
+    """One client's state. `awaiting_release`: QoS 2 ids whose PUBREL has not come, each with what answers it."""
+
+    __slots__ = (
+        "awaiting_release",
+        "change",
+        "client",
+        "client_id",
+        "expiry_interval_s",
+        "on_disk",
+        "outgoing",
+        "saved",
+        "subscriptions",
+    )
+
+    def __init__(self, client_id: str, expiry_interval_s: int, limits: QueueLimits | None = None) -> None:
+        self.client_id = client_id
+        self.expiry_interval_s = expiry_interval_s
+        self.client: Client | None = None
+        self.subscriptions: dict[str, Held] = {}
+        self.awaiting_release: dict[bytes, Receipt | None] = {}
+        self.outgoing = Outgoing(limits)
+        self.change = 0
+        """Counts what was given to the store; `saved` is the last of it that is known to be on disk."""
+        self.saved = -1
+        self.on_disk = False
+        """Whether the disk may have any state of it, which has to be forgotten when the session ends."""
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether the session outlives its connection."""
+        return self.expiry_interval_s > 0
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the disk is known to have the session as it is now."""
+        return self.saved == self.change
+
+    def snapshot(self) -> bytes:
+        """The session as it is kept on disk."""
+        packed: bytes = msgpack.packb(
+            [
+                _SNAPSHOT_VERSION,
+                self.expiry_interval_s,
+                [
+                    [topic_filter, held.subscription.qos, _options(held.subscription), held.identifier]
+                    for topic_filter, held in self.subscriptions.items()
+                ],
+                b"".join(self.awaiting_release),
+            ]
+        )
+        return packed
+
+    @classmethod
+    def restore(cls, client_id: str, snapshot: bytes, limits: QueueLimits | None = None) -> Session:
+        """The session of a snapshot. Raises SnapshotUnreadable."""
+        try:
+            version, expiry_interval_s, subscriptions, ids = msgpack.unpackb(snapshot)
+            if version != _SNAPSHOT_VERSION:
+                raise SnapshotUnreadable(f"It is of version {version}; version {_SNAPSHOT_VERSION} is read here.")
+            session = cls(client_id, int(expiry_interval_s), limits)
+            for topic_filter, qos, options, identifier in subscriptions:
+                session.subscriptions[topic_filter] = _held(topic_filter, qos, options, identifier)
+            session.awaiting_release = {bytes(ids[i : i + 2]): None for i in range(0, len(ids), 2)}
+        except (ValueError, TypeError, msgpack.UnpackException) as error:
+            raise SnapshotUnreadable(f"It is not a snapshot: {error}") from error
+        session.saved = session.change
+        session.on_disk = True
+        return session
+
+
+def _options(subscription: Subscription) -> int:
+    return subscription.no_local | subscription.retain_as_published << 1 | subscription.retain_handling << 2
+
+
+def _held(topic_filter: Any, qos: Any, options: Any, identifier: Any) -> Held:
+    if not (isinstance(topic_filter, str) and topic_filter and qos in {0, 1, 2}):
+        raise ValueError(f"{topic_filter!r} with QoS {qos!r} is no subscription")
+    return Held(
+        subscription=Subscription(
+            topic_filter=topic_filter,
+            qos=qos,
+            no_local=bool(options & 1),
+            retain_as_published=bool(options & 2),
+            retain_handling=options >> 2,
+        ),
+        identifier=identifier,
+    )
