@@ -116,6 +116,7 @@ class PublishRuns:
                         add_packet_id(plain.packet_id)
                         add_payload(plain.payload)
                         pos = plain.next_pos
+                        last = None
                         continue
                     cut, size, _ = layout
                     if size > limit:
