@@ -55,6 +55,11 @@ def set_up(log: Log, *, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
 
 
+def is_json() -> bool:
+    """True when the log was set up to be read by a machine: then nothing else may be written beside it."""
+    return any(isinstance(handler.formatter, JsonLines) for handler in logging.getLogger().handlers)
+
+
 def escaped(text: str) -> str:
     """`text` on one line: control characters and line separators as they are written in Python."""
     return _CONTROL.sub(lambda found: repr(found.group())[1:-1], text)

@@ -1,0 +1,70 @@
+"""The command itself: what it is made of, and how its errors become sentences and exit codes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from gateway.cli import bench, check, demo, receive, run, schema, simulate, status
+from gateway.cli.outcome import exit_code_of, report
+
+
+class Program(TyperGroup):
+    """Runs a command; whatever it raises ends in a sentence on standard error and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """As typer does it, but for errors."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise typer.Exit(130) from None  # as a shell says it: 128 and the number of SIGINT
+        except Exception as error:  # the outermost place: a person must never meet a traceback
+            if exit_code_of(error) is not None:
+                raise
+            raise typer.Exit(report(error)) from error
+
+
+app = typer.Typer(
+    name="fieldgate",
+    cls=Program,
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: drawing it with rich doubles its time, which a small edge box feels
+    pretty_exceptions_enable=False,
+    help="An MQTT edge gateway that never loses an acknowledged message.",
+    epilog="Exit codes: 0 ok, 1 failed, 2 wrong usage, 78 bad configuration.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from gateway.version import VERSION
+
+        typer.echo(f"fieldgate {VERSION}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    del version
+
+
+app.command(epilog=run.EXAMPLE)(run.run)
+app.command(epilog=receive.EXAMPLE)(receive.receive)
+app.command(epilog=check.EXAMPLE)(check.check)
+app.command(epilog=schema.EXAMPLE)(schema.schema)
+app.command(epilog=status.EXAMPLE)(status.status)
+app.command(epilog=demo.EXAMPLE)(demo.demo)
+app.command(epilog=bench.EXAMPLE)(bench.bench)
+app.add_typer(simulate.app, name="simulate", epilog=simulate.EXAMPLE)
+
+
+def main() -> None:
+    """Entry point of `fieldgate` and `python -m gateway`."""
+    app(prog_name="fieldgate")

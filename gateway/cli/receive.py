@@ -1,0 +1,29 @@
+"""`fieldgate receive`: the cloud side."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from gateway.cli.options import RECEIVER_FILE, ReceiverConfig, found
+
+EXAMPLE = """\b
+Example:
+  fieldgate receive -c receiver.yaml"""
+
+
+def receive(config: ReceiverConfig = None) -> None:
+    """Run the receiver: take frames from the cloud's broker and write their records into the sinks."""
+    from config.loader import load_receiver
+    from gateway import logs
+    from gateway.cli import loop
+
+    path = found(config, RECEIVER_FILE)
+    settings = load_receiver(path, os.environ)
+    logs.set_up(settings.log)
+    source = f"Configuration: {path}" if path is not None else f"No ./{RECEIVER_FILE}: running with the defaults"
+    logging.getLogger("fieldgate").info(source)
+
+    from bridge.receiver.app import run_receiver  # after the configuration, so that a mistake in it shows at once
+
+    loop.run(run_receiver(settings))

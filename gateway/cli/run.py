@@ -1,0 +1,29 @@
+"""`fieldgate run`: the gateway."""
+
+from __future__ import annotations
+
+import logging
+import os
+
+from gateway.cli.options import GATEWAY_FILE, GatewayConfig, found
+
+EXAMPLE = """\b
+Example:
+  fieldgate run -c /etc/fieldgate/gateway.yaml"""
+
+
+def run(config: GatewayConfig = None) -> None:
+    """Run the gateway until SIGTERM or Ctrl-C."""
+    from config.loader import load_gateway
+    from gateway import logs
+    from gateway.cli import loop
+
+    path = found(config, GATEWAY_FILE)
+    settings = load_gateway(path, os.environ)
+    logs.set_up(settings.log)
+    source = f"Configuration: {path}" if path is not None else f"No ./{GATEWAY_FILE}: running with the defaults"
+    logging.getLogger("fieldgate").info(source)
+
+    from gateway.app import run_gateway  # after the configuration, so that a mistake in it shows at once
+
+    loop.run(run_gateway(settings))

@@ -1,0 +1,104 @@
+"""A gateway's status as a page for the terminal."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from gateway.cli.verdict import verdict_of
+from gateway.cli.words import count, duration, saved, size
+
+
+def page(status: dict[str, Any]) -> RenderableType:
+    """The whole page. Names and errors are written as they are: nothing in them is taken for markup."""
+    return Group(
+        _head(status), _verdict(status), _listeners(status), _streams(status), _uplinks(status), _spool(status["spool"])
+    )
+
+
+def _head(status: dict[str, Any]) -> RenderableType:
+    rates = status["rates"]
+    return Text.assemble(
+        (status["gateway"], "bold"),
+        f"  Fieldgate {status['version']}, up {duration(status['uptime_s'])}",
+        f"   in {count(rates['in_per_s'])}/s   out {count(rates['out_per_s'])}/s",
+    )
+
+
+def _verdict(status: dict[str, Any]) -> RenderableType:
+    verdict = verdict_of(status)
+    first, *rest = verdict.sentences
+    text = Text(first, style="bold")
+    for sentence in rest:
+        text.append(f"\n{sentence}", style="yellow")
+    return Panel(text, border_style="green" if verdict.good else "yellow")
+
+
+def _table(title: str, left: tuple[str, ...], right: tuple[str, ...] = (), last: tuple[str, ...] = ()) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
+    for name in left:
+        table.add_column(name)
+    for name in right:
+        table.add_column(name, justify="right")
+    for name in last:
+        table.add_column(name, overflow="fold")
+    return table
+
+
+def _listeners(status: dict[str, Any]) -> RenderableType:
+    table = _table("Listeners", ("name", "bind"), ("connections",))
+    for item in status["listeners"]:
+        table.add_row(Text(item["name"]), Text(item["bind"]), count(item["connections"]))
+    return table
+
+
+def _streams(status: dict[str, Any]) -> RenderableType:
+    table = _table("Streams", ("name",), ("waiting", "size", "oldest", "accepted", "dropped"))
+    for name, item in status["streams"].items():
+        dropped = sum(item["dropped"].values())
+        table.add_row(
+            Text(name),
+            count(item["records"]),
+            size(item["bytes"]),
+            "–" if item["oldest_age_s"] is None else duration(item["oldest_age_s"]),
+            count(item["accepted"]),
+            Text(count(dropped), style="yellow" if dropped else ""),
+        )
+    return table
+
+
+def _uplinks(status: dict[str, Any]) -> RenderableType:
+    columns = ("records", "frames", "in flight", "on the wire", "saved", "retries", "dead letters")
+    table = _table("Uplinks", ("name", "state"), columns, ("last error",))
+    for name, item in status["uplinks"].items():
+        online = item["state"] == "online"
+        table.add_row(
+            Text(name),
+            Text(item["state"], style="green" if online else "yellow"),
+            count(item["records"]),
+            count(item["frames"]),
+            count(item["in_flight"]),
+            size(item["wire_bytes"]),
+            saved(item["raw_bytes"], item["wire_bytes"]),
+            count(item["retries"]),
+            count(item["dead_letters"]),
+            Text(item["last_error"] or "–"),
+        )
+    return table
+
+
+def _spool(spool: dict[str, Any]) -> RenderableType:
+    limit = max(spool["limit_bytes"], 1)
+    table = Table(title="Spool", title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False)
+    table.add_column(width=30)
+    table.add_column()
+    table.add_row(
+        ProgressBar(total=limit, completed=min(spool["size_bytes"], limit), width=30),
+        f"{size(spool['size_bytes'])} of {size(limit)}, {count(spool['commits'])} commits",
+    )
+    return table
