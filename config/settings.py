@@ -128,7 +128,7 @@ class BrokerUrl:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """When a frame is sealed: at so many records, so many bytes on the wire, or after so long, whichever comes first."""
+    """When a frame is sealed: at so many records, so many bytes on the wire, or after so long; the first decides."""
 
     max_records: int = 2000
     max_size_bytes: int = 128 * KIB

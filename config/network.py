@@ -1,0 +1,104 @@
+"""Addresses to listen on and addresses of brokers, as kinds of values."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from config.errors import nearest
+from config.settings import Address, BrokerUrl
+
+_HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
+_ADDRESS = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^:\[\]]*))(?::(?P<port>.*))?")
+_SCHEMES = {"mqtt": 1883, "mqtts": 8883}
+_OTHER_SCHEMES = {"tcp": "mqtt", "tls": "mqtts", "ssl": "mqtts"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindAddress:
+    """`host:port` to listen on; port 0 means any free port."""
+
+    secret: bool = False
+
+    @property
+    def expected(self) -> str:
+        return "an address such as 127.0.0.1:1883, 0.0.0.0:1883 or [::1]:1883"
+
+    def parse(self, text: str) -> Address:
+        if text.isdecimal():
+            raise ValueError(f"{text!r} has no host; write 127.0.0.1:{text} for this machine only, or 0.0.0.0:{text}")
+        host, port = _split(text, self.expected)
+        if port is None:
+            raise ValueError(f"{text!r} has no port; expected {self.expected}")
+        return Address(host=host, port=_port(port, lowest=0))
+
+    def write(self, value: Any) -> str:
+        return str(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Url:
+    """`mqtt://host:port` or `mqtts://host:port`; without a port 1883 or 8883. Never with user and password."""
+
+    secret: bool = False
+
+    @property
+    def expected(self) -> str:
+        return "a broker's address such as mqtt://broker.example:1883 or mqtts://broker.example:8883"
+
+    def parse(self, text: str) -> BrokerUrl:
+        if "@" in text:  # not repeated in the sentence: it may hold a password
+            raise ValueError(
+                "an address does not hold user and password, because addresses are shown in logs; "
+                "write them as username and password_file beside it"
+            )
+        scheme, separator, rest = text.partition("://")
+        if not separator:
+            raise ValueError(f"expected {self.expected}, found {text!r}")
+        if scheme not in _SCHEMES:
+            hint = (
+                f"; write {_OTHER_SCHEMES[scheme]}://{rest}" if scheme in _OTHER_SCHEMES else nearest(scheme, _SCHEMES)
+            )
+            raise ValueError(f"expected mqtt:// or mqtts://, found {scheme + '://'!r}{hint}")
+        host, port = _split(rest.removesuffix("/"), self.expected)
+        number = _SCHEMES[scheme] if port is None else _port(port, lowest=1)
+        return BrokerUrl(host=host, port=number, tls=scheme == "mqtts")
+
+    def write(self, value: Any) -> str:
+        return str(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^mqtts?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?/?$"}
+
+
+def _split(text: str, expected: str) -> tuple[str, str | None]:
+    match = _ADDRESS.fullmatch(text)
+    if match is None:
+        raise ValueError(f"expected {expected}, found {text!r}")
+    if match["v6"] is not None:
+        try:
+            return str(ipaddress.IPv6Address(match["v6"])), match["port"]
+        except ValueError:
+            raise ValueError(f"{match['v6']!r} in {text!r} is not an IPv6 address") from None
+    host: str = match["host"]
+    if not host:
+        raise ValueError(f"{text!r} has no host; expected {expected}")
+    if re.fullmatch(r"[0-9.]+", host):
+        try:
+            return str(ipaddress.IPv4Address(host)), match["port"]
+        except ValueError:
+            raise ValueError(f"{host!r} in {text!r} is not an IPv4 address") from None
+    if not _HOST_NAME.fullmatch(host):
+        raise ValueError(f"{host!r} in {text!r} is not a host name; expected {expected}")
+    return host, match["port"]
+
+
+def _port(text: str, *, lowest: int) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text) or not lowest <= int(text) <= 65535:
+        raise ValueError(f"expected a port from {lowest} to 65535, found {text!r}")
+    return int(text)
