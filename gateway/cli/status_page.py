@@ -79,7 +79,7 @@ def _uplinks(status: dict[str, Any]) -> RenderableType:
         online = item["state"] == "online"
         table.add_row(
             Text(name),
-            Text(item["state"], style="green" if online else "yellow"),
+            Text(item["state"].replace("_", " "), style="green" if online else "yellow"),
             count(item["records"]),
             count(item["frames"]),
             count(item["in_flight"]),

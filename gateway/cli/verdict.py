@@ -83,4 +83,4 @@ def _spool_troubles(spool: dict[str, Any]) -> list[str]:
 
 def _offline(name: str, uplink: dict[str, Any]) -> str:
     why = f": {uplink['last_error']}" if uplink["last_error"] else ""
-    return f"Uplink {name} is {uplink['state']} since {uplink['since']}{why}".rstrip(".") + "."
+    return f"Uplink {name} is {uplink['state'].replace('_', ' ')} since {uplink['since']}{why}".rstrip(".") + "."

@@ -188,3 +188,23 @@ def test_the_module_is_the_command() -> None:
         timeout=30,
     )
     assert (done.returncode, done.stdout) == (0, f"fieldgate {VERSION}\n")
+
+
+def test_bench_hands_over_to_the_benchmarks_of_a_clone() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "gateway", "bench", "--list"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "ingest" in done.stdout
+
+
+def test_bench_outside_a_clone_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.cli.bench.ROOT", tmp_path)
+    result = fieldgate("bench")
+    assert result.exit_code == 1
+    assert "from a clone of the repository" in result.stderr

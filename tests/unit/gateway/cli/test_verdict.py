@@ -53,10 +53,10 @@ def test_a_few_records_on_their_way_are_no_backlog(status: dict[str, Any]) -> No
 
 
 def test_an_uplink_that_is_away_is_named_with_its_reason(status: dict[str, Any]) -> None:
-    status["uplinks"]["cloud"] |= {"state": "waiting", "last_error": "Connection refused."}
+    status["uplinks"]["cloud"] |= {"state": "backing_off", "last_error": "Connection refused."}
     verdict = verdict_of(status)
     assert not verdict.good
-    assert verdict.sentences[1] == "Uplink cloud is waiting since 2026-01-31T12:00:00Z: Connection refused."
+    assert verdict.sentences[1] == "Uplink cloud is backing off since 2026-01-31T12:00:00Z: Connection refused."
     assert "when the uplink is back" in _waiting(status, 9, in_per_s=1, out_per_s=0)
 
 
