@@ -66,6 +66,7 @@ class Reader:
             if member.selects or self.origins.get(dotted) == DEFAULT or (member.alias and value is None):
                 continue
             if member.alias and not self._prevails(dotted, filled.get(member.attribute)):
+                del self.origins[dotted]
                 continue
             given[member.attribute] = value
             filled[member.attribute] = dotted
@@ -100,7 +101,7 @@ class Reader:
         if not self._usable(node, key):
             return default
         if not isinstance(node, Scalar):
-            self.report(self._place(key), key, f"expected {kind.expected}, found {node}")
+            self.report(self._place(key, node), key, f"expected {kind.expected}, found {node}")
             return default
         if node.null:
             if isinstance(kind, Maybe):
@@ -123,10 +124,10 @@ class Reader:
             return default
         if not isinstance(node, ListNode):
             hint = " (a # outside quotes begins a comment)" if isinstance(node, Scalar) and node.null else ""
-            self.report(self._place(key), key, f"expected a list such as {shape.example}, found {node}{hint}")
+            self.report(self._place(key, node), key, f"expected a list such as {shape.example}, found {node}{hint}")
             return default
         if not node.items:
-            self.report(self._place(key), key, f"expected at least one value, as in {shape.example}")
+            self.report(self._place(key, node), key, f"expected at least one value, as in {shape.example}")
         values: list[Any] = []
         for number, item in enumerate(node.items):
             before, dotted = len(self.problems), f"{key}[{number}]"
@@ -283,6 +284,8 @@ def _label_text(shape: SectionList, node: Node | None, standing: Any) -> str:
     """What tells this item of a list from the others: its written label, or the one it has by default."""
     if standing is not None:
         return shape.variant_of(standing) or str(getattr(standing, shape.label))
+    if not isinstance(node, MappingNode | None) and not (isinstance(node, Scalar) and node.null):
+        return ""
     entry = node.entries.get(shape.label) if isinstance(node, MappingNode) else None
     if entry is not None:
         return entry.node.text if isinstance(entry.node, Scalar) and not entry.node.null else ""

@@ -62,7 +62,7 @@ def format_duration(seconds: float) -> str:
         count = exact / DURATION_UNITS[unit]
         if exact and count == count.to_integral_value():
             return f"{count.to_integral_value():f}{unit}"
-    return f"{exact:f}s"
+    return f"{exact:f}s" if exact else "0s"
 
 
 def parse_size(text: str) -> int:
