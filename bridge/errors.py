@@ -104,9 +104,16 @@ class LinkRefused(LinkError):
 
 
 class LinkLost(LinkError):
-    """The connection ended; whatever was not acknowledged is not delivered."""
+    """The connection ended; whatever was not acknowledged is not delivered.
+
+    `reason_code` is that of the broker's DISCONNECT, where it sent one (MQTT 5 §3.14.2.1).
+    """
 
     code = "lost"
+
+    def __init__(self, message: str, *, reason_code: int | None = None) -> None:
+        super().__init__(message)
+        self.reason_code = reason_code
 
 
 class SinkError(BridgeError):

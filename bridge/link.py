@@ -99,6 +99,7 @@ class MqttLink:
         self._drained: asyncio.Future[None] | None = None
         self._unsent_bytes = 0
         self._lost_reason = "the connection ended"
+        self._lost_code: int | None = None
 
     # -- connecting ------------------------------------------------------------------------------------------------
 
@@ -381,7 +382,9 @@ class MqttLink:
         if self._ended:
             return
         self._end()
-        error = LinkLost(f"The link to {self._settings.url} was lost: {self._lost_reason}.")
+        error = LinkLost(
+            f"The link to {self._settings.url} was lost: {self._lost_reason}.", reason_code=self._lost_code
+        )
         if not self._connected:
             if self._connack is not None and not self._connack.done():
                 self._connack.set_exception(error)
@@ -461,6 +464,7 @@ class MqttLink:
         _properties: PahoProperties | None,
     ) -> None:
         if flags.is_disconnect_packet_from_server:
+            self._lost_code = reason.value
             self._lost_reason = f"the broker sent DISCONNECT, {describe(reason.value)}"
         elif reason.value == 0x8D:
             self._lost_reason = "the broker did not answer within the keep-alive"

@@ -1,0 +1,75 @@
+"""What an uplink tells about itself."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from bridge.json_lines import rfc3339
+from bridge.ports import Clock
+
+
+class UplinkState(enum.Enum):
+    """Where an uplink stands; `online` is the one in which frames can leave."""
+
+    CONNECTING = "connecting"
+    ONLINE = "online"
+    BACKING_OFF = "backing_off"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UplinkStatus:
+    """A moment's reading. Frames, records and raw bytes count what was acknowledged since the start."""
+
+    state: str
+    since: str
+    """When it got into that state, RFC 3339."""
+    in_flight: int
+    last_error: str | None
+    """None once a frame was delivered after it."""
+    retries: int
+    frames: int
+    records: int
+    raw_bytes: int
+    """What the acknowledged records took as plain MQTT packets."""
+    wire_bytes: int
+    """What was sent for them, frames sent again included."""
+    dead_letters: int
+
+
+class Meter:
+    """The counters behind the status."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self.state = UplinkState.STOPPED
+        self._since_us = clock.now_us()
+        self.last_error: str | None = None
+        self.retries = 0
+        self.frames = 0
+        self.records = 0
+        self.raw_bytes = 0
+        self.wire_bytes = 0
+        self.dead_letters = 0
+
+    def enter(self, state: UplinkState) -> None:
+        """Be in that state from now on."""
+        if state is not self.state:
+            self.state = state
+            self._since_us = self._clock.now_us()
+
+    def reading(self, in_flight: int) -> UplinkStatus:
+        """The status now."""
+        return UplinkStatus(
+            state=self.state.value,
+            since=rfc3339(self._since_us),
+            in_flight=in_flight,
+            last_error=self.last_error,
+            retries=self.retries,
+            frames=self.frames,
+            records=self.records,
+            raw_bytes=self.raw_bytes,
+            wire_bytes=self.wire_bytes,
+            dead_letters=self.dead_letters,
+        )
