@@ -1,0 +1,192 @@
+"""The receiver put together: what `fieldgate receive` runs."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib import metadata
+
+from bridge.flow.backoff import Backoff
+from bridge.link import LinkSettings, MqttLink
+from bridge.ports import Link, LinkEvents
+from bridge.receiver.api import Api
+from bridge.receiver.decoder import Decoder
+from bridge.receiver.errors import ReceiverError
+from bridge.receiver.held import Held
+from bridge.receiver.receiver import RECEIVE_MAXIMUM, Receiver
+from bridge.receiver.settler import Settler
+from bridge.receiver.sinks.jsonl import JsonLines
+from bridge.receiver.sinks.mqtt import Mqtt
+from bridge.receiver.sinks.port import Sink
+from bridge.receiver.sinks.sqlite import Sqlite
+from bridge.receiver.state import State
+from bridge.receiver.status import StatusView
+from bridge.receiver.writer import SinkWriter
+from config.settings import Address, JsonLinesSink, MqttSink, ReceiverSettings, SqliteSink
+
+log = logging.getLogger(__name__)
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def monotonic_s(self) -> float:
+        """As the protocol says."""
+        return time.monotonic()
+
+    def now_us(self) -> int:
+        """As the protocol says."""
+        return time.time_ns() // 1000
+
+
+async def run_receiver(
+    settings: ReceiverSettings,
+    *,
+    stop: asyncio.Event | None = None,
+    on_ready: Callable[[Address], None] | None = None,
+) -> None:
+    """Receive until SIGTERM or SIGINT, or until `stop` is set; a second signal ends the process at once.
+
+    `on_ready` is told where the HTTP interface listens. Raises BridgeError with a sentence when it cannot start: a
+    ReceiverError for the state file and the address, SinkRefused for a sink that cannot be used as it is configured.
+    """
+    stop = stop or asyncio.Event()
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_signals(stop))
+        state = await State.open(settings.receiver.state)
+        stack.push_async_callback(state.close)
+        clock = SystemClock()
+        held = Held()
+        progress = asyncio.Event()
+        writers = [
+            SinkWriter(sink, held, clock=clock, backoff=_backoff(settings), on_progress=progress.set)
+            for sink in _sinks(settings, state, clock)
+        ]
+        for writer in writers:
+            await writer.start()
+            stack.push_async_callback(writer.sink.close)
+        decoder = Decoder(settings.receiver.max_frame_size_bytes)
+        stack.callback(decoder.close)
+        settler = await Settler.open(state, clock)
+        receiver = Receiver(
+            topic=settings.receiver.topic,
+            connect=_connector(settings),
+            decoder=decoder,
+            held=held,
+            writers=writers,
+            settler=settler,
+            clock=clock,
+            backoff=_backoff(settings),
+            progress=progress,
+        )
+        view = StatusView(
+            version=_version(),
+            receiver_id=settings.receiver.id,
+            url=str(settings.receiver.url),
+            started_s=clock.monotonic_s(),
+            clock=clock,
+            receiver=receiver,
+            settler=settler,
+            held=held,
+            writers=writers,
+        )
+        api = Api(settings.api.bind, view, state.check)
+        await api.start()
+        stack.push_async_callback(api.close)
+        if on_ready is not None:
+            on_ready(api.address)
+        try:
+            await receiver.run(stop)
+        except BaseExceptionGroup as group:
+            raise group.exceptions[0] from group
+    log.info("Stopped in order.")
+
+
+def _sinks(settings: ReceiverSettings, state: State, clock: SystemClock) -> Sequence[Sink]:
+    sinks: list[Sink] = []
+    for number, item in enumerate(settings.sinks):
+        match item:
+            case JsonLinesSink():
+                sinks.append(JsonLines(item.path, state))
+            case SqliteSink():
+                sinks.append(Sqlite(item.path))
+            case MqttSink():
+                link = LinkSettings(
+                    url=item.url,
+                    client_id=f"{settings.receiver.id}-sink-{number}",
+                    protocol=item.protocol,
+                    username=item.username,
+                    password=item.password,
+                    tls=item.tls,
+                    keep_alive_s=settings.receiver.keep_alive_s,
+                )
+                sinks.append(
+                    Mqtt(
+                        address=str(item.url),
+                        state=state,
+                        clock=clock,
+                        connect=lambda events, link=link: MqttLink(link, events),  # type: ignore[misc]
+                        window=item.window,
+                    )
+                )
+    names = [sink.name for sink in sinks]
+    for name in names:
+        if names.count(name) > 1:
+            raise ReceiverError(f"Two sinks write to {name}. Give each a place of its own (sinks).")
+    return sinks
+
+
+def _connector(settings: ReceiverSettings) -> Callable[[LinkEvents], Link]:
+    receiver = settings.receiver
+    link = LinkSettings(
+        url=receiver.url,
+        client_id=receiver.id,
+        protocol=receiver.protocol,
+        username=receiver.username,
+        password=receiver.password,
+        tls=receiver.tls,
+        keep_alive_s=receiver.keep_alive_s,
+        clean_start=False,
+        session_expiry_s=receiver.session_expiry_s,
+        receive_maximum=RECEIVE_MAXIMUM,
+    )
+    return lambda events: MqttLink(link, events)
+
+
+def _version() -> str:
+    try:
+        return metadata.version("fieldgate")
+    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
+        return "unknown"
+
+
+def _backoff(settings: ReceiverSettings) -> Backoff:
+    return Backoff(settings.receiver.retry, random.random)
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """The first SIGTERM or SIGINT sets `stop`; the second kills, as if nobody had listened."""
+    loop = asyncio.get_running_loop()
+
+    def on_signal(number: signal.Signals) -> None:
+        if stop.is_set():
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+        log.info("%s: stopping. Again to end at once.", number.name)
+        stop.set()
+
+    numbers = (signal.SIGTERM, signal.SIGINT)
+    for number in numbers:
+        loop.add_signal_handler(number, on_signal, number)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)

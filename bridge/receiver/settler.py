@@ -1,0 +1,129 @@
+"""What the receiver itself notes of frames that every sink has: its ledger, its counts, and what it sets aside."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.ports import Clock
+from bridge.receiver.held import Item
+from bridge.receiver.ledger import Draft, LaneKey, Ledger
+from bridge.receiver.state import OWNER, Aside, State
+
+log = logging.getLogger(__name__)
+
+SET_ASIDE: Final = "set_aside."
+"""What the tally of each reason begins with."""
+_SESSION: Final = "session"
+
+
+@dataclass(slots=True, kw_only=True)
+class GatewayNews:
+    """The last that was heard of a gateway in this life of the process."""
+
+    frames: int = 0
+    records: int = 0
+    last_frame_at_us: int = 0
+    last_sent_at_us: int = 0
+
+
+class Settler:
+    """Owner of the receiver's ledger; made by `Settler.open`."""
+
+    def __init__(self, state: State, ledger: Ledger, tally: Counter[str], clock: Clock) -> None:
+        self._state = state
+        self._clock = clock
+        self.ledger = ledger
+        self.tally = tally
+        """Over all lives: frames, records, duplicates, wire_bytes, and `set_aside.<code>`."""
+        self.gateways: dict[str, GatewayNews] = {}
+        self.current: dict[tuple[str, str], str] = {}
+        """The epoch that was last heard of, by gateway and stream; in this life."""
+        self.epoch_changes = 0
+
+    @classmethod
+    async def open(cls, state: State, clock: Clock) -> Settler:
+        """With what the state has. Raises StateUnusable."""
+        return cls(state, await state.ledger(OWNER), Counter(await state.tallies()), clock)
+
+    @property
+    def expects_session(self) -> bool:
+        """Whether the broker should have a session of ours."""
+        return bool(self.tally[_SESSION])
+
+    async def note_session(self) -> None:
+        """From now on the broker has one. Raises StateUnusable."""
+        if not self.expects_session:
+            await self._state.settle((), (), {_SESSION: 1})
+            self.tally[_SESSION] = 1
+
+    async def settle(self, items: Sequence[Item]) -> None:
+        """Make the items part of the ledger, durably. Raises StateUnusable, and then nothing has changed."""
+        draft = self.ledger.draft()
+        counted: Counter[str] = Counter()
+        asides: list[Aside] = []
+        for item in items:
+            if item.frame is not None:
+                self._enter(item, draft, counted)
+            elif item.error is not None:
+                asides.append(
+                    Aside(
+                        received_at_us=item.received_at_us,
+                        code=item.error.code,
+                        reason=str(item.error),
+                        topic=item.delivery.topic,
+                        data=item.delivery.payload,
+                    )
+                )
+            asides += [
+                Aside(
+                    received_at_us=item.received_at_us,
+                    code="sink_refused",
+                    reason=refusal.reason,
+                    topic=refusal.topic,
+                    data=refusal.payload,
+                )
+                for refusal in item.refusals
+            ]
+        for aside in asides:
+            counted[SET_ASIDE + aside.code] += 1
+        await self._state.settle(draft.rows(), asides, counted)
+        for key in draft.lanes:
+            if key not in self.ledger:
+                self._note_lane(key)
+        self.ledger.accept(draft)
+        self.tally.update(counted)
+        for item in items:
+            self._note_gateway(item)
+        for aside in asides:
+            log.warning("Set aside what came on %s (%s): %s", aside.topic, aside.code, aside.reason)
+
+    def _enter(self, item: Item, draft: Draft, counted: Counter[str]) -> None:
+        assert item.frame is not None  # noqa: S101 - told to mypy; the caller has looked
+        header = item.frame.header
+        lane = draft.lane(LaneKey(header.gateway, header.stream, header.epoch))
+        for gap in header.gaps:
+            lane.declare(gap.first_seq, gap.count, gap.reason)
+        new = sum(stop - start for start, stop in lane.admit(header.first_seq, header.count))
+        counted.update(frames=1, records=new, duplicates=header.count - new, wire_bytes=len(item.delivery.payload))
+
+    def _note_lane(self, key: LaneKey) -> None:
+        if any(known[:2] == key[:2] for known, _ in self.ledger):
+            self.epoch_changes += 1
+            log.warning(
+                "Gateway %s began to number its stream %s anew (epoch %s): its spool is new or was rebuilt.", *key
+            )
+
+    def _note_gateway(self, item: Item) -> None:
+        if item.frame is None:
+            return
+        header = item.frame.header
+        self.current[header.gateway, header.stream] = header.epoch
+        news = self.gateways.setdefault(header.gateway, GatewayNews())
+        news.frames += 1
+        news.records += header.count
+        news.last_frame_at_us = max(news.last_frame_at_us, item.received_at_us)
+        news.last_sent_at_us = max(news.last_sent_at_us, header.sent_at_us)
