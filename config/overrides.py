@@ -7,7 +7,7 @@ only the other one has is left to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from config.errors import Place, Problem, nearest
@@ -32,10 +32,11 @@ class Override:
         """What is said about the key `name`."""
         return self.children.get(fold(name))
 
-    def item(self, label: str, number: int) -> Override | None:
-        """What is said about an item of a list, by its name or by its number from 0; the name goes first."""
-        by_name, by_number = self.child(label), self.children.get(str(number))
-        if by_name is None or by_number is None or by_name is by_number:
+    def item(self, labels: Sequence[str], number: int) -> Override | None:
+        """What is said about an item of a list, by its name or by its number from 0, unless that is another's name."""
+        by_name = self.child(labels[number])
+        by_number = None if str(number) in labels else self.children.get(str(number))
+        if by_name is None or by_number is None:
             return by_name or by_number
         children = {**by_number.children, **by_name.children}
         return Override(variable=by_name.variable, text=by_name.text, children=children)

@@ -197,7 +197,7 @@ class Reader:
                     self.report(leaf.place, key, sentence)
         known = [*called, *(str(number) for number in range(len(called)))]
         self._refuse_unknown_overrides(override, known, key, noun=shape.noun, shown=called)
-        return [override.item(label, number) for number, label in enumerate(called)]
+        return [override.item(called, number) for number in range(len(called))]
 
     def _entries(self, shape: Section, node: Node | None, key: str) -> dict[str, Entry]:
         if node is None or (isinstance(node, Scalar) and node.null and not node.faults):

@@ -26,6 +26,11 @@ def test_the_items_of_a_list_are_found_by_name_or_number_in_any_case() -> None:
     assert second.window == 6
 
 
+def test_a_name_that_is_a_number_goes_before_the_number_of_an_item() -> None:
+    settings = gateway_from("uplinks: [{name: a}, {name: 0}]", {"FIELDGATE__UPLINKS__0__WINDOW": "5"}).settings
+    assert [uplink.window for uplink in settings.uplinks] == [20, 5]
+
+
 def test_an_item_that_is_there_by_default_can_be_overridden_without_a_file() -> None:
     settings = gateway_from("", {"FIELDGATE__UPLINKS__CLOUD__URL": "mqtt://a:9"}).settings
     assert settings.uplinks[0].url == BrokerUrl(host="a", port=9)
