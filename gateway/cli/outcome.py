@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import traceback
 from typing import Final
 
 import typer
@@ -46,7 +47,10 @@ def report(error: BaseException) -> int:
     if sentence is not None:
         _say(sentence, None)
     else:
-        _say(f"Something unexpected happened: {_described(error)}. With log level debug the log says where.", error)
+        _say(
+            f"Something unexpected happened: {_described(error)}. With log level debug the log has its traceback.",
+            error,
+        )
     return FAILED
 
 
@@ -72,7 +76,9 @@ def _leaf(error: BaseException) -> BaseException:
 
 def _described(error: BaseException) -> str:
     text = str(error).strip().rstrip(".")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    what = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{what} ({frames[-1].filename}:{frames[-1].lineno})" if frames else what
 
 
 def _say(sentence: str, cause: BaseException | None) -> None:

@@ -64,9 +64,12 @@ def _watch(url: str) -> None:
 
 
 def _rendered(status: dict[str, Any]) -> Any:
-    """The page of a gateway; what is not one (a receiver's status) as indented JSON."""
+    """The page of a gateway or a receiver; what is neither as indented JSON."""
     from rich.json import JSON
 
-    from gateway.cli.status_page import page
+    from gateway.cli import receiver_page, status_page
 
-    return page(status) if {"streams", "uplinks", "spool"} <= status.keys() else JSON.from_data(status)
+    for page in (status_page, receiver_page):
+        if status.keys() >= page.NEEDS:
+            return page.page(status)
+    return JSON.from_data(status)

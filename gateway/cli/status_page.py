@@ -13,6 +13,9 @@ from rich.text import Text
 from gateway.cli.verdict import verdict_of
 from gateway.cli.words import count, duration, saved, size
 
+NEEDS = frozenset({"gateway", "streams", "uplinks", "spool", "rates", "listeners"})
+"""What a status must have to be a gateway's."""
+
 
 def page(status: dict[str, Any]) -> RenderableType:
     """The whole page. Names and errors are written as they are: nothing in them is taken for markup."""
@@ -39,7 +42,8 @@ def _verdict(status: dict[str, Any]) -> RenderableType:
     return Panel(text, border_style="green" if verdict.good else "yellow")
 
 
-def _table(title: str, left: tuple[str, ...], right: tuple[str, ...] = (), last: tuple[str, ...] = ()) -> Table:
+def titled(title: str, left: tuple[str, ...], right: tuple[str, ...] = (), last: tuple[str, ...] = ()) -> Table:
+    """A table without lines: text columns, then number columns, then columns that may fold."""
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, header_style="dim")
     for name in left:
         table.add_column(name)
@@ -51,14 +55,14 @@ def _table(title: str, left: tuple[str, ...], right: tuple[str, ...] = (), last:
 
 
 def _listeners(status: dict[str, Any]) -> RenderableType:
-    table = _table("Listeners", ("name", "bind"), ("connections",))
+    table = titled("Listeners", ("name", "bind"), ("connections",))
     for item in status["listeners"]:
         table.add_row(Text(item["name"]), Text(item["bind"]), count(item["connections"]))
     return table
 
 
 def _streams(status: dict[str, Any]) -> RenderableType:
-    table = _table("Streams", ("name",), ("waiting", "size", "oldest", "accepted", "dropped"))
+    table = titled("Streams", ("name",), ("waiting", "size", "oldest", "accepted", "dropped"))
     for name, item in status["streams"].items():
         dropped = sum(item["dropped"].values())
         table.add_row(
@@ -74,7 +78,7 @@ def _streams(status: dict[str, Any]) -> RenderableType:
 
 def _uplinks(status: dict[str, Any]) -> RenderableType:
     columns = ("records", "frames", "in flight", "on the wire", "saved", "retries", "dead letters")
-    table = _table("Uplinks", ("name", "state"), columns, ("last error",))
+    table = titled("Uplinks", ("name", "state"), columns, ("last error",))
     for name, item in status["uplinks"].items():
         online = item["state"] == "online"
         table.add_row(

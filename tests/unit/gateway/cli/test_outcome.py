@@ -94,7 +94,8 @@ def test_a_bad_configuration_shows_every_problem() -> None:
 def test_an_unexpected_error_is_one_line_without_a_traceback() -> None:
     result = raising(ZeroDivisionError("division by zero"))
     assert result.exit_code == 1
-    assert result.stderr.startswith("Error: Something unexpected happened: ZeroDivisionError: division by zero.")
+    assert result.stderr.startswith("Error: Something unexpected happened: ZeroDivisionError: division by zero (")
+    assert "test_outcome.py:" in result.stderr
     assert result.stderr.count("\n") == 1
     assert "Traceback" not in result.output
 

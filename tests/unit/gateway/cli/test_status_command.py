@@ -140,3 +140,55 @@ def test_another_scheme_is_refused() -> None:
 )
 def test_a_server_bound_to_all_addresses_is_asked_on_the_loopback(host: str, url: str) -> None:
     assert url_of(Address(host=host, port=80)) == url
+
+
+def test_a_receivers_page_shows_what_it_has_and_what_is_wrong(served: tuple[str, GivenView]) -> None:
+    served[1].answer = _Raw(  # type: ignore[assignment]
+        {
+            "version": "0.1.0",
+            "receiver": "fieldgate-receiver",
+            "uptime_s": 12.0,
+            "link": {"url": "mqtt://127.0.0.1:1884", "state": "backing_off", "last_error": "Connection refused."},
+            "frames": 7,
+            "records": 4321,
+            "duplicates": 5,
+            "wire_bytes": 2048,
+            "missing": 3,
+            "dropped": 2,
+            "waiting": {"frames": 1, "bytes": 10},
+            "set_aside": {"count": 1, "by_reason": {"checksum": 1}},
+            "streams": [
+                {
+                    "gateway": "edge-01",
+                    "stream": "telemetry",
+                    "epoch": "00ff00ff00ff00ff",
+                    "records": 4321,
+                    "next_seq": 4327,
+                    "duplicates": 5,
+                }
+            ],
+            "sinks": [
+                {
+                    "name": "jsonl",
+                    "state": "failed",
+                    "records": 4321,
+                    "lag_records": 9,
+                    "lag_s": 1.5,
+                    "errors": 2,
+                    "last_error": "No space left on device",
+                }
+            ],
+        }
+    )
+    result = CliRunner(env={"COLUMNS": "160"}).invoke(app, ["status", "--api", served[0]])
+    assert result.exit_code == 0, result.output
+    page = result.stdout.replace("\u202f", " ")
+    for text in (
+        "4 321 records received, 3 missing.",
+        "The link to mqtt://127.0.0.1:1884 is backing off: Connection refused.",
+        "3 records are missing, and nobody declared them",
+        "Sink jsonl is failed: No space left on device.",
+        "00ff00ff00ff00ff",
+        "2.0 KiB",
+    ):
+        assert text in page
