@@ -57,8 +57,11 @@ class UnsupportedVersion(ProtocolViolation):
 
     @property
     def answer_as(self) -> Version:
-        """The version whose CONNACK a client of that level most likely understands."""
-        return Version.V5 if self.level > Version.V5 else Version.V311
+        """The version whose CONNACK a client of that level most likely understands.
+
+        Mosquitto's bridges set bit 7 of the level first, and try again without it when they are refused in 3.1.1's way.
+        """
+        return Version.V5 if Version.V5 < self.level < 0x80 else Version.V311
 
 
 class ClientIdentifierNotValid(ProtocolViolation):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.mqtt import errors
@@ -15,6 +15,8 @@ from gateway.mqtt.publish_properties import MAX_ENTRIES, SHARED
 from gateway.mqtt.reader import Reader
 from tests.support.mqtt_bytes import connect, connected, field, packet, publish, rows, varint
 
+RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""A loaded machine is no reason to fail."""
 USER_PROPERTY = b"\x26\x00\x01k\x00\x01v"
 
 
@@ -65,7 +67,7 @@ def read_in_pieces(data: bytes, sizes: list[int]) -> tuple[Reader, list[object]]
     return reader, found
 
 
-@settings(deadline=None)
+@RELAXED
 @given(conversations(), st.lists(st.integers(1, 400), min_size=1, max_size=5))
 def test_pieces_of_any_size_give_the_same_packets(case: tuple[int, list[bytes]], sizes: list[int]) -> None:
     data = b"".join(case[1])
@@ -77,7 +79,7 @@ def test_pieces_of_any_size_give_the_same_packets(case: tuple[int, list[bytes]],
     assert pieces.pending_bytes == 0
 
 
-@settings(deadline=None, max_examples=40)
+@settings(RELAXED, max_examples=40)
 @given(conversations())
 def test_a_packet_read_alone_is_the_packet_read_in_a_run(case: tuple[int, list[bytes]]) -> None:
     together = read_in_pieces(b"".join(case[1]), [2**30])[1]
@@ -86,7 +88,7 @@ def test_a_packet_read_alone_is_the_packet_read_in_a_run(case: tuple[int, list[b
     assert alone == together
 
 
-@settings(deadline=None, max_examples=30)
+@settings(RELAXED, max_examples=30)
 @given(conversations())
 def test_the_sizes_of_batches_add_up_to_what_came(case: tuple[int, list[bytes]]) -> None:
     reader = Reader(max_packet_size_bytes=2**20, topic_alias_maximum=2)
@@ -106,7 +108,7 @@ def test_byte_by_byte_is_the_same_as_all_at_once() -> None:
     assert read_in_pieces(data, [1])[1] == read_in_pieces(data, [len(data)])[1]
 
 
-@settings(deadline=None, max_examples=200)
+@settings(RELAXED, max_examples=200)
 @given(st.binary(max_size=200), st.sampled_from([None, 3, 4, 5]))
 def test_random_bytes_are_packets_or_a_violation_and_nothing_else(data: bytes, level: int | None) -> None:
     reader = Reader(max_packet_size_bytes=4096) if level is None else connected(level, max_packet_size_bytes=4096)
@@ -115,7 +117,7 @@ def test_random_bytes_are_packets_or_a_violation_and_nothing_else(data: bytes, l
     assert reader.pending_bytes <= len(data)
 
 
-@settings(deadline=None, max_examples=300)
+@settings(RELAXED, max_examples=300)
 @given(conversations(), st.data())
 def test_a_changed_byte_is_read_or_refused_and_nothing_else(case: tuple[int, list[bytes]], data: st.DataObject) -> None:
     changed = bytearray(b"".join(case[1]))

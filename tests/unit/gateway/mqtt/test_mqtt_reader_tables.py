@@ -160,7 +160,7 @@ def test_the_version_is_known_although_the_rest_of_connect_is_wrong() -> None:
     assert reader.version is Version.V5
 
 
-@pytest.mark.parametrize(("level", "answer_as"), [(2, Version.V311), (6, Version.V5), (0x84, Version.V5)])
+@pytest.mark.parametrize(("level", "answer_as"), [(2, Version.V311), (6, Version.V5), (0x84, Version.V311)])
 def test_a_protocol_level_of_another_time_says_how_to_answer(level: int, answer_as: Version) -> None:
     reader = Reader(max_packet_size_bytes=2**20)
     reader.feed(packet(0x10, field("MQTT"), bytes((level, 2)), b"\x00\x0a\x00\x01p"))

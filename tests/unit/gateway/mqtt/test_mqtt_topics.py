@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.mqtt.errors import TopicFilterInvalid, TopicNameInvalid
@@ -135,6 +135,7 @@ def as_expression(topic_filter: str) -> str:
     return ("(?![$])" if topic_filter[0:1] in {"+", "#"} else "") + pattern
 
 
+@settings(deadline=None)
 @given(filters, topics)
 def test_matching_agrees_with_a_regular_expression(topic_filter: str, topic: str) -> None:
     assert matches(topic_filter, topic) is bool(re.fullmatch(as_expression(topic_filter), topic))
