@@ -18,14 +18,15 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import cast
 
 from simulators.link_model import DelayLine, FaultSchedule, LinkState, TokenBucket
 from simulators.units import Endpoint, Window
 
 _SLICE_S = 0.005
 _MIN_SLICE_BYTES = 1460
-_MIN_BUFFER_BYTES = 32 * 1024
-_UNLIMITED_BUFFER_BYTES = 8 * 1024 * 1024
+_MIN_SOCKET_BUFFER_BYTES = 16 * 1024
+_UNLIMITED_BUFFER_BYTES = 32 * 1024 * 1024
 _EARLY_S = 0.0005
 """The loop's timers are not finer than this; what is due within it goes at once."""
 
@@ -75,10 +76,14 @@ class LinkProxy:
         self._listening: socket.socket | None = None
         self._connections: set[_Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        rate = options.rate_bits_per_s
-        self._buffer_bytes = _UNLIMITED_BUFFER_BYTES
-        if rate is not None:
-            self._buffer_bytes = max(_MIN_BUFFER_BYTES, int(rate / 8 * (options.delay_s + 4 * _SLICE_S)))
+        # How much of one connection may be under way before its sender has to wait, and how little before it may go on:
+        # never less than is on the line at full rate, or the line would run dry.
+        self.high_water_bytes, self.low_water_bytes = _UNLIMITED_BUFFER_BYTES, _UNLIMITED_BUFFER_BYTES // 2
+        if options.rate_bits_per_s is not None:
+            bytes_per_s = options.rate_bits_per_s / 8
+            on_the_line = bytes_per_s * (options.delay_s + options.jitter_s)
+            self.low_water_bytes = int(on_the_line + max(4 * _SLICE_S * bytes_per_s, 2 * _MIN_SLICE_BYTES))
+            self.high_water_bytes = int(on_the_line + max(8 * _SLICE_S * bytes_per_s, 4 * _MIN_SLICE_BYTES))
 
     @property
     def address(self) -> Endpoint:
@@ -230,7 +235,7 @@ class LinkProxy:
     def fit_buffer(self, sock: socket.socket) -> None:
         """With a rate: let the kernel hold no more than the link itself would."""
         if self._options.rate_bits_per_s is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self._buffer_bytes)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, max(_MIN_SOCKET_BUFFER_BYTES, self.high_water_bytes))
 
     def _reset_all(self) -> None:
         self._up.clear()
@@ -248,11 +253,6 @@ class LinkProxy:
             self.counters.bytes_up += size
         else:
             self.counters.bytes_down += size
-
-    @property
-    def buffer_bytes(self) -> int:
-        """How much of one connection may be under way before its sender has to wait."""
-        return self._buffer_bytes
 
     def _own(self, work: asyncio._CoroutineLike[None]) -> None:
         task = self._loop.create_task(work)
@@ -293,7 +293,7 @@ class _Direction:
             for start in range(0, len(data), self._slice_bytes):
                 part = view[start : start + self._slice_bytes]
                 self._push(source, part, len(part), now_s)
-        if source.queued_bytes > self._proxy.buffer_bytes:
+        if source.queued_bytes > self._proxy.high_water_bytes:
             source.hold()
 
     def carry_close(self, source: _End) -> None:
@@ -386,8 +386,7 @@ class _End(asyncio.Protocol):
         return self._transport is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 -- sockets have these
-        self._transport = transport
+        self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's is one, but not by its class
         for data in self._early:
             transport.write(data)
         self._early.clear()
@@ -444,7 +443,7 @@ class _End(asyncio.Protocol):
     def release(self) -> None:
         """Read on, when nothing is in the way any more."""
         free = self._connection.forgotten or (
-            not self.peer._full and self.queued_bytes <= self._connection.proxy.buffer_bytes // 2
+            not self.peer._full and self.queued_bytes <= self._connection.proxy.low_water_bytes
         )
         if self._held and free and self._transport is not None:
             self._held = False
