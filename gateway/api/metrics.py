@@ -25,14 +25,14 @@ _STREAM_GAUGES: tuple[tuple[str, str, Callable[[StreamStatus], float | None]], .
 _UPLINK_GAUGES: tuple[tuple[str, str, Callable[[UplinkStatus], float]], ...] = (
     ("fieldgate_uplink_online", "1 while frames can leave, else 0.", lambda item: item.state == UPLINK_ONLINE),
     ("fieldgate_uplink_in_flight_frames", "Frames sent and not yet acknowledged.", lambda item: item.in_flight),
-    ("fieldgate_uplink_dead_letters", "Records in the dead letters of this uplink.", lambda item: item.dead_letters),
 )
 _UPLINK_COUNTERS: tuple[tuple[str, str, Callable[[UplinkStatus], int]], ...] = (
     ("fieldgate_uplink_retries", "Attempts to connect or to send that were made again.", lambda item: item.retries),
     ("fieldgate_uplink_frames", "Frames acknowledged by the cloud.", lambda item: item.frames),
     ("fieldgate_uplink_records", "Records acknowledged by the cloud.", lambda item: item.records),
     ("fieldgate_uplink_raw_bytes", "What the same records are as plain MQTT.", lambda item: item.raw_bytes),
-    ("fieldgate_uplink_wire_bytes", "Bytes of the frames that were sent.", lambda item: item.wire_bytes),
+    ("fieldgate_uplink_wire_bytes", "Bytes of the frames sent, those sent again too.", lambda item: item.wire_bytes),
+    ("fieldgate_uplink_dead_letters", "Records moved into the dead letters.", lambda item: item.dead_letters),
 )
 
 

@@ -48,7 +48,10 @@ class StreamStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UplinkStatus:
-    """One uplink: `since` is when it got into `state` (RFC 3339); frames and records are those acknowledged."""
+    """One uplink: `since` is when it got into `state` (RFC 3339); frames and records are those acknowledged.
+
+    `raw_bytes` is what those records took as plain MQTT, `wire_bytes` what was sent for them; `dead_letters` in records.
+    """
 
     state: str
     since: str

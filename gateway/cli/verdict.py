@@ -64,7 +64,7 @@ def _losses(status: dict[str, Any]) -> list[str]:
             sentences.append(f"Stream {name} has dropped {count(sum(by_reason.values()))} records ({reasons}).")
     for name, uplink in status["uplinks"].items():
         if uplink["dead_letters"]:
-            sentences.append(f"Uplink {name} has {count(uplink['dead_letters'])} dead letters.")
+            sentences.append(f"Uplink {name} moved {count(uplink['dead_letters'])} records into the dead letters.")
     return sentences
 
 

@@ -179,7 +179,7 @@ async def test_the_metrics_parse_and_agree_with_the_status(http: aiohttp.ClientS
     assert of("fieldgate_uplink_records_total", uplink="cloud") == 400
     assert of("fieldgate_uplink_raw_bytes_total", uplink="cloud") == 64_000
     assert of("fieldgate_uplink_wire_bytes_total", uplink="cloud") == 6_400
-    assert of("fieldgate_uplink_dead_letters", uplink="cloud") == 1
+    assert of("fieldgate_uplink_dead_letters_total", uplink="cloud") == 1
     assert of("fieldgate_spool_size_bytes") == 524_288
     assert of("fieldgate_spool_limit_bytes") == 1_073_741_824
     assert of("fieldgate_spool_commits_total") == 90

@@ -63,7 +63,7 @@ def test_an_uplink_that_is_away_is_named_with_its_reason(status: dict[str, Any])
 def test_every_loss_is_told_by_reason() -> None:
     sentences = verdict_of(some_status().to_dict()).sentences
     assert "Stream telemetry has dropped 9 records (7 full, 2 corrupt)." in sentences
-    assert "Uplink cloud has 1 dead letters." in sentences
+    assert "Uplink cloud moved 1 records into the dead letters." in sentences
 
 
 def test_a_spool_that_is_nearly_full_is_told(status: dict[str, Any]) -> None:
