@@ -57,13 +57,15 @@ def telemetry(*, device: int, count: int, size_bytes: int, seed: int = 1) -> Ite
 def _vibration(room_bytes: int, rng: random.Random) -> str:
     """Samples of a decaying oscillation, four decimals each, in at most `room_bytes`."""
     value = 0.0
-    text = "0.1372"
+    samples = ["0.1372"]
+    size_bytes = len(samples[0])
     while True:
         value = 0.9 * value + rng.gauss(0, 0.4)
-        longer = f"{text},{value:.4f}"
-        if len(longer) > room_bytes:
-            return text
-        text = longer
+        sample = f"{value:.4f}"
+        size_bytes += 1 + len(sample)
+        if size_bytes > room_bytes:
+            return ",".join(samples)
+        samples.append(sample)
 
 
 def _fill(head: str, value: float, tail: str, size_bytes: int, rng: random.Random) -> bytes:

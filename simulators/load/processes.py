@@ -37,6 +37,7 @@ class Child:
         cwd: Path | None = None,
         environment: Mapping[str, str] | None = None,
         quiet: bool = False,
+        pass_fds: Sequence[int] = (),
     ) -> None:
         self.name = name
         self._log = log
@@ -48,6 +49,7 @@ class Child:
                 stdout=subprocess.DEVNULL if quiet else output,
                 stderr=output,
                 cwd=cwd,
+                pass_fds=pass_fds,
                 env={**os.environ, **(environment or {})},
             )
 

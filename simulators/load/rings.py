@@ -15,7 +15,7 @@ from simulators.load.packets import PUBREL, encode_publish
 from simulators.load.payloads import telemetry
 
 _DISTINCT_MESSAGES: Final = 20_000
-_DISTINCT_BYTES: Final = 16 * 1024 * 1024
+_DISTINCT_BYTES: Final = 8 * 1024 * 1024
 MAX_COUNT: Final = 65_535
 
 
@@ -38,7 +38,7 @@ class Ring:
 def ring_count(*, connections: int, window: int, payload_bytes: int) -> int:
     """How many messages each connection's ring holds.
 
-    All rings together hold about 20 000 distinct messages (fewer when they would take over 16 MiB), so that nothing
+    All rings together hold about 20 000 distinct messages (fewer when they would take over 8 MiB), so that nothing
     repeats within the reach of a compressor's frame; no ring is less than two windows.
     """
     distinct = min(_DISTINCT_MESSAGES, _DISTINCT_BYTES // max(1, payload_bytes))
