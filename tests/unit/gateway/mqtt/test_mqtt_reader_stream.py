@@ -67,7 +67,7 @@ def read_in_pieces(data: bytes, sizes: list[int]) -> tuple[Reader, list[object]]
     return reader, found
 
 
-@RELAXED
+@settings(RELAXED, max_examples=60)
 @given(conversations(), st.lists(st.integers(1, 400), min_size=1, max_size=5))
 def test_pieces_of_any_size_give_the_same_packets(case: tuple[int, list[bytes]], sizes: list[int]) -> None:
     data = b"".join(case[1])
@@ -108,7 +108,7 @@ def test_byte_by_byte_is_the_same_as_all_at_once() -> None:
     assert read_in_pieces(data, [1])[1] == read_in_pieces(data, [len(data)])[1]
 
 
-@settings(RELAXED, max_examples=200)
+@settings(RELAXED, max_examples=150)
 @given(st.binary(max_size=200), st.sampled_from([None, 3, 4, 5]))
 def test_random_bytes_are_packets_or_a_violation_and_nothing_else(data: bytes, level: int | None) -> None:
     reader = Reader(max_packet_size_bytes=4096) if level is None else connected(level, max_packet_size_bytes=4096)
@@ -117,7 +117,7 @@ def test_random_bytes_are_packets_or_a_violation_and_nothing_else(data: bytes, l
     assert reader.pending_bytes <= len(data)
 
 
-@settings(RELAXED, max_examples=300)
+@settings(RELAXED, max_examples=150)
 @given(conversations(), st.data())
 def test_a_changed_byte_is_read_or_refused_and_nothing_else(case: tuple[int, list[bytes]], data: st.DataObject) -> None:
     changed = bytearray(b"".join(case[1]))
@@ -202,12 +202,12 @@ def test_a_large_packet_in_small_pieces_is_looked_at_twice_and_held_once() -> No
 def test_the_tables_shared_by_all_connections_are_bounded() -> None:
     for level, table in ((4, WITHOUT_PROPERTIES), (5, WITH_PROPERTIES)):
         reader = connected(level)
-        for size in range(MAX_LAYOUTS + 300):
+        for size in range(MAX_LAYOUTS + 50):
             reader.feed(publish("t" * (1 + size % 3), b"x" * size, level=level))
         assert reader.error is None
         assert 0 < len(table) <= MAX_LAYOUTS
     reader = connected(5)
-    for number in range(MAX_ENTRIES + 300):
+    for number in range(MAX_ENTRIES + 50):
         reader.feed(publish(level=5, properties=b"\x26" + field("n") + field(str(number))))
     assert reader.error is None
     assert 0 < len(SHARED) <= MAX_ENTRIES
