@@ -105,7 +105,7 @@ class Session:
             for topic_filter, qos, options, identifier in subscriptions:
                 session.subscriptions[topic_filter] = _held(topic_filter, qos, options, identifier)
             session.awaiting_release = {bytes(ids[i : i + 2]): None for i in range(0, len(ids), 2)}
-        except (ValueError, TypeError, msgpack.UnpackException) as error:
+        except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
             raise SnapshotUnreadable(f"It is not a snapshot: {error}") from error
         session.saved = session.change
         session.on_disk = True

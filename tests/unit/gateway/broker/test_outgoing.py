@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import pytest
+
+from gateway.broker.message import Message
+from gateway.broker.outgoing import Answer, Flight, Outgoing, QueueLimits, Step
+
+
+def flight(qos: int, payload: bytes = b"x", expires_at_s: float | None = None) -> Flight:
+    message = Message(topic="t", payload=payload, qos=qos, retain=False, origin="d", expires_at_s=expires_at_s)
+    return Flight(message=message, qos=qos, retain=False, identifiers=())
+
+
+def offered(*qos: int, limits: QueueLimits | None = None) -> Outgoing:
+    outgoing = Outgoing(limits)
+    for each in qos:
+        assert outgoing.offer(flight(each))
+    return outgoing
+
+
+def test_no_more_are_in_flight_than_the_window_allows() -> None:
+    outgoing = offered(1, 1, 2, 1)
+    assert [each.packet_id for each in outgoing.take(2, 0)] == [1, 2]
+    assert outgoing.take(2, 0) == []
+    assert outgoing.on_puback(1) is Answer.DONE
+    assert [each.packet_id for each in outgoing.take(2, 0)] == [3]
+    assert outgoing.queued == 1
+
+
+def test_qos_0_takes_no_place_in_the_window() -> None:
+    outgoing = offered(0, 1, 0, 0, 1)
+    assert [each.qos for each in outgoing.take(1, 0)] == [0, 1, 0, 0]
+
+
+def test_a_qos_2_exchange_ends_with_pubcomp() -> None:
+    outgoing = offered(2)
+    outgoing.take(1, 0)
+    assert outgoing.on_pubrec(1, 0) is Answer.CONTINUE
+    assert outgoing.on_pubrec(1, 0) is Answer.CONTINUE
+    assert outgoing.on_pubcomp(1) is Answer.DONE
+    assert outgoing.on_pubcomp(1) is Answer.UNKNOWN
+    assert not outgoing.in_flight
+
+
+def test_a_pubrec_with_an_error_ends_the_exchange() -> None:
+    outgoing = offered(2)
+    outgoing.take(1, 0)
+    assert outgoing.on_pubrec(1, 0x97) is Answer.DONE
+    assert not outgoing.in_flight
+
+
+@pytest.mark.parametrize(("qos", "call"), [(1, "on_pubcomp"), (2, "on_puback"), (2, "on_pubcomp")], ids=str)
+def test_the_wrong_kind_of_acknowledgement_is_told(qos: int, call: str) -> None:
+    outgoing = offered(qos)
+    outgoing.take(1, 0)
+    assert getattr(outgoing, call)(1) is Answer.WRONG
+    assert len(outgoing.in_flight) == 1
+
+
+def test_pubrec_for_a_qos_1_message_is_the_wrong_kind() -> None:
+    outgoing = offered(1)
+    outgoing.take(1, 0)
+    assert outgoing.on_pubrec(1, 0) is Answer.WRONG
+
+
+def test_what_was_in_flight_is_sent_again_in_order_on_the_next_connection_within_its_window() -> None:
+    outgoing = offered(1, 2, 2, 1)
+    outgoing.take(10, 0)
+    outgoing.on_pubrec(2, 0)
+    outgoing.resume()
+    first = outgoing.take(2, 0)
+    assert [(each.packet_id, each.step, each.is_resent) for each in first] == [
+        (1, Step.PUBACK, True),
+        (2, Step.PUBCOMP, True),
+    ]
+    outgoing.on_puback(1)
+    assert [each.packet_id for each in outgoing.take(2, 0)] == [3]
+    outgoing.on_pubcomp(2)
+    assert [each.packet_id for each in outgoing.take(2, 0)] == [4]
+
+
+def test_the_queue_holds_no_more_than_its_messages_and_bytes() -> None:
+    outgoing = Outgoing(QueueLimits(max_messages=2))
+    assert [outgoing.offer(flight(1)) for _ in range(3)] == [True, True, False]
+    outgoing = Outgoing(QueueLimits(max_bytes=1000))
+    assert [outgoing.offer(flight(1, b"x" * 600)) for _ in range(2)] == [True, False]
+    outgoing.take(1, 0)
+    assert outgoing.offer(flight(1, b"x" * 600))
+
+
+def test_an_expired_message_is_not_sent() -> None:
+    outgoing = Outgoing()
+    outgoing.offer(flight(1, b"old", expires_at_s=5))
+    outgoing.offer(flight(1, b"new"))
+    assert [each.message.payload for each in outgoing.take(5, 5)] == [b"new"]
+
+
+def test_packet_ids_go_round_and_pass_over_those_in_use() -> None:
+    outgoing = offered(1, 1)
+    outgoing.take(1, 0)
+    outgoing._last_id = 65535
+    assert [each.packet_id for each in outgoing.take(2, 0)] == [2]
+
+
+def test_qos_0_messages_that_wait_are_dropped_with_the_connection() -> None:
+    outgoing = offered(0, 1, 0)
+    outgoing.keep_only_promised()
+    assert outgoing.queued == 1

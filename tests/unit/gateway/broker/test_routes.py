@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import pytest
+
+from config.settings import Stream
+from gateway.broker import routes as module
+from gateway.broker.routes import SLOW, Routes
+from gateway.broker.session import Held, Session
+from gateway.broker.subscriptions import SubscriptionTree
+from gateway.mqtt.errors import TopicNameInvalid
+from gateway.mqtt.packets import Subscription
+
+STREAMS = (
+    Stream(name="alarms", topics=("+/alarm", "alarm/#")),
+    Stream(name="telemetry", topics=("plant/#",)),
+    Stream(name="own", topics=("$own/#",)),
+)
+
+
+def routes(*held: tuple[Session, Held]) -> Routes:
+    tree: SubscriptionTree[Session, Held] = SubscriptionTree()
+    for session, each in held:
+        tree.add(each.subscription.topic_filter, session, each)
+    return Routes(STREAMS, tree)
+
+
+def holding(topic_filter: str, qos: int = 0, identifier: int | None = None, *, no_local: bool = False) -> Held:
+    return Held(subscription=Subscription(topic_filter=topic_filter, qos=qos, no_local=no_local), identifier=identifier)
+
+
+@pytest.mark.parametrize(
+    ("topic", "stream"),
+    [
+        ("plant/alarm", 0),
+        ("plant/x", 1),
+        ("plant", 1),
+        ("alarm", 0),
+        ("else", None),
+        ("$x/alarm", None),
+        ("$own/x", 2),
+    ],
+)
+def test_the_first_stream_that_matches_takes_the_topic(topic: str, stream: int | None) -> None:
+    route = routes()[topic.encode()]
+    assert route.stream == stream
+    assert route.fast == (SLOW if stream is None else stream)
+
+
+@pytest.mark.parametrize("topic", [b"", b"a/+", b"#", b"\xff", b"a\x00b"])
+def test_a_topic_that_is_not_allowed_has_no_route(topic: bytes) -> None:
+    with pytest.raises(TopicNameInvalid):
+        routes()[topic]
+
+
+@pytest.mark.parametrize(
+    ("topic", "is_refused"),
+    [("$SYS/broker/uptime", True), ("$share/a/b", True), ("$SYS/broker/connection/x/state", False), ("$other", False)],
+)
+def test_the_servers_own_topics_are_refused(topic: str, is_refused: bool) -> None:
+    assert routes()[topic.encode()].is_refused is is_refused
+
+
+def test_overlapping_subscriptions_are_one_target_with_the_highest_qos_and_all_identifiers() -> None:
+    session = Session("a", 0)
+    found = routes((session, holding("plant/#", 0, 5)), (session, holding("plant/x", 2, 7)))[b"plant/x"]
+    (target,) = found.targets
+    assert target.qos == 2
+    assert sorted(target.identifiers) == [5, 7]
+    assert found.fast == SLOW
+
+
+def test_with_no_local_only_the_other_subscriptions_count_for_ones_own_messages() -> None:
+    session = Session("a", 0)
+    (target,) = routes((session, holding("plant/#", 0)), (session, holding("plant/x", 2, no_local=True)))[
+        b"plant/x"
+    ].targets
+    assert target.qos == 2
+    assert target.own is not None
+    assert target.own.qos == 0
+    (target,) = routes((session, holding("plant/x", 2, no_local=True)))[b"plant/x"].targets
+    assert target.own is None
+
+
+def test_a_topic_is_looked_up_once_and_the_cache_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MAX_CACHED_TOPICS", 10)
+    found = routes()
+    assert found[b"plant/x"] is found[b"plant/x"]
+    for i in range(100):
+        found[b"plant/%d" % i]
+        assert len(found) <= 10
