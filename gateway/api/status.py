@@ -50,7 +50,8 @@ class StreamStatus:
 class UplinkStatus:
     """One uplink: `since` is when it got into `state` (RFC 3339); frames and records are those acknowledged.
 
-    `raw_bytes` is what those records took as plain MQTT, `wire_bytes` what was sent for them; `dead_letters` in records.
+    `raw_bytes` is what those records took as plain MQTT, `wire_bytes` what was sent for them. Dead letters are counted
+    in records.
     """
 
     state: str
