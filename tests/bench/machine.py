@@ -5,14 +5,12 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
-import statistics
 import subprocess
 import sys
-import tempfile
-import time
 from pathlib import Path
 
 from simulators.load import mosquitto
+from simulators.load.disk import fsync_rate
 
 
 def describe(disk: Path) -> dict[str, str]:
@@ -29,19 +27,6 @@ def describe(disk: Path) -> dict[str, str]:
         "File system": _file_system(disk),
         "fsync": f"{per_s:,.0f}/s one after the other, each behind a write of 4 KiB (median {median_ms:.2f} ms)",
     }
-
-
-def fsync_rate(disk: Path, *, duration_s: float = 2.0) -> tuple[float, float]:
-    """How many fsyncs a second the disk does, one at a time behind a 4-KiB append, and the median's milliseconds."""
-    times_s = []
-    with tempfile.NamedTemporaryFile(dir=disk, prefix="fieldgate-fsync-") as file:
-        end_s = time.monotonic() + duration_s
-        page = os.urandom(4096)
-        while (began_s := time.monotonic()) < end_s:
-            os.write(file.fileno(), page)
-            os.fsync(file.fileno())
-            times_s.append(time.monotonic() - began_s)
-    return len(times_s) / sum(times_s), 1000 * statistics.median(times_s)
 
 
 def _cpu() -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from simulators.load import mosquitto
+from simulators.load import mosquitto, rings
 from simulators.load.__main__ import parse
 from simulators.load.generator import run_load
 from simulators.load.latency import percentiles
@@ -18,6 +18,13 @@ from simulators.load.processes import Child, ProcessFailed
 from simulators.load.run import arguments, run_in_process
 
 ROOT = Path(__file__).resolve().parents[4]
+
+
+@pytest.fixture(autouse=True)
+def few_messages(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small rings are encoded sooner; they go round more often, too."""
+    monkeypatch.setattr(rings, "_DISTINCT_MESSAGES", 600)
+    monkeypatch.setattr(rings, "_DISTINCT_BYTES", 1 << 20)
 
 
 @pytest.fixture(scope="module")
