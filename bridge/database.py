@@ -56,16 +56,31 @@ async def open_database(path: Path, *, synchronous: str) -> Database:
     if synchronous not in {"OFF", "NORMAL", "FULL", "EXTRA"}:
         raise ValueError(f"{synchronous!r} is no synchronous mode of SQLite; use FULL, NORMAL, EXTRA or OFF.")
 
+    failures: list[sqlite3.Error] = []
+
     def connect() -> sqlite3.Connection:
-        connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+        # aiosqlite does not wait for its thread when connecting raises, and that thread then speaks to a loop that may
+        # be closed. So it is given a connection in any case, and closed as one closes it.
         try:
-            connection.execute("PRAGMA journal_mode = WAL").fetchone()
-            connection.execute(f"PRAGMA synchronous = {synchronous}")
-        except BaseException:  # raised again at once: only the close must not be left out
-            connection.close()
-            raise
-        return connection
+            return _connect(path, synchronous)
+        except sqlite3.Error as error:
+            failures.append(error)
+            return sqlite3.connect(":memory:")
 
     database = Database(connect, iter_chunk_size=64)
     await database
+    if failures:
+        await database.close()
+        raise failures[0]
     return database
+
+
+def _connect(path: Path, synchronous: str) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+    try:
+        connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        connection.execute(f"PRAGMA synchronous = {synchronous}")
+    except BaseException:  # raised again at once: only the close must not be left out
+        connection.close()
+        raise
+    return connection

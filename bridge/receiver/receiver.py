@@ -104,6 +104,11 @@ class Receiver:
         return len(self._arrived) + len(self._held)
 
     @property
+    def is_stopping(self) -> bool:
+        """Nothing new is taken any more."""
+        return self._stopping.is_set()
+
+    @property
     def waiting_bytes(self) -> int:
         """What they take in memory, about."""
         return sum(item.size_bytes for item in self._arrived) + self._held.size_bytes

@@ -91,9 +91,7 @@ class Settler:
         for aside in asides:
             counted[SET_ASIDE + aside.code] += 1
         await self._state.settle(draft.rows(), asides, counted)
-        for key in draft.lanes:
-            if key not in self.ledger:
-                self._note_lane(key)
+        self._note_epochs([key for key in draft.lanes if key not in self.ledger])
         self.ledger.accept(draft)
         self.tally.update(counted)
         for item in items:
@@ -110,12 +108,15 @@ class Settler:
         new = sum(stop - start for start, stop in lane.admit(header.first_seq, header.count))
         counted.update(frames=1, records=new, duplicates=header.count - new, wire_bytes=len(item.delivery.payload))
 
-    def _note_lane(self, key: LaneKey) -> None:
-        if any(known[:2] == key[:2] for known, _ in self.ledger):
-            self.epoch_changes += 1
-            log.warning(
-                "Gateway %s began to number its stream %s anew (epoch %s): its spool is new or was rebuilt.", *key
-            )
+    def _note_epochs(self, new: Sequence[LaneKey]) -> None:
+        streams = {key[:2] for key, _ in self.ledger} if new else set()
+        for key in new:
+            if key[:2] in streams:
+                self.epoch_changes += 1
+                log.warning(
+                    "Gateway %s began to number its stream %s anew (epoch %s): its spool is new or was rebuilt.", *key
+                )
+            streams.add(key[:2])
 
     def _note_gateway(self, item: Item) -> None:
         if item.frame is None:
