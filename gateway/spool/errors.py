@@ -58,6 +58,6 @@ def translate(error: sqlite3.Error) -> SpoolError:
     primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if primary == sqlite3.SQLITE_FULL:
         return SpoolFull(f"The disk is full: {error}.")
-    if primary in _CORRUPT:
+    if primary in _CORRUPT or not primary:  # without a code: Python could not read a value that SQLite gave it
         return SpoolCorrupt(f"The spool's database is damaged: {error}.")
     return SpoolUnusable(f"The spool's database can't be used: {error}.")

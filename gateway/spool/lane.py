@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Final
 
 from bridge.ports import StoredBlock
-from gateway.spool.gaps import Gaps
+from gateway.spool.gaps import EVERYONE, Gaps
 
 TAIL_MAX_BYTES: Final = 8 * 1024 * 1024
 """How much of a stream's newest blocks stay in memory, so that an uplink that keeps up never reads the disk."""
@@ -98,6 +98,13 @@ class Lane:
     def stored_bytes(self) -> int:
         """Bytes of the blocks kept."""
         return self.stored_end - self.stored_start
+
+    @property
+    def waiting_records(self) -> int:
+        """Records that some uplink has not released yet, less those that are gone."""
+        start = max(self.released_seq, self.first_seq)
+        gone = sum(gap.count for gap in self.gaps.between(start, self.next_seq, EVERYONE))
+        return self.next_seq - start - gone
 
     def watermark(self, uplink: str) -> int:
         """How far `uplink` has come."""

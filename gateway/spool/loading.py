@@ -45,6 +45,16 @@ def _load(connection: sqlite3.Connection, row: tuple[int, str, str, int, int], s
     head = head_of(connection, stream)
     first_seq = head.first_seq if head else next_seq
     marks = dict(connection.execute("SELECT uplink, seq FROM watermark WHERE stream = ?", (stream,)).fetchall())
+    watermarks = {
+        uplink.name: min(next_seq, marks.get(uplink.name, first_seq))
+        for uplink in settings.uplinks
+        if any(fnmatchcase(name, pattern) for pattern in uplink.streams)
+    }
+    # An uplink's place is fixed when it is first seen: a gap that comes later is then declared to it, restart or not.
+    connection.executemany(
+        "INSERT OR IGNORE INTO watermark VALUES (?, ?, ?)",
+        [(uplink, stream, seq) for uplink, seq in watermarks.items()],
+    )
     lane = Lane(
         id=stream,
         name=name,
@@ -54,11 +64,7 @@ def _load(connection: sqlite3.Connection, row: tuple[int, str, str, int, int], s
         stored_start=head.stored_start if head else stored_end,
         stored_end=stored_end,
         first_received_at_us=head.received_at_us if head else None,
-        watermarks={
-            uplink.name: min(next_seq, marks.get(uplink.name, first_seq))
-            for uplink in settings.uplinks
-            if any(fnmatchcase(name, pattern) for pattern in uplink.streams)
-        },
+        watermarks=watermarks,
     )
     for uplink, first, count, reason in connection.execute(
         "SELECT uplink, first_seq, count, reason FROM gap WHERE stream = ?", (stream,)

@@ -89,7 +89,8 @@ class Spool:
         self._jobs: list[tuple[Job, asyncio.Future[Any]]] = []
         self._release_timer: asyncio.TimerHandle | None = None
         self._was_full = False
-        self.last_error: str | None = None
+        self.failure: str | None = None
+        """What ended the commit loop; None while the store can be trusted."""
         self.counters = Counters()
 
     @classmethod
@@ -240,10 +241,10 @@ class Spool:
                     self._idle.set()
         except SpoolCorrupt as error:
             mark_damaged(self._folder)
-            self.last_error = str(error)
+            self.failure = str(error)
             raise
         except SpoolError as error:
-            self.last_error = str(error)
+            self.failure = str(error)
             raise
         finally:
             for task in tasks:
@@ -371,7 +372,6 @@ class Spool:
 
     def _refuse(self, records: int, error: SpoolFull | None) -> None:
         self.counters.refused += records
-        self.last_error = str(error)
         if not self._was_full:
             log.error("%s New records are refused until there is room.", error)
         self._was_full = True
