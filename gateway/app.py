@@ -1,0 +1,186 @@
+"""The composition root: which parts there are, who owns their tasks, and in which order they stop.
+
+Start: the store, then those who read from it, then those who let devices in. Stop: close the listeners, finish the open
+commit, acknowledge, give the uplinks a grace period, release, close the store. A task that ends on its own stops the
+process with its error. A database that turns out to be damaged starts everything over: it is set aside then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import random
+import secrets
+import signal
+from collections.abc import Coroutine, Iterator
+from typing import Any, Final
+
+from bridge.clock import SystemClock
+from bridge.uplink import Uplink, link_factory
+from config.settings import GatewaySettings
+from gateway.api.server import ApiServer
+from gateway.broker.broker import Broker
+from gateway.errors import GatewayError
+from gateway.listener.tcp import TcpListener
+from gateway.overview import Overview
+from gateway.spool.errors import SpoolCorrupt
+from gateway.spool.spool import Spool
+
+log = logging.getLogger(__name__)
+
+FEED_INTERVAL_S: Final = 0.5
+
+
+async def run_gateway(settings: GatewaySettings) -> None:
+    """Run until SIGTERM or SIGINT; a second one ends the process at once. Raises what kept it from going on."""
+    stop = asyncio.Event()
+    with _signals(stop):
+        while not stop.is_set():
+            try:
+                await _run_once(settings, stop)
+            except SpoolCorrupt as error:
+                log.error("%s It is set aside, and the gateway starts over with what can be read.", error)
+
+
+async def _run_once(settings: GatewaySettings, stop: asyncio.Event) -> None:
+    gateway = await Gateway.open(settings)
+    try:
+        await gateway.start()
+        stopping = asyncio.create_task(stop.wait(), name="stop signal")
+        await asyncio.wait({stopping, *gateway.tasks}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        gateway.check()
+    finally:
+        await gateway.stop()
+    gateway.check()
+
+
+class Gateway:
+    """All parts of one edge gateway. `start` once; `stop` any number of times."""
+
+    def __init__(self, settings: GatewaySettings, spool: Spool) -> None:
+        clock = SystemClock()
+        self._settings = settings
+        self.spool = spool
+        self.broker = Broker(
+            store=spool,
+            clock=clock,
+            streams=settings.streams,
+            new_client_id=lambda: f"auto-{secrets.token_hex(8)}",
+        )
+        self.listeners = [TcpListener(listener, self.broker) for listener in settings.listeners]
+        self.uplinks = {
+            uplink.name: Uplink(
+                uplink,
+                gateway_id=settings.gateway.id,
+                outbox=spool.outbox(uplink),
+                link_factory=link_factory(uplink, gateway_id=settings.gateway.id),
+                clock=clock,
+                rng=random.random,
+            )
+            for uplink in settings.uplinks
+        }
+        self.overview = Overview(settings, spool=spool, listeners=self.listeners, uplinks=self.uplinks, clock=clock)
+        self.api = ApiServer(settings.api.bind, self.overview)
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    @classmethod
+    async def open(cls, settings: GatewaySettings) -> Gateway:
+        """Open the store. Raises SpoolError with a sentence when it can't be had."""
+        return cls(settings, await Spool.open(settings, clock=SystemClock()))
+
+    async def start(self) -> None:
+        """Let data flow. Raises GatewayError or ListenerError when an address can't be had."""
+        self._own("spool", self.spool.run())
+        self._own("rates", self._feed())
+        for name, uplink in self.uplinks.items():
+            self._own(f"uplink {name}", uplink.run())
+        self.broker.start()
+        for listener in self.listeners:
+            await listener.start()
+        await self.api.start()
+        log.info("Gateway %s is ready; its data is in %s.", self._settings.gateway.id, self._settings.gateway.data_dir)
+
+    def _own(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        self.tasks.add(asyncio.create_task(work, name=name))
+
+    async def _feed(self) -> None:
+        while True:
+            self.overview.feed()
+            await asyncio.sleep(FEED_INTERVAL_S)
+
+    def check(self) -> None:
+        """Raise the error of a task that has ended on its own."""
+        for task in self.tasks:
+            if task.done() and not task.cancelled():
+                error = task.exception()
+                if error is not None:
+                    raise error
+                if not self._stopping:
+                    raise GatewayError(f"The part '{task.get_name()}' has ended, and nobody told it to.")
+
+    async def stop(self) -> None:
+        """Stop in order, within the grace period."""
+        if self._stopping:
+            return
+        self._stopping = True
+        grace_s = self._settings.gateway.grace_period_s
+        log.info("Stopping.")
+        for listener in self.listeners:
+            listener.stop_accepting()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                if self._is_running("spool"):
+                    await self._while_running("spool", self.broker.drain())
+        for listener in self.listeners:
+            await listener.close()
+        await asyncio.gather(*(uplink.stop(grace_s) for uplink in self.uplinks.values()))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s):
+                if self._is_running("spool"):
+                    await self._while_running("spool", self.spool.flush())
+        await self.api.close()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.spool.close()
+        log.info("Stopped.")
+
+    def _is_running(self, name: str) -> bool:
+        return any(task.get_name() == name and not task.done() for task in self.tasks)
+
+    async def _while_running(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+        """Await `work`, but no longer than the task `name` lives: without it the work would never end."""
+        waiting = asyncio.ensure_future(work)
+        owners = {task for task in self.tasks if task.get_name() == name}
+        try:
+            await asyncio.wait({waiting, *owners}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waiting.cancel()
+            await asyncio.gather(waiting, return_exceptions=True)
+
+
+@contextlib.contextmanager
+def _signals(stop: asyncio.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT set `stop`, a second one ends the process; SIGHUP is kept for reload and does nothing yet."""
+    loop = asyncio.get_running_loop()
+
+    def on_stop(number: int) -> None:
+        if stop.is_set():
+            log.warning("Stopped at once by a second signal; what was acknowledged is on disk.")
+            os._exit(128 + number)
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_stop, number)
+    loop.add_signal_handler(
+        signal.SIGHUP, log.info, "SIGHUP is kept for reloading the configuration, which needs a restart for now."
+    )
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.remove_signal_handler(number)
