@@ -43,11 +43,14 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest $(SLOW) $(ARGS)
 
+# All of them run, so that one look shows everything that is wrong.
 check: $(STAMP)
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/mypy
-	$(BIN)/lint-imports
+	@code=0; \
+	for command in "ruff check ." "ruff format --check ." mypy lint-imports; do \
+	  echo "$$command"; \
+	  $(BIN)/$$command || code=1; \
+	done; \
+	exit $$code
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -13,7 +13,11 @@ Example:
 
 
 def receive(config: ReceiverConfig = None) -> None:
-    """Run the receiver: take frames from the cloud's broker and write their records into the sinks."""
+    """Run the receiver, on the cloud's side.
+
+    Takes frames from the cloud's broker, and acknowledges them once every sink has their records. Ends at SIGTERM or
+    Ctrl-C.
+    """
     from config.loader import load_receiver
     from gateway import logs
     from gateway.cli import loop

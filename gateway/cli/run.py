@@ -13,7 +13,11 @@ Example:
 
 
 def run(config: GatewayConfig = None) -> None:
-    """Run the gateway until SIGTERM or Ctrl-C."""
+    """Run the gateway.
+
+    Until SIGTERM or Ctrl-C, which stop it in order; a second one stops it at once. Either way nothing acknowledged is
+    lost.
+    """
     from config.loader import load_gateway
     from gateway import logs
     from gateway.cli import loop

@@ -21,7 +21,10 @@ class Kind(enum.StrEnum):
 
 
 def schema(kind: Annotated[Kind, typer.Argument(help="Which file's schema.")] = Kind.GATEWAY) -> None:
-    """Print the JSON Schema of gateway.yaml or receiver.yaml, so that an editor completes and checks it."""
+    """Print the JSON Schema of a configuration.
+
+    With it an editor completes and checks gateway.yaml or receiver.yaml.
+    """
     from config.schema import gateway_schema, receiver_schema
 
     made = gateway_schema() if kind is Kind.GATEWAY else receiver_schema()

@@ -26,7 +26,10 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again every second until Ctrl-C.")] = False,
 ) -> None:
-    """Show a running gateway's state: is the data safe, and when will it be delivered?"""
+    """Show how a running gateway stands.
+
+    Is the data safe, and when will it be delivered? A receiver can be asked, too: give its address with --api.
+    """
     from gateway.cli.fetch import fetch_status
 
     url = api if api is not None else _configured(config)

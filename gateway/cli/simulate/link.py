@@ -43,9 +43,9 @@ def link(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", metavar="S", help="The same seed, the same jitter.")] = 0,
 ) -> None:
-    """Pass TCP connections on, with delays, limits, cuts and silent losses.
+    """Pass TCP connections on over a bad link.
 
-    Times count from the start. Ends at Ctrl-C.
+    It delays, limits, cuts, and loses bytes in silence. Times count from the start. Ends at Ctrl-C.
     """
     from gateway.cli import loop
     from simulators.link import LinkOptions

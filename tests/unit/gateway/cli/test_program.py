@@ -75,6 +75,8 @@ def test_the_help_lists_every_command_and_the_exit_codes() -> None:
         ["simulate", "devices", "--profile", "nothing"],
         ["simulate", "devices", "--protocol", "4"],
         ["simulate", "devices", "--duration", "1"],
+        ["demo", "--qos", "0"],
+        ["demo", "--duration", "1s"],
     ],
     ids=" ".join,
 )
