@@ -18,7 +18,7 @@ from simulators.load import edge, mosquitto
 from simulators.load.disk import fsync_rate
 from simulators.load.options import LoadFailed, LoadOptions
 from simulators.load.processes import Child, ProcessFailed
-from simulators.load.run import run_in_process
+from simulators.load.run import run_against
 
 _LATENCY_RATE_PER_S = 100.0
 _TIMEOUT_S = 120.0
@@ -98,18 +98,18 @@ class _Contender:
             ) as folder:
                 child, port = self._start(Path(folder))
                 with child:
-                    self._measure(port)
+                    self._measure(child, port)
         except (LoadFailed, ProcessFailed, OSError) as error:
             self._failure = str(error)
 
-    def _measure(self, port: int) -> None:
+    def _measure(self, child: Child, port: int) -> None:
         if self._latency_ms is None:
             messages = max(1, int(_LATENCY_RATE_PER_S * self._options.latency_s))
             paced = LoadOptions(
                 port=port, messages=messages, rate_per_s=_LATENCY_RATE_PER_S, client_id="paced-{device}"
             )
-            self._latency_ms = run_in_process(paced, timeout_s=_TIMEOUT_S).latency_ms
-        result = run_in_process(LoadOptions(port=port, messages=self._options.messages), timeout_s=_TIMEOUT_S)
+            self._latency_ms = run_against(child, paced, timeout_s=_TIMEOUT_S).latency_ms
+        result = run_against(child, LoadOptions(port=port, messages=self._options.messages), timeout_s=_TIMEOUT_S)
         if result.refused:
             raise LoadFailed(f"{result.refused} of {result.sent} publishes were refused.")
         self._rates.append(result.rate_per_s)

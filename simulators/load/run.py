@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from simulators.load.options import LoadFailed, LoadOptions, LoadResult
+from simulators.load.processes import Child
 
 
 def arguments(options: LoadOptions) -> list[str]:
@@ -50,3 +51,12 @@ def run_in_process(options: LoadOptions, *, timeout_s: float) -> LoadResult:
     if "error" in values:
         raise LoadFailed(values["error"], acknowledged=values["acknowledged"])
     return LoadResult(**{field.name: values[field.name] for field in fields(LoadResult)})
+
+
+def run_against(child: Child, options: LoadOptions, *, timeout_s: float) -> LoadResult:
+    """As `run_in_process`; when the process that is measured has died, that is what the error says (ProcessFailed)."""
+    try:
+        return run_in_process(options, timeout_s=timeout_s)
+    except LoadFailed:
+        child.check()
+        raise

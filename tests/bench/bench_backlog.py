@@ -7,7 +7,7 @@ import time
 from simulators.load import edge, mosquitto
 from simulators.load.options import LoadOptions
 from simulators.load.processes import accepts, free_port
-from simulators.load.run import run_in_process
+from simulators.load.run import run_against
 from tests.bench.case import OURS, Case, Context, Figures, Side, Target
 
 _RECORDS = 1_000_000
@@ -23,7 +23,7 @@ def ours(context: Context) -> Figures:
     with gateway.child:
         time.sleep(_IDLE_S)
         idle = gateway.child.rss_bytes()
-        run_in_process(LoadOptions(port=gateway.port, messages=records), timeout_s=120)
+        run_against(gateway.child, LoadOptions(port=gateway.port, messages=records), timeout_s=120)
         gateway.child.wait_until(lambda: gateway.waiting() >= records, timeout_s=30, what="the backlog")
         time.sleep(_IDLE_S)
         full = gateway.child.rss_bytes()
@@ -52,7 +52,7 @@ def bridge(context: Context) -> Figures:
     with broker.child:
         time.sleep(_IDLE_S)
         idle = broker.child.rss_bytes()
-        run_in_process(LoadOptions(port=broker.port, messages=records), timeout_s=120)
+        run_against(broker.child, LoadOptions(port=broker.port, messages=records), timeout_s=120)
         time.sleep(_IDLE_S)
         full = broker.child.rss_bytes()
         peak = broker.child.peak_rss_bytes()

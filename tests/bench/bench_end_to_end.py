@@ -16,7 +16,7 @@ from pathlib import Path
 from simulators.load import edge, mosquitto
 from simulators.load.options import LoadResult
 from simulators.load.processes import Child, ProcessFailed, accepts, free_port
-from simulators.load.run import run_in_process
+from simulators.load.run import run_against
 from tests.bench.case import OURS, Case, Context, Figures, Side, Target
 from tests.bench.cloud import Eye, publish_sentinel
 from tests.bench.loads import USUAL, VARIATIONS, Load
@@ -78,7 +78,9 @@ def ours(load: Load, *, consumed: bool = False, link: tuple[str, ...] = ()) -> S
                     what="the uplink",
                 )
                 before = eye.settled_counters()
-                result = run_in_process(load.options(port=gateway.port, messages=messages), timeout_s=_TIMEOUT_S)
+                result = run_against(
+                    gateway.child, load.options(port=gateway.port, messages=messages), timeout_s=_TIMEOUT_S
+                )
                 ended_s = gateway.wait_until_delivered(messages, timeout_s=_TIMEOUT_S)
                 received = eye.settled_counters()
         return _figures(result, ended_s, wire_bytes=received[1] - before[1])
@@ -98,7 +100,9 @@ def bridge(load: Load, *, on_disk: bool = False, consumed: bool = False, link: t
             with broker.child:
                 eye.wait_for_bridge(broker.port)
                 before = eye.settled_counters()
-                result = run_in_process(load.options(port=broker.port, messages=messages), timeout_s=_TIMEOUT_S)
+                result = run_against(
+                    broker.child, load.options(port=broker.port, messages=messages), timeout_s=_TIMEOUT_S
+                )
                 publish_sentinel(broker.port)
                 ended_s = eye.wait_for_sentinel(timeout_s=_TIMEOUT_S)
                 received = eye.settled_counters()

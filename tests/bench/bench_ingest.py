@@ -8,7 +8,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from simulators.load import edge, mosquitto
 from simulators.load.options import LoadOptions, LoadResult
 from simulators.load.processes import Child
-from simulators.load.run import run_in_process
+from simulators.load.run import run_against
 from tests.bench.case import OURS, PEER, PEER_ON_DISK, Case, Context, Figures, Side, Target
 from tests.bench.loads import USUAL, VARIATIONS, Load
 
@@ -73,7 +73,7 @@ def _leave_a_session(port: int) -> None:
 
 def _load(child: Child, options: LoadOptions) -> Figures:
     cpu_before = child.cpu_s()
-    result = run_in_process(options, timeout_s=_TIMEOUT_S)
+    result = run_against(child, options, timeout_s=_TIMEOUT_S)
     child.check()
     return figures(result, child.cpu_s() - cpu_before)
 

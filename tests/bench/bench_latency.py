@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from simulators.load import edge, mosquitto
 from simulators.load.options import LoadOptions
-from simulators.load.run import run_in_process
+from simulators.load.processes import Child
+from simulators.load.run import run_against
 from tests.bench.case import OURS, PEER, Case, Context, Figures, Side
 
 _RATE_PER_S = 100.0
@@ -14,19 +15,19 @@ def ours(context: Context) -> Figures:
     """The gateway alone; each publish waits for its own fsync."""
     gateway = edge.start(context.folder)
     with gateway.child:
-        return _measure(context, gateway.port)
+        return _measure(context, gateway.child, gateway.port)
 
 
 def in_memory(context: Context) -> Figures:
     """Mosquitto with no subscriber."""
     broker = mosquitto.start(context.folder)
     with broker.child:
-        return _measure(context, broker.port)
+        return _measure(context, broker.child, broker.port)
 
 
-def _measure(context: Context, port: int) -> Figures:
+def _measure(context: Context, child: Child, port: int) -> Figures:
     messages = max(300, int(1500 * context.scale))
-    result = run_in_process(LoadOptions(port=port, messages=messages, rate_per_s=_RATE_PER_S), timeout_s=60)
+    result = run_against(child, LoadOptions(port=port, messages=messages, rate_per_s=_RATE_PER_S), timeout_s=60)
     latency = result.latency_ms
     return {"median ms": latency["median"], "p99 ms": latency["p99"], "max ms": latency["max"]}
 
