@@ -304,7 +304,8 @@ def _checked(columns: Any, first_seq: int, at: int) -> Block:
             and received_at_us + max(delta_us) < MAX_TIME_US
         )
         kinds = (
-            type(received_at_us) is int
+            {type(c) for c in (topics, clients, topic_index, client_index, delta_us, payloads)} == {list}
+            and type(received_at_us) is int
             and type(flags) is bytes
             and set(map(type, payloads)) == {bytes}
             and set(map(type, topics)) | set(map(type, clients)) == {str}
@@ -314,6 +315,7 @@ def _checked(columns: Any, first_seq: int, at: int) -> Block:
         if properties is not None:
             sets = [Properties.from_map(item) for item in properties[0]]
             index = properties[1]
+            kinds = kinds and type(index) is list
             in_range = in_range and _all_int(index) and len(index) == n and min(index) >= 0 and max(index) <= len(sets)
     except (TypeError, ValueError, IndexError, KeyError, AttributeError, OverflowError) as error:
         raise BlockError(f"The block at byte {at} does not have a block's columns: {error}") from error

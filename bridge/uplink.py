@@ -23,7 +23,7 @@ from bridge.errors import LinkError, LinkLost
 from bridge.feeder import AHEAD, Feeder, Prepared
 from bridge.flow.backoff import Backoff
 from bridge.flow.lane import Lane
-from bridge.flow.reasons import Verdict, describe, verdict
+from bridge.flow.reasons import UNEXPLAINED, Verdict, describe, verdict
 from bridge.flow.window import Window
 from bridge.link import LinkSettings, MqttLink
 from bridge.ports import Clock, Delivery, Link, LinkEvents, LinkLimits, Outbox, Publish
@@ -320,9 +320,10 @@ class Uplink:
             f"({frame.count} records from {frame.first_seq}): {describe(reason_code)}."
         )
         self._meter.retries += 1
+        poison = reason_code in UNEXPLAINED and frame.count and lane.refused_alone(frame.start_seq)
         if frame.count == 1 and judged is Verdict.SPLIT:
             self._condemn(lane, frame, TOO_LARGE)
-        elif frame.count and judged is Verdict.REFUSED:
+        elif frame.count and (judged is Verdict.REFUSED or poison):
             self._condemn(lane, frame, "refused")
         elif judged is Verdict.SPLIT and self._feeder is not None and frame.count:
             self._feeder.size_limit.refused(entry.size_bytes)

@@ -12,8 +12,12 @@ watermark is told to the spool as the block's beginning, and peeking starts ther
 
 from __future__ import annotations
 
+from typing import Final
+
 from bridge.flow.acks import AckLine
 from bridge.flow.backoff import Backoff
+
+REFUSALS_OF_POISON: Final = 16
 
 
 class Lane:
@@ -35,6 +39,8 @@ class Lane:
         self._claims = 0
         self._resend_below = next_seq
         self._split: list[tuple[int, int]] = []
+        self._refused_seq = -1
+        self._refused_alone = 0
 
     @property
     def claims(self) -> int:
@@ -101,6 +107,19 @@ class Lane:
             # One pause for a whole window of refusals: they are one event.
             self.paused_until_s = now_s + self._backoff.next_delay_s()
         self.is_rewinding = True
+
+    def refused_alone(self, start_seq: int) -> bool:
+        """Note an unexplained refusal; True when it is this span and no other that the broker will not take.
+
+        That is so when it was refused many times in a row, with a pause after each, while what comes after it in the
+        stream was taken: then it would hold back the whole stream for ever.
+        """
+        if self.acks.hole(start_seq)[1] is None:
+            self._refused_alone = 0
+            return False
+        self._refused_alone = self._refused_alone + 1 if start_seq == self._refused_seq else 1
+        self._refused_seq = start_seq
+        return self._refused_alone >= REFUSALS_OF_POISON
 
     def dead_lettered(self, first_seq: int, count: int) -> None:
         """These records are a gap in the spool now: a split block has become what is left on either side."""

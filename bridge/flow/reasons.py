@@ -8,7 +8,7 @@ and says why. So no operator's slip empties a backlog into the dead letters.
     code        in PUBACK means                    then
     00          the broker has it                  delivered
     10          nobody subscribes to the topic     not delivered: it was thrown away; again later
-    80 83       it would not say why               again later
+    80 83       it would not say why               again later; refused, once it alone is not taken again and again
     87          this user may not publish here     again later: it meets every frame of the stream
     90          the topic name is not accepted     again later: likewise
     91          the packet id is still in use      again later
@@ -92,6 +92,10 @@ _ADVICE: Final = {
     0x90: "check the uplink's topic",
     0x97: "the broker's limit for this client is reached",
 }
+
+
+UNEXPLAINED: Final = frozenset({0x80, 0x83})
+"""Refusals without a reason: of this frame or of every frame, only what happens to the others can tell."""
 
 
 def verdict(reason_code: int) -> Verdict:
