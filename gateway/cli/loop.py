@@ -6,13 +6,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, TypeVar
 
 from gateway.cli.outcome import Failed
-from gateway.cli.stop import stop_on_signals
 
 VARIABLE = "FIELDGATE_LOOP"
 
@@ -44,21 +42,3 @@ def run(main: Coroutine[Any, Any, Result], *, debug: bool | None = None) -> Resu
         raise
     with asyncio.Runner(loop_factory=factory, debug=debug) as runner:
         return runner.run(main)
-
-
-def run_until_stopped(main: Coroutine[Any, Any, None]) -> None:
-    """Run something that has no end of its own; Ctrl-C and SIGTERM are its good end."""
-    run(_stoppable(main))
-
-
-async def _stoppable(main: Coroutine[Any, Any, None]) -> None:
-    task = asyncio.ensure_future(main)
-    with stop_on_signals() as stop:
-        stopped = asyncio.ensure_future(stop.wait())
-        try:
-            await asyncio.wait((task, stopped), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stopped.cancel()
-            task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task

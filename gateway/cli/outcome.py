@@ -14,7 +14,6 @@ from typing import Final
 import typer
 
 FAILED: Final = 1
-USAGE: Final = 2
 BAD_CONFIGURATION: Final = 78
 """EX_CONFIG of sysexits.h: a service manager can be told not to try again."""
 
