@@ -20,7 +20,7 @@ from gateway.broker.agenda import Agenda
 from gateway.broker.client import Client
 from gateway.broker.connack import Connack, Terms
 from gateway.broker.counters import Counters
-from gateway.broker.exchanges import Welcome
+from gateway.broker.exchanges import REASONS, WORDS, Welcome
 from gateway.broker.message import Message, expiry
 from gateway.broker.outgoing import Flight, QueueLimits
 from gateway.broker.ports import Channel
@@ -35,6 +35,10 @@ from gateway.mqtt.topics import SHARE
 from gateway.spool.ports import Outcome, Store
 
 logger = logging.getLogger(__name__)
+
+MAX_SESSIONS: Final = 100_000
+MAX_SUBSCRIPTIONS: Final = 10_000
+"""Of one session. Both keep a client that makes up names without end from taking all the memory."""
 
 TICK_S: Final = 0.25
 """How often due things are looked for; wills and expiries are in whole seconds."""
@@ -115,7 +119,7 @@ class Broker:
         for client in clients:
             client.stop_reading()
         ended = asyncio.Event()
-        self.store.after_commit(self, ended.set)
+        self.store.after_commit(self, lambda _outcome: ended.set())
         await ended.wait()
         for client in clients:
             client.close(ReasonCode.SERVER_SHUTTING_DOWN, with_will=False)
@@ -141,6 +145,11 @@ class Broker:
             return None
         assigned = None if packet.client_id else self._new_client_id()
         client_id = packet.client_id or str(assigned)
+        if client_id not in self.sessions and len(self.sessions) >= MAX_SESSIONS:
+            self.counters.refused_connects["max_sessions"] += 1
+            channel.write(Connack(connect=packet, terms=terms)(ReasonCode.QUOTA_EXCEEDED))
+            channel.close()
+            return None
         if not Connack(connect=packet, terms=terms, assigned_client_id=assigned)(ReasonCode.SUCCESS):
             # Even CONNACK is longer than the client's Maximum Packet Size [MQTT-3.1.2-24].
             self.counters.refused_connects["maximum_packet_size"] += 1
@@ -263,6 +272,9 @@ class Broker:
             if topic_filter.startswith(SHARE):
                 codes.append(ReasonCode.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED)
                 continue
+            if topic_filter not in session.subscriptions and len(session.subscriptions) >= MAX_SUBSCRIPTIONS:
+                codes.append(ReasonCode.QUOTA_EXCEEDED)
+                continue
             before.setdefault(topic_filter, session.subscriptions.get(topic_filter))
             held = Held(subscription=subscription, identifier=packet.subscription_identifier)
             session.subscriptions[topic_filter] = held
@@ -336,7 +348,8 @@ class Broker:
         self.counters.wills += 1
         raw = will.topic.encode()
         stream = self.routes[raw].stream
-        if stream is not None:
+        is_stored = stream is not None and self.store.has_room
+        if stream is not None and is_stored:
             self.store.append(
                 stream,
                 client=client_id,
@@ -356,12 +369,19 @@ class Broker:
             properties=will.properties,
             expires_at_s=expiry(will.properties, self.clock.monotonic_s()),
         )
-        self.store.after_commit(self, partial(self.deliver, [message]))
 
-    def on_commit(self, items: list[Any], outcome: Outcome) -> None:  # noqa: ARG002 - nobody waits for an answer to these
+        def committed(outcome: Outcome) -> None:
+            # Nobody waits for an answer to a will: local subscribers get it also when it could not be stored.
+            refused = "full" if stream is not None and not is_stored else WORDS.get(REASONS[outcome])
+            self.counters.count_publishes(1, None if stream is None else refused)
+            self.deliver([message])
+
+        self.store.after_commit(self, committed)
+
+    def on_commit(self, items: list[Any], outcome: Outcome) -> None:
         """A commit that the broker itself waited for has ended: do what was to be done then."""
         for action in items:
-            action()
+            action(outcome)
 
 
 def _expiry_interval_s(packet: Connect) -> int:

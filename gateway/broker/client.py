@@ -63,7 +63,7 @@ class Client:
     __slots__ = (
         "_channel",
         "_connack",
-        "_handlers",
+        "_held",
         "_incoming",
         "_is_settling",
         "_is_welcome",
@@ -95,24 +95,12 @@ class Client:
         self.is_open = True
         self._channel = channel
         self._connack = connack
+        self._held: list[bytes] = []
         self._is_welcome = False
         self._is_settling = False
         self._incoming = Incoming(self, receive_maximum)
         self._window = min(connect.receive_maximum, MAX_WINDOW)
         self._max_packet_size_bytes = connect.maximum_packet_size_bytes
-        self._handlers: dict[type, Callable[[Any], None]] = {
-            PublishBatch: self._incoming.publish,
-            PubRel: self._incoming.release,
-            PubAck: self._on_puback,
-            PubRec: self._on_pubrec,
-            PubComp: self._on_pubcomp,
-            Subscribe: self._on_subscribe,
-            Unsubscribe: self._on_unsubscribe,
-            PingReq: self._on_pingreq,
-            Disconnect: self._on_disconnect,
-            Auth: self._on_auth,
-            Connect: self._on_connect,
-        }
 
     @property
     def peer(self) -> str:
@@ -124,14 +112,15 @@ class Client:
     def handle(self, packet: Packet) -> None:
         """Do what one packet asks for. Raises ProtocolViolation; the caller then calls `fail`."""
         if self.is_open:
-            self._handlers[type(packet)](packet)
+            _HANDLERS[type(packet)](self, packet)
 
     def welcome(self) -> None:
         """Write CONNACK; from now on the client gets what waits for it."""
         if not self.is_open:
             return
         self._is_welcome = True
-        self._channel.write(self._connack(ReasonCode.SUCCESS))
+        self._channel.write(self._connack(ReasonCode.SUCCESS) + b"".join(self._held))
+        self._held.clear()
         self.broker.counters.connections += 1
         self.session.outgoing.resume()
         self.pump()
@@ -192,6 +181,12 @@ class Client:
             if session.is_durable:
                 self.broker.remember(session)
         self._end(with_will=packet.reason_code == ReasonCode.DISCONNECT_WITH_WILL_MESSAGE)
+
+    def _on_publish(self, batch: PublishBatch) -> None:
+        self._incoming.publish(batch)
+
+    def _on_pubrel(self, packet: PubRel) -> None:
+        self._incoming.release(packet)
 
     # ---- what commits decide --------------------------------------------------------------------------------------
 
@@ -372,5 +367,19 @@ class Client:
         if self._is_welcome:
             self._channel.write(data)
         elif self.is_open:
-            connack = self._connack
-            self._connack = lambda reason: connack(reason) + (b"" if reason else data)
+            self._held.append(data)
+
+
+_HANDLERS: Final[dict[type, Callable[[Client, Any], None]]] = {
+    PublishBatch: Client._on_publish,
+    PubRel: Client._on_pubrel,
+    PubAck: Client._on_puback,
+    PubRec: Client._on_pubrec,
+    PubComp: Client._on_pubcomp,
+    Subscribe: Client._on_subscribe,
+    Unsubscribe: Client._on_unsubscribe,
+    PingReq: Client._on_pingreq,
+    Disconnect: Client._on_disconnect,
+    Auth: Client._on_auth,
+    Connect: Client._on_connect,
+}

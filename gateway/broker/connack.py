@@ -20,6 +20,7 @@ class Terms:
     receive_maximum: int = 1024
     max_packet_size_bytes: int = 2 * 1024 * 1024
     server_keep_alive_s: int | None = None
+    topic_alias_maximum: int = 16
 
     def __post_init__(self) -> None:
         if not 1 <= self.receive_maximum <= 65535:
@@ -55,6 +56,8 @@ class Connack:
             terms = self.terms
             properties[P.RECEIVE_MAXIMUM] = terms.receive_maximum
             properties[P.MAXIMUM_PACKET_SIZE] = terms.max_packet_size_bytes
+            if terms.topic_alias_maximum:
+                properties[P.TOPIC_ALIAS_MAXIMUM] = terms.topic_alias_maximum
             properties[P.SHARED_SUBSCRIPTION_AVAILABLE] = 0
             if self.assigned_client_id is not None:
                 properties[P.ASSIGNED_CLIENT_IDENTIFIER] = self.assigned_client_id

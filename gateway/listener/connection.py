@@ -16,6 +16,7 @@ import enum
 import logging
 from typing import Final, Protocol, cast
 
+from config.settings import Address
 from gateway.broker.broker import Broker
 from gateway.broker.client import Client
 from gateway.broker.connack import Terms
@@ -28,6 +29,7 @@ from gateway.mqtt.reason_codes import ReasonCode
 logger = logging.getLogger(__name__)
 
 WRITE_BUFFER_HIGH_BYTES: Final = 256 * 1024
+SOON_BYTES: Final = 64 * 1024
 KEEP_ALIVE_FACTOR: Final = 1.5
 """[MQTT-3.1.2-22]"""
 LINGER_S: Final = 1.0
@@ -63,7 +65,10 @@ class Connection(asyncio.Protocol):
         self._broker = broker
         self._door = door
         self._loop = asyncio.get_running_loop()
-        self._reader = Reader(max_packet_size_bytes=door.terms.max_packet_size_bytes)
+        self._reader = Reader(
+            max_packet_size_bytes=door.terms.max_packet_size_bytes,
+            topic_alias_maximum=door.terms.topic_alias_maximum,
+        )
         self._transport: asyncio.Transport | None = None
         self._client: Client | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -71,6 +76,8 @@ class Connection(asyncio.Protocol):
         self._last_seen_s = 0.0
         self._paused = Pause.NONE
         self._soon: list[bytes] = []
+        self._soon_bytes = 0
+        self._unsent_bytes = 0
         self._is_closing = False
         self._was_admitted = False
         self.peer = "?"
@@ -82,7 +89,7 @@ class Connection(asyncio.Protocol):
         """The socket is open: CONNECT has to come within its time."""
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
-        self.peer = f"{peer[0]}:{peer[1]}" if isinstance(peer, tuple) else str(peer)
+        self.peer = str(Address(host=peer[0], port=peer[1])) if isinstance(peer, tuple) else str(peer)
         self._was_admitted = self._door.opened(self)
         if not self._was_admitted:
             self._is_closing = True
@@ -144,6 +151,8 @@ class Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The client reads again."""
         self.is_writable = True
+        self._unsent_bytes = 0
+        self._last_seen_s = self._loop.time()
         self._resume(Pause.WRITING)
         if self._client is not None:
             self._client.pump()
@@ -167,11 +176,16 @@ class Connection(asyncio.Protocol):
         if not self._soon:
             self._loop.call_soon(self._flush)
         self._soon.append(data)
+        self._soon_bytes += len(data)
+        if self._soon_bytes > SOON_BYTES:
+            # From here the socket's own mark decides: over it, the session's bounded queue takes the rest.
+            self._flush()
 
     def _flush(self) -> None:
         if self._soon and self._transport is not None:
             data = b"".join(self._soon)
             self._soon.clear()
+            self._soon_bytes = 0
             self._transport.write(data)
 
     def stop_reading(self) -> None:
@@ -242,7 +256,7 @@ class Connection(asyncio.Protocol):
     def _on_timer(self) -> None:
         """Once in a keep alive, not once a packet: see how long the client has been silent."""
         silent_s = self._loop.time() - self._last_seen_s
-        if self._client is not None and self._paused:
+        if self._client is not None and self._paused and not self._is_stuck():
             # It could not be heard; it has all its time again from now on.
             self._last_seen_s = self._loop.time()
             silent_s = 0.0
@@ -255,6 +269,13 @@ class Connection(asyncio.Protocol):
             logger.info("The connection from %s is closed: no CONNECT came within %g s.", self.peer, self._patience_s)
             self._broker.counters.refused_connects["connect_timeout"] += 1
             self.close()
+
+    def _is_stuck(self) -> bool:
+        """Whether the client took nothing of what waits for it since the last time this was asked."""
+        if not self._paused & Pause.WRITING or self._transport is None:
+            return False
+        before, self._unsent_bytes = self._unsent_bytes, self._transport.get_write_buffer_size()
+        return 0 < before <= self._unsent_bytes
 
     def _on_relief(self) -> None:
         self._resume(Pause.CONGESTED)

@@ -349,3 +349,44 @@ def test_a_repeated_id_in_a_restored_session_is_still_released() -> None:
     client.handle(run(2, "a", ids=[500]))
     house.store.commit()
     assert set(house.restarted().broker.sessions["device"].awaiting_release) == {pid(500)}
+
+
+def test_sessions_and_subscriptions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.broker.broker.MAX_SESSIONS", 1)
+    monkeypatch.setattr("gateway.broker.broker.MAX_SUBSCRIPTIONS", 2)
+    house = House()
+    client, channel = house.connect(version=Version.V5)
+    refused, to_refused = house.knock("other", Version.V5)
+    assert refused is None
+    assert to_refused.take()[3] == 0x97
+    client.handle(subscribe("a", "b", "c", "a"))
+    assert channel.take() == b"\x90\x07\x00\x4d\x00\x00\x00\x97\x00"
+
+
+def test_much_that_is_said_before_connack_comes_in_order_after_it() -> None:
+    house = House()
+    client, channel = house.knock(**DURABLE_311)
+    assert client is not None
+    for _ in range(5000):
+        client.handle(PingReq())
+    house.store.commit()
+    assert channel.take() == ACCEPTED + b"\xd0\x00" * 5000
+
+
+@pytest.mark.parametrize(
+    ("has_room", "outcome", "word"), [(False, Outcome.DURABLE, "full"), (True, Outcome.FAILED, "failed")]
+)
+def test_a_will_that_cannot_be_stored_is_counted_and_still_reaches_local_subscribers(
+    has_room: bool, outcome: Outcome, word: str
+) -> None:
+    house = House()
+    reader, to_reader = house.connect("reader")
+    reader.handle(subscribe("gone"))
+    to_reader.take()
+    client, _ = house.connect(will=WILL)
+    house.store.has_room = has_room
+    client.lost()
+    house.store.commit(outcome)
+    assert to_reader.take() == b"\x30\x07\x00\x04gonex"
+    assert house.store.stored == []
+    assert house.broker.counters.refused == {word: 1}
