@@ -62,6 +62,7 @@ class FakeOutbox:
         self.of = {name: FakeStream() for name in streams}
         self.on_release: Callable[[str, int], None] = lambda _stream, _next_seq: None
         self.releases = 0
+        self.release_takes_s = 0.001
         self._now_us = now_us
         self._callbacks: list[Callable[[], None]] = []
 
@@ -141,7 +142,7 @@ class FakeOutbox:
         it.watermark = next_seq
         it.blocks = [(block, payloads) for block, payloads in it.blocks if block.next_seq > next_seq]
         it.gaps = [gap for gap in it.gaps if gap.first_seq + gap.count > next_seq]
-        await asyncio.sleep(0.001)
+        await asyncio.sleep(self.release_takes_s)
 
     async def dead_letter(self, stream: str, first_seq: int, count: int, *, reason: str) -> None:
         await asyncio.sleep(0.001)

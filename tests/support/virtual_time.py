@@ -59,8 +59,12 @@ def run_virtual(make: Callable[[VirtualClock], Coroutine[Any, Any, None]]) -> No
     loop = VirtualLoop()
     try:
         loop.run_until_complete(make(VirtualClock(loop)))
-        left = asyncio.all_tasks(loop)
-        assert not left, f"tasks left behind: {left}"
+        assert not asyncio.all_tasks(loop), "tasks were left behind"
     finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
+        # After a failure: end what still runs, so that the failure is all there is to read.
+        left = asyncio.all_tasks(loop)
+        for task in left:
+            task.cancel()
+        if left:
+            loop.run_until_complete(asyncio.wait(left))
         loop.close()
