@@ -6,21 +6,19 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING
 
 import google_crc32c
 import zstandard
 
-from bridge.ports import Backlog, Gap, Peek, StoredBlock
+from bridge.database import Database
+from bridge.ports import Backlog, Clock, Gap, Peek, StoredBlock
 from bridge.record import decode_blocks
+from gateway.spool.committer import Committer
 from gateway.spool.errors import SpoolCorrupt, translate
 from gateway.spool.gaps import EVERYONE
 from gateway.spool.lane import Lane
 from gateway.spool.schema import key_of, seq_of
 from gateway.spool.transaction import Job, note_gap
-
-if TYPE_CHECKING:
-    from gateway.spool.spool import Spool
 
 log = logging.getLogger(__name__)
 
@@ -37,10 +35,14 @@ class BlockDamaged(Exception):
 class UplinkOutbox:
     """What of the spool concerns one uplink. Gaps of everyone's and its own are left out of what it peeks."""
 
-    def __init__(self, spool: Spool, uplink: str, lanes: Sequence[Lane]) -> None:
-        self._spool = spool
+    def __init__(
+        self, uplink: str, lanes: Sequence[Lane], *, committer: Committer, reader: Database, clock: Clock
+    ) -> None:
         self._uplink = uplink
         self._lanes = {lane.name: lane for lane in lanes}
+        self._committer = committer
+        self._reader = reader
+        self._clock = clock
 
     @property
     def streams(self) -> Sequence[str]:
@@ -63,7 +65,7 @@ class UplinkOutbox:
         )
 
     def on_change(self, callback: Callable[[], None]) -> None:
-        self._spool.on_change(callback)
+        self._committer.on_change.append(callback)
 
     async def peek(self, stream: str, from_seq: int, *, max_records: int, max_bytes: int) -> Peek:
         lane = self._lanes[stream]
@@ -75,7 +77,7 @@ class UplinkOutbox:
             found = lane.tail.since(start, max_records=max_records, max_bytes=max_bytes)
             if found is None:
                 try:
-                    found = await self._spool.reader.run(
+                    found = await self._reader.run(
                         partial(_read, stream=lane.id, start=start, max_records=max_records, max_bytes=max_bytes)
                     )
                 except BlockDamaged as damage:
@@ -87,7 +89,7 @@ class UplinkOutbox:
                 misses += 1
                 if misses > 2:
                     raise SpoolCorrupt(f"Stream {stream} has lost the records from {start} on.")
-                await self._spool.settled()  # a policy may have dropped them, and the lane not know it yet
+                await self._committer.settled()  # a policy may have dropped them, and the lane not know it yet
                 continue
             return Peek(blocks=self._cut(lane, found, start), gaps=gaps)
 
@@ -118,7 +120,7 @@ class UplinkOutbox:
         return blocks
 
     async def release(self, stream: str, next_seq: int) -> None:
-        self._spool.note_watermark(self._uplink, self._lanes[stream], next_seq)
+        self._committer.note_watermark(self._uplink, self._lanes[stream], next_seq)
 
     async def dead_letter(self, stream: str, first_seq: int, count: int, *, reason: str) -> None:
         lane = self._lanes[stream]
@@ -131,12 +133,12 @@ class UplinkOutbox:
             parts += [part_of(block, block.first_seq, min(end, block.next_seq)) for block in peek.blocks]
             seq = peek.blocks[-1].next_seq
         gap = Gap(first_seq=first_seq, count=count, reason="dead_letter")
-        at_us = self._spool.now_us()
+        at_us = self._clock.now_us()
         rows = [
             (self._uplink, stream, lane.epoch, part.first_seq, part.count, reason, at_us, part.compressed, part.body)
             for part in parts
         ]
-        await self._spool.do(_letters(rows, lane.id, gap, self._uplink))
+        await self._committer.do(_letters(rows, lane.id, gap, self._uplink))
         lane.gaps.add(gap, self._uplink)
         log.warning(
             "%d records of stream %s (from number %d) can't go through uplink %s and are kept as dead letters: %s",
@@ -146,7 +148,7 @@ class UplinkOutbox:
     async def _set_aside(self, lane: Lane, damage: BlockDamaged) -> None:
         """Move a damaged block out of the stream; its numbers become a gap for everyone."""
         gap = Gap(first_seq=seq_of(damage.key), count=damage.count, reason="corrupt")
-        at_us = self._spool.now_us()
+        at_us = self._clock.now_us()
 
         def move(connection: sqlite3.Connection) -> None:
             connection.execute(
@@ -162,7 +164,7 @@ class UplinkOutbox:
                     (lane.name, gap.count),
                 )
 
-        await self._spool.do(move)
+        await self._committer.do(move)
         if not any(name == EVERYONE and known == gap for name, known in lane.gaps):
             lane.gaps.add(gap)
             lane.dropped["corrupt"] = lane.dropped.get("corrupt", 0) + gap.count

@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from config.settings import GatewayIdentity, GatewaySettings, Spool as SpoolSettings, Stream, Uplink
+from config.settings import GatewayIdentity, GatewaySettings, Stream, Uplink
+from config.settings import Spool as SpoolSettings
 from gateway.spool.ports import Outcome
 from gateway.spool.spool import Spool
 
@@ -79,12 +80,14 @@ async def running(of: GatewaySettings, clock: StepClock | None = None) -> AsyncI
         await spool.close()
 
 
-def put(spool: Spool, payloads: list[bytes], *, stream: int = 0, client: str = "device", topic: str = "plant/a") -> None:
+def put(
+    spool: Spool, payloads: list[bytes], *, stream: int = 0, client: str = "device", topic: str = "plant/a"
+) -> None:
     """Append publishes to the open commit."""
     spool.append(
         stream,
         client=client,
-        now_us=spool.now_us(),
+        now_us=spool.clock.now_us(),
         topics=[topic.encode()] * len(payloads),
         payloads=payloads,
         flags=bytes([2]) * len(payloads),

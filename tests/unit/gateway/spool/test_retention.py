@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from config.settings import MIB, Stream, Uplink, WhenFull
-from gateway.spool import spool as spool_module
+from gateway.spool import upkeep
 from gateway.spool.ports import Outcome
 from tests.support.spool import Commits, StepClock, put, running, settings, store
 
@@ -122,7 +121,7 @@ async def test_a_commit_larger_than_the_spool_is_refused_not_looped_over(tmp_pat
 async def test_records_past_their_time_to_live_go_and_are_declared(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(spool_module, "MAINTENANCE_INTERVAL_S", 0.01)
+    monkeypatch.setattr(upkeep, "INTERVAL_S", 0.01)
     clock = StepClock()
     brief = (Stream(name="telemetry", topics=("#",), time_to_live_s=60.0),)
     async with running(settings(tmp_path, streams=brief), clock) as spool:
@@ -131,22 +130,13 @@ async def test_records_past_their_time_to_live_go_and_are_declared(
         await store(spool, noise(4, 10))
         lane = spool.lanes["telemetry"]
         clock.us += 2_000_000
-        changed = Changes(spool)
-        await changed.until(lambda: lane.dropped["expired"] == 3)
-        assert lane.first_seq == 4
-        peek = await spool.outbox(Uplink()).peek("telemetry", 1, max_records=50, max_bytes=10_000)
-        assert [(gap.first_seq, gap.count, gap.reason) for gap in peek.gaps] == [(1, 3, "expired")]
-
-
-class Changes:
-    """Waits for a condition, looking whenever the spool says that something changed."""
-
-    def __init__(self, spool: spool_module.Spool) -> None:
-        self._changed = asyncio.Event()
-        spool.on_change(self._changed.set)
-
-    async def until(self, holds: Callable[[], bool]) -> None:
+        outbox = spool.outbox(Uplink())
+        changed = asyncio.Event()
+        outbox.on_change(changed.set)
         async with asyncio.timeout(10):
-            while not holds():
-                await self._changed.wait()
-                self._changed.clear()
+            while lane.dropped["expired"] < 3:
+                await changed.wait()
+                changed.clear()
+        assert lane.first_seq == 4
+        peek = await outbox.peek("telemetry", 1, max_records=50, max_bytes=10_000)
+        assert [(gap.first_seq, gap.count, gap.reason) for gap in peek.gaps] == [(1, 3, "expired")]

@@ -134,7 +134,7 @@ async def test_properties_and_flags_come_back_as_they_went_in(tmp_path: Path) ->
         spool.append(
             0,
             client="device",
-            now_us=spool.now_us(),
+            now_us=spool.clock.now_us(),
             topics=[b"a", "plant/Kühler".encode()],
             payloads=[b"", b"\xff"],
             flags=bytes([0b101, 0b010]),

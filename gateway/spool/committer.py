@@ -1,0 +1,228 @@
+"""The commit loop: one commit at a time, the next one filling meanwhile.
+
+While a commit runs on the database's thread, the open one takes what comes; when it ends, the open one is written, if
+there is anything in it. Under load commits therefore batch themselves, and without load nothing waits. What was
+released, expired or dead-lettered goes along with the next commit, or makes one of its own after a moment.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bridge.database import Database
+from bridge.ports import Clock
+from gateway.spool.errors import SpoolFull
+from gateway.spool.gaps import EVERYONE
+from gateway.spool.lane import Lane
+from gateway.spool.open_commit import OpenCommit
+from gateway.spool.ports import Outcome
+from gateway.spool.transaction import Job, LanePlan, Plan, Result, Transactor
+
+log = logging.getLogger(__name__)
+
+RELEASE_LINGER_S: Final = 0.2
+"""A release waits this long for a commit to go along with. A crash before it only sends again what was delivered."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """Totals since the process started."""
+
+    commits: int = 0
+    refused: int = 0
+
+
+class Committer:
+    """Writes open commits, and lets the lanes and the waiters know."""
+
+    def __init__(self, writer: Database, transactor: Transactor, lanes: Sequence[Lane], clock: Clock) -> None:
+        self._writer = writer
+        self._transactor = transactor
+        self._lanes = {lane.name: lane for lane in lanes}
+        self._clock = clock
+        self.open = OpenCommit()
+        self.work = asyncio.Event()
+        """Set by whoever put something into the open commit."""
+        self.on_relief: list[Callable[[], None]] = []
+        """Called once each, when the open commit is taken to be written and an empty one is there."""
+        self.on_change: list[Callable[[], None]] = []
+        """Called after every commit that added records or gaps."""
+        self.is_refusing = False
+        """Whether the last records were refused for lack of room."""
+        self.counters = Counters()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._dirty_watermarks: set[tuple[str, str]] = set()
+        self._is_expiry_due = False
+        self._jobs: list[tuple[Job, asyncio.Future[Any]]] = []
+        self._release_timer: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Commit until cancelled. Raises SpoolCorrupt or SpoolUnusable: nothing more can be promised then."""
+        try:
+            while True:
+                await self.work.wait()
+                self.work.clear()
+                self._idle.clear()
+                try:
+                    await self._commit()
+                finally:
+                    self._idle.set()
+        finally:
+            if self._release_timer is not None:
+                self._release_timer.cancel()
+
+    async def flush(self) -> None:
+        """Wait until all that was given is committed; `run` must be running, and nobody giving more."""
+        while self.open or self._jobs or self._dirty_watermarks or not self._idle.is_set():
+            self.work.set()
+            await asyncio.sleep(0)
+            await self._idle.wait()
+
+    async def settled(self) -> None:
+        """Wait until the commit that is running, if any, has ended and the lanes tell of it."""
+        await self._idle.wait()
+
+    async def do(self, job: Job) -> Any:
+        """Have a job written with the next commit, durably; returns what it returned. Raises SpoolFull."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._jobs.append((job, future))
+        self.work.set()
+        return await future
+
+    def expire(self) -> None:
+        """Have the next commit, which is now, look for records past their time-to-live."""
+        self._is_expiry_due = True
+        self.work.set()
+
+    def note_watermark(self, uplink: str, lane: Lane, seq: int) -> None:
+        """Everything of the stream below `seq` is delivered through `uplink`."""
+        if seq <= lane.watermarks[uplink]:
+            return
+        lane.watermarks[uplink] = min(seq, lane.next_seq)
+        self._dirty_watermarks.add((uplink, lane.name))
+        if self._release_timer is None:
+            self._release_timer = asyncio.get_running_loop().call_later(RELEASE_LINGER_S, self.work.set)
+
+    async def _commit(self) -> None:
+        commit, self.open = self.open, OpenCommit()
+        relief, self.on_relief = self.on_relief, []
+        jobs, self._jobs = self._jobs, []
+        dirty, self._dirty_watermarks = self._dirty_watermarks, set()
+        if self._release_timer:
+            self._release_timer.cancel()
+            self._release_timer = None
+        for callback in relief:
+            callback()
+        plan = self._plan(commit, dirty, [job for job, _ in jobs])
+        try:
+            result: Result = await self._writer.run(lambda connection: self._transactor.carry_out(connection, plan))
+        except BaseException as error:  # raised again: those who wait are told first
+            for _, future in jobs:
+                if not future.done():
+                    future.set_exception(error)
+            for waiter, items in commit.waiters.items():
+                waiter.on_commit(items, Outcome.FAILED)
+            raise
+        self.counters.commits += 1
+        if not result.written:
+            self._dirty_watermarks |= dirty
+        self._apply(commit, result)
+        for waiter, items in commit.waiters.items():
+            waiter.on_commit(items, result.outcome)
+        _answer(jobs, result)
+        if result.sealed or result.drops or jobs:
+            for callback in self.on_change:
+                callback()
+
+    def _plan(self, commit: OpenCommit, dirty: set[tuple[str, str]], jobs: list[Job]) -> Plan:
+        released: dict[str, int] = {}
+        declared: list[tuple[int, str, int]] = []
+        for uplink, name in dirty:
+            lane = self._lanes[name]
+            released[name] = lane.released_seq
+            declared += [
+                (lane.id, uplink, gap.first_seq) for gap in lane.gaps.forget_below(uplink, lane.watermark(uplink))
+            ]
+        for name, seq in released.items():
+            lane = self._lanes[name]
+            declared += [(lane.id, EVERYONE, gap.first_seq) for gap in lane.gaps.forget_below(EVERYONE, seq)]
+        now_us = self._clock.now_us()
+        expiry, self._is_expiry_due = self._is_expiry_due, False
+        return Plan(
+            lanes=[
+                LanePlan(
+                    stream=lane.id,
+                    name=lane.name,
+                    next_seq=lane.next_seq,
+                    stored_end=lane.stored_end,
+                    blocks=commit.blocks.get(lane.id, ()),
+                    release_below=seq if (seq := released.get(lane.name, 0)) > lane.first_seq else None,
+                    expire_before_us=(
+                        now_us - int(lane.time_to_live_s * 1_000_000) if expiry and lane.time_to_live_s else None
+                    ),
+                )
+                for lane in self._lanes.values()
+            ],
+            sessions=[(client_id, snapshot()) for client_id, snapshot in commit.sessions.items()],
+            watermarks=[(uplink, self._lanes[name].id, self._lanes[name].watermark(uplink)) for uplink, name in dirty],
+            gaps_declared=declared,
+            jobs=jobs,
+        )
+
+    def _apply(self, commit: OpenCommit, result: Result) -> None:
+        """Let the lanes say what the rows now say."""
+        by_id = {lane.id: lane for lane in self._lanes.values()}
+        if result.outcome is Outcome.DURABLE:
+            for item in result.sealed:
+                lane, block = by_id[item.stream], item.block
+                if lane.first_received_at_us is None:
+                    lane.first_received_at_us = block.received_at_us
+                lane.next_seq = block.next_seq
+                lane.stored_end += len(block.body)
+                lane.accepted += block.count
+                lane.tail.append((block,))
+                lane.ratio += (max(0.05, len(block.body) / block.raw_size_bytes) - lane.ratio) * 0.2
+            if result.sealed:
+                self.is_refusing = False
+        elif commit.blocks:
+            self._refuse(sum(block.count for blocks in commit.blocks.values() for block in blocks), result.error)
+        for drop in result.drops:
+            lane = by_id[drop.stream]
+            lane.gaps.add(drop.gap)
+            lane.dropped[drop.gap.reason] += drop.gap.count
+            log.warning(
+                "Dropped %d records of stream %s (numbers %d to %d): %s.",
+                drop.gap.count,
+                lane.name,
+                drop.gap.first_seq,
+                drop.gap.first_seq + drop.gap.count - 1,
+                "the spool is full" if drop.gap.reason == "full" else "past their time-to-live",
+            )
+        for stream, head in result.heads.items():
+            lane = by_id[stream]
+            lane.first_seq = head.first_seq
+            lane.first_received_at_us = head.received_at_us
+            lane.stored_start = head.stored_start
+            lane.tail.forget_below(head.first_seq)
+
+    def _refuse(self, records: int, error: SpoolFull | None) -> None:
+        self.counters.refused += records
+        if not self.is_refusing:
+            log.error("%s New records are refused until there is room.", error)
+        self.is_refusing = True
+
+
+def _answer(jobs: list[tuple[Job, asyncio.Future[Any]]], result: Result) -> None:
+    """Tell those who gave jobs what became of them."""
+    for (_, future), value in zip(jobs, result.job_results or [None] * len(jobs), strict=True):
+        if future.done():
+            continue
+        if result.written:
+            future.set_result(value)
+        else:
+            future.set_exception(result.error or SpoolFull("The spool is full."))
