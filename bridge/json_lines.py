@@ -12,14 +12,16 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import repeat
 from typing import Any, Final
 
 import orjson
 
 from bridge.errors import BlockError
-from bridge.record import FLAG_QOS_SHIFT, FLAG_RETAIN, MAX_TIME_US, Block, Properties, rows
+from bridge.record import FLAG_QOS_SHIFT, FLAG_RETAIN, MAX_TIME_US, Block, Properties
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -55,36 +57,68 @@ def properties_object(properties: Properties) -> dict[str, Any]:
     return value
 
 
+class _Stamps(dict[int, bytes]):
+    """RFC 3339 by microseconds: records that came together share one."""
+
+    def __missing__(self, time_us: int) -> bytes:
+        stamp = self[time_us] = rfc3339(time_us).encode("ascii")
+        return stamp
+
+
+class _Middles(dict[tuple[int, int, int], bytes]):
+    """A line's client, topic, QoS and retain, by (client index, topic index, flags)."""
+
+    def __init__(self, block: Block) -> None:
+        self._clients = list(map(orjson.dumps, block.clients))
+        self._topics = list(map(orjson.dumps, block.topics))
+
+    def __missing__(self, key: tuple[int, int, int]) -> bytes:
+        client, topic, flags = key
+        middle = self[key] = b'"client":%b,"topic":%b,"qos":%d,"retain":%b' % (
+            self._clients[client],
+            self._topics[topic],
+            flags >> FLAG_QOS_SHIFT,
+            b"true" if flags & FLAG_RETAIN else b"false",
+        )
+        return middle
+
+
 def encode_lines(block: Block, *, gateway: str, stream: str, epoch: str) -> bytes:
     """All records of the block, a line each.
 
-    One dict and one orjson call a record, nothing else allocated that can be shared. Guarded by tests/bench (receiver
-    into jsonl).
+    Made by columns: what records share (topic, client, time, the constant parts) becomes JSON once, and each line is
+    one formatting of bytes, called from C; half again as fast as a dict and orjson a record. Guarded by tests/bench
+    (receiver into jsonl).
     """
     dumps = orjson.dumps
-    lines: list[bytes] = []
-    sets = [properties_object(item) for item in block.property_sets]
-    index = block.property_index
-    for position, (received_at_us, client, topic, flags, payload) in enumerate(rows(block)):
-        line: dict[str, Any] = {
-            "gateway": gateway,
-            "stream": stream,
-            "epoch": epoch,
-            "seq": block.first_seq + position,
-            "received_at": rfc3339(received_at_us),
-            "client": client,
-            "topic": topic,
-            "qos": flags >> FLAG_QOS_SHIFT,
-            "retain": flags & FLAG_RETAIN != 0,
-        }
-        try:
-            line["payload"] = payload.decode()
-        except UnicodeDecodeError:
-            line["payload_base64"] = base64.b64encode(payload).decode("ascii")
-        if index is not None and index[position]:
-            line["properties"] = sets[index[position] - 1]
-        lines.append(dumps(line, option=orjson.OPT_APPEND_NEWLINE))
-    return b"".join(lines)
+    opening = b'{"gateway":%b,"stream":%b,"epoch":%b,"seq":' % (dumps(gateway), dumps(stream), dumps(epoch))
+    try:
+        payloads = list(map(dumps, map(bytes.decode, block.payloads)))
+        member = b'"payload":%b'
+    except UnicodeDecodeError:
+        payloads = list(map(_payload_member, block.payloads))
+        member = b"%b"
+    endings: Iterable[bytes] = repeat(b"")
+    if block.property_index is not None:
+        sets = [b"", *(b',"properties":' + dumps(properties_object(item)) for item in block.property_sets)]
+        endings = map(sets.__getitem__, block.property_index)
+    line = opening.replace(b"%", b"%%") + b'%d,"received_at":"%b",%b,' + member + b"%b}\n"
+    columns = zip(
+        range(block.first_seq, block.next_seq),
+        map(_Stamps().__getitem__, [block.received_at_us + delta_us for delta_us in block.delta_us]),
+        map(_Middles(block).__getitem__, zip(block.client_index, block.topic_index, block.flags, strict=True)),
+        payloads,
+        endings,
+        strict=False,  # `repeat` has no end; every other column has one entry a record
+    )
+    return b"".join(map(line.__mod__, columns))
+
+
+def _payload_member(payload: bytes) -> bytes:
+    try:
+        return b'"payload":' + orjson.dumps(payload.decode())
+    except UnicodeDecodeError:
+        return b'"payload_base64":"%b"' % base64.b64encode(payload)
 
 
 def decode_lines(data: bytes, first_seq: int) -> Block:

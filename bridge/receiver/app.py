@@ -8,10 +8,10 @@ import logging
 import os
 import random
 import signal
-import time
 from collections.abc import Callable, Iterator, Sequence
 from importlib import metadata
 
+from bridge.clock import SystemClock
 from bridge.flow.backoff import Backoff
 from bridge.link import LinkSettings, MqttLink
 from bridge.ports import Link, LinkEvents
@@ -31,18 +31,6 @@ from bridge.receiver.writer import SinkWriter
 from config.settings import Address, JsonLinesSink, MqttSink, ReceiverSettings, SqliteSink
 
 log = logging.getLogger(__name__)
-
-
-class SystemClock:
-    """The machine's clocks."""
-
-    def monotonic_s(self) -> float:
-        """As the protocol says."""
-        return time.monotonic()
-
-    def now_us(self) -> int:
-        """As the protocol says."""
-        return time.time_ns() // 1000
 
 
 async def run_receiver(

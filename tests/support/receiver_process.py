@@ -61,7 +61,11 @@ class ReceiverProcess:
 
     def terminate(self) -> int:
         """SIGTERM, and wait; returns the exit code."""
-        self._process.send_signal(signal.SIGTERM)
+        return self.send_signal(signal.SIGTERM)
+
+    def send_signal(self, number: signal.Signals) -> int:
+        """Send it, and wait; returns the exit code."""
+        self._process.send_signal(number)
         return self.wait()
 
     def kill(self) -> None:
