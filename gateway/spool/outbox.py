@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Final
 
 import google_crc32c
 import zstandard
@@ -14,13 +16,15 @@ from bridge.database import Database
 from bridge.ports import Backlog, Clock, Gap, Peek, StoredBlock
 from bridge.record import decode_blocks
 from gateway.spool.committer import Committer
-from gateway.spool.errors import SpoolCorrupt, translate
+from gateway.spool.errors import SpoolCorrupt, SpoolFull, translate
 from gateway.spool.gaps import EVERYONE
 from gateway.spool.lane import Lane
 from gateway.spool.schema import key_of, seq_of
 from gateway.spool.transaction import Job, note_gap
 
 log = logging.getLogger(__name__)
+
+TRY_AGAIN_S: Final = 1.0
 
 
 class BlockDamaged(Exception):
@@ -138,12 +142,22 @@ class UplinkOutbox:
             (self._uplink, stream, lane.epoch, part.first_seq, part.count, reason, at_us, part.compressed, part.body)
             for part in parts
         ]
-        await self._committer.do(_letters(rows, lane.id, gap, self._uplink))
+        await self._insist(_letters(rows, lane.id, gap, self._uplink))
         lane.gaps.add(gap, self._uplink)
         log.warning(
             "%d records of stream %s (from number %d) can't go through uplink %s and are kept as dead letters: %s",
             count, stream, first_seq, self._uplink, reason,
         )  # fmt: skip
+
+    async def _insist(self, job: Job) -> None:
+        """Have a job written; on a full disk, try again until there is room: nothing may be forgotten for lack of it."""
+        while True:
+            try:
+                await self._committer.do(job)
+            except SpoolFull:
+                await asyncio.sleep(TRY_AGAIN_S)
+            else:
+                return
 
     async def _set_aside(self, lane: Lane, damage: BlockDamaged) -> None:
         """Move a damaged block out of the stream; its numbers become a gap for everyone."""
@@ -164,7 +178,7 @@ class UplinkOutbox:
                     (lane.name, gap.count),
                 )
 
-        await self._committer.do(move)
+        await self._insist(move)
         if not any(name == EVERYONE and known == gap for name, known in lane.gaps):
             lane.gaps.add(gap)
             lane.dropped["corrupt"] = lane.dropped.get("corrupt", 0) + gap.count
