@@ -95,13 +95,14 @@ class Gateway:
     async def start(self) -> None:
         """Let data flow. Raises GatewayError or ListenerError when an address can't be had."""
         self._own("spool", self.spool.run())
-        self._own("rates", self._feed())
-        for name, uplink in self.uplinks.items():
-            self._own(f"uplink {name}", uplink.run())
         self.broker.start()
         for listener in self.listeners:
             await listener.start()
         await self.api.start()
+        self._own("rates", self._feed())
+        # Last: a second gateway that finds its ports taken must not have taken the first one's place at the cloud.
+        for name, uplink in self.uplinks.items():
+            self._own(f"uplink {name}", uplink.run())
         log.info("Gateway %s is ready; its data is in %s.", self._settings.gateway.id, self._settings.gateway.data_dir)
 
     def _own(self, name: str, work: Coroutine[Any, Any, None]) -> None:

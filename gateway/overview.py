@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 from bridge.ports import Clock
 from bridge.uplink import Uplink
+from bridge.version import VERSION
 from config.settings import GatewaySettings
 from gateway.api.status import (
     GatewayStatus,
@@ -22,7 +23,6 @@ from gateway.listener.tcp import TcpListener
 from gateway.rates import SlidingRate
 from gateway.spool.lane import Lane
 from gateway.spool.spool import Spool
-from gateway.version import VERSION
 
 
 class Overview:

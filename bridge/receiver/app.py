@@ -9,7 +9,6 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from importlib import metadata
 
 from bridge.clock import SystemClock
 from bridge.flow.backoff import Backoff
@@ -28,6 +27,7 @@ from bridge.receiver.sinks.sqlite import Sqlite
 from bridge.receiver.state import State
 from bridge.receiver.status import StatusView
 from bridge.receiver.writer import SinkWriter
+from bridge.version import VERSION
 from config.settings import Address, JsonLinesSink, MqttSink, ReceiverSettings, SqliteSink
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ async def run_receiver(
             progress=progress,
         )
         view = StatusView(
-            version=_version(),
+            version=VERSION,
             receiver_id=settings.receiver.id,
             url=str(settings.receiver.url),
             started_s=clock.monotonic_s(),
@@ -146,12 +146,6 @@ def _connector(settings: ReceiverSettings) -> Callable[[LinkEvents], Link]:
     )
     return lambda events: MqttLink(link, events)
 
-
-def _version() -> str:
-    try:
-        return metadata.version("fieldgate")
-    except metadata.PackageNotFoundError:  # run from a checkout that is not installed
-        return "unknown"
 
 
 def _backoff(settings: ReceiverSettings) -> Backoff:

@@ -40,7 +40,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from gateway.version import VERSION
+        from bridge.version import VERSION
 
         typer.echo(f"fieldgate {VERSION}")
         raise typer.Exit

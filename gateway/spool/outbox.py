@@ -150,7 +150,7 @@ class UplinkOutbox:
         )  # fmt: skip
 
     async def _insist(self, job: Job) -> None:
-        """Have a job written; on a full disk, try again until there is room: nothing may be forgotten for lack of it."""
+        """Have a job written; on a full disk, try again until there is room: nothing is forgotten for lack of it."""
         while True:
             try:
                 await self._committer.do(job)

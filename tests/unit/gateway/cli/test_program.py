@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from bridge.version import VERSION
 from gateway.cli.program import app
-from gateway.version import VERSION
 
 ROOT = Path(__file__).parents[4]
 COMMANDS = [
