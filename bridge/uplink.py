@@ -19,6 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
+from bridge.crashpoints import reach
 from bridge.errors import LinkError, LinkLost
 from bridge.feeder import AHEAD, Feeder, Prepared
 from bridge.flow.backoff import Backoff
@@ -278,6 +279,8 @@ class Uplink:
         self._window.take(size_bytes)
         self._in_flight[packet_id] = _InFlight(lane, frame, size_bytes, self._clock.monotonic_s())
         self._meter.wire_bytes += size_bytes + self._overhead_bytes(lane.name, size_bytes)
+        # The link writes at the end of this turn of the loop; this runs right behind it.
+        asyncio.get_running_loop().call_soon(reach, "gateway.after_send")
 
     def _overhead_bytes(self, stream: str, size_bytes: int) -> int:
         """What a PUBLISH adds to its payload (§3.3.1, §3.3.2): first byte, remaining length, topic, id, properties."""
