@@ -6,7 +6,7 @@ What paho-mqtt 2.x does on a reconnect, and what is made of it here:
   window. So the window is kept here: no more is handed to paho than may be in flight.
 - A publish that is made between CONNECT and CONNACK goes out ahead of those older ones. So none is made then.
 - For QoS 2 it repeats the PUBREL of what had its PUBREC, as it should; but it has no callback for a PUBREC, and takes
-  one that refuses (MQTT 5, reason 0x80 and up) for one that accepts. So `_PubrecClient` looks at it first.
+  one that refuses (MQTT 5, reason 0x80 and up) for one that accepts. So `PubrecClient` looks at it first.
 - `reconnect()` resolves and connects in the calling thread. So it runs in a small pool that all devices share; all else
   runs on the event loop, and there is no thread for each client.
 - With protocol 3.1.1 a first connect with clean session and a second one without begin a session that is empty and
@@ -18,14 +18,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import enum
 import random
 import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
@@ -33,62 +32,11 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from simulators.device_seam import DeviceEvents, DeviceOptions, State
 from simulators.profiles import Message
-from simulators.units import Endpoint
+from simulators.pubrec_client import PubrecClient
 
 SESSION_EXPIRY_S = 3600
-
-
-class State(enum.Enum):
-    """Where a device is on its way to the gateway."""
-
-    AWAY = "away"
-    CONNECTING = "connecting"
-    ONLINE = "online"
-
-
-class DeviceEvents(Protocol):
-    """What a device tells the fleet; `name` is what the fleet gave with the publish."""
-
-    def on_online(self, session_present: bool) -> None:
-        """The CONNACK came; what is in flight is repeated right after this."""
-
-    def on_lost(self) -> None:
-        """The connection is gone."""
-
-    def on_resend(self, name: str) -> None:
-        """This publish is about to be repeated."""
-
-    def on_received(self, name: str) -> None:
-        """The PUBREC of a QoS 2 publish came."""
-
-    def on_acknowledged(self, name: str) -> None:
-        """The PUBACK or PUBCOMP came."""
-
-    def on_refused(self, name: str, reason: int) -> None:
-        """An acknowledgement came that refuses; the publish is over."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeviceOptions:
-    """How a device connects; durations in seconds."""
-
-    to: Endpoint
-    protocol: int = 4
-    """4: MQTT 3.1.1, 5: MQTT 5."""
-    window: int = 20
-    keep_alive_s: int = 15
-    connect_timeout_s: float = 5.0
-    ack_timeout_s: float = 20.0
-    """So long may the oldest publish wait for its answer before the device gives the connection up."""
-    backoff_first_s: float = 0.2
-    backoff_max_s: float = 3.0
-
-    def __post_init__(self) -> None:
-        if self.protocol not in (4, 5):
-            raise ValueError(f"The protocol is 4 (MQTT 3.1.1) or 5, not {self.protocol}.")
-        if not 1 <= self.window <= 10_000:
-            raise ValueError(f"The window is between 1 and 10000 publishes, not {self.window}.")
 
 
 @dataclass(slots=True)
@@ -96,25 +44,6 @@ class _InFlight:
     name: str
     since_s: float
     received: bool = False
-
-
-class _PubrecClient(Client):
-    """A client that tells of each PUBREC, and drops a publish whose PUBREC refuses it [MQTT-4.3.3-4]."""
-
-    on_pubrec: Callable[[int, int], None]
-
-    def _handle_pubrec(self) -> MQTTErrorCode:
-        packet = self._in_packet["packet"]
-        mid = int.from_bytes(packet[:2], "big")
-        reason = packet[2] if len(packet) > 2 else 0
-        self.on_pubrec(mid, reason)
-        if reason < 0x80:
-            return super()._handle_pubrec()
-        with self._out_message_mutex:
-            if mid in self._out_messages:
-                code = ReasonCode(PacketTypes.PUBREC, identifier=reason)
-                return self._do_on_publish(mid, code, Properties(PacketTypes.PUBREC))  # type: ignore[no-untyped-call]
-        return MQTTErrorCode.MQTT_ERR_SUCCESS
 
 
 class DeviceClient:
@@ -171,9 +100,9 @@ class DeviceClient:
 
     # The connection's life.
 
-    def _new_client(self) -> _PubrecClient:
+    def _new_client(self) -> PubrecClient:
         five = self._options.protocol == 5
-        client = _PubrecClient(
+        client = PubrecClient(
             CallbackAPIVersion.VERSION2,
             client_id=self.client_id,
             clean_session=None if five else not self._session_lasts,

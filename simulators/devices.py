@@ -10,7 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from simulators.device_client import DeviceClient, DeviceOptions, State
+from simulators.device_client import DeviceClient
+from simulators.device_seam import DeviceOptions, State
 from simulators.feed import Feed, ProfileFeed
 from simulators.ledger import LedgerWriter, payload_id
 from simulators.profiles import MIXED, Message, profile_names

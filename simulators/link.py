@@ -14,21 +14,14 @@ import asyncio
 import contextlib
 import random
 import socket
-import struct
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
 
 from simulators.link_model import DelayLine, FaultSchedule, LinkState, TokenBucket
+from simulators.link_wire import Connection, Direction, Line, reset_on_close
 from simulators.units import Endpoint, Window
 
-_SLICE_S = 0.005
-_MIN_SLICE_BYTES = 1460
 _MIN_SOCKET_BUFFER_BYTES = 16 * 1024
-_UNLIMITED_BUFFER_BYTES = 32 * 1024 * 1024
-_EARLY_S = 0.0005
-"""The loop's timers are not finer than this; what is due within it goes at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +45,7 @@ class LinkOptions:
             TokenBucket(rate_bits_per_s=self.rate_bits_per_s, burst_bytes=0)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LinkCounters:
     """What went over the link; up is from the listening side to the far one."""
 
@@ -68,22 +61,17 @@ class LinkProxy:
     """The link. `start`, then `cut`, `blackhole` and `restore` at any time; all belong to the event loop."""
 
     def __init__(self, options: LinkOptions, *, on_change: Callable[[LinkState], None] | None = None) -> None:
-        self.counters = LinkCounters()
         self.state = LinkState.UP
         self._options = options
         self._on_change = on_change
         self._placeholder: socket.socket | None = None
         self._listening: socket.socket | None = None
-        self._connections: set[_Connection] = set()
+        self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        # How much of one connection may be under way before its sender has to wait, and how little before it may go on:
-        # never less than is on the line at full rate, or the line would run dry.
-        self.high_water_bytes, self.low_water_bytes = _UNLIMITED_BUFFER_BYTES, _UNLIMITED_BUFFER_BYTES // 2
-        if options.rate_bits_per_s is not None:
-            bytes_per_s = options.rate_bits_per_s / 8
-            on_the_line = bytes_per_s * (options.delay_s + options.jitter_s)
-            self.low_water_bytes = int(on_the_line + max(4 * _SLICE_S * bytes_per_s, 2 * _MIN_SLICE_BYTES))
-            self.high_water_bytes = int(on_the_line + max(8 * _SLICE_S * bytes_per_s, 4 * _MIN_SLICE_BYTES))
+        self._line = Line(delay_s=options.delay_s, jitter_s=options.jitter_s, rate_bits_per_s=options.rate_bits_per_s)
+        self._directions: tuple[Direction, Direction] | None = None
+        """Up (from the listening side) and down."""
+        self._taken = self._refused = 0
 
     @property
     def address(self) -> Endpoint:
@@ -91,6 +79,20 @@ class LinkProxy:
         if self._placeholder is None:
             raise RuntimeError("The link is not started.")
         return Endpoint(host=self._options.listen.host, port=self._placeholder.getsockname()[1])
+
+    @property
+    def counters(self) -> LinkCounters:
+        """What went over it so far. Raises RuntimeError before the first `start`."""
+        if self._directions is None:
+            raise RuntimeError("The link is not started.")
+        up, down = self._directions
+        return LinkCounters(
+            connections=self._taken,
+            refused=self._refused,
+            bytes_up=up.bytes_taken,
+            bytes_down=down.bytes_taken,
+            bytes_vanished=up.bytes_vanished + down.bytes_vanished,
+        )
 
     @property
     def open_connections(self) -> int:
@@ -101,7 +103,7 @@ class LinkProxy:
         """Listen, and begin the schedule of faults. Raises OSError when the address is taken."""
         self._loop = asyncio.get_running_loop()
         chance = random.Random(self._options.seed)
-        self._up, self._down = _Direction(self, self._options, chance), _Direction(self, self._options, chance)
+        self._directions = Direction(self._line, chance), Direction(self._line, chance)
         listen = self._options.listen
         found = await self._loop.getaddrinfo(listen.host, listen.port, type=socket.SOCK_STREAM)
         # The bound socket that never listens keeps the port ours while the link is cut and no one may connect.
@@ -141,8 +143,7 @@ class LinkProxy:
     def blackhole(self) -> None:
         """Let every byte vanish until `restore`; who is connected now stays unheard for ever."""
         if self.state is not LinkState.BLACK_HOLE:
-            self._up.clear()
-            self._down.clear()
+            self._clear()
             for connection in self._connections:
                 connection.forget()
             self._listen()
@@ -184,7 +185,7 @@ class LinkProxy:
         sock = socket.socket(self._placeholder.family, socket.SOCK_STREAM)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        self.fit_buffer(sock)
+        self._fit_buffer(sock)
         sock.setblocking(False)
         try:
             sock.bind(self._placeholder.getsockname())
@@ -202,17 +203,16 @@ class LinkProxy:
             self._listening = None
 
     def _accept(self) -> None:
-        if self._listening is None:
+        if self._listening is None or self._directions is None:
             return
         with contextlib.suppress(BlockingIOError, ConnectionAbortedError):
             near, _ = self._listening.accept()
             near.setblocking(False)
-            self._own(self._open(near))
+            self._own(self._open(near, Connection(*self._directions, self._connections.discard)))
 
-    async def _open(self, near: socket.socket) -> None:
+    async def _open(self, near: socket.socket, connection: Connection) -> None:
         """Join an accepted connection to a new one to the far side."""
-        self.counters.connections += 1
-        connection = _Connection(self, self._up, self._down)
+        self._taken += 1
         self._connections.add(connection)
         if self.state is LinkState.BLACK_HOLE:
             connection.forget()
@@ -220,237 +220,35 @@ class LinkProxy:
             if not connection.forgotten:
                 to = self._options.to
                 far, _ = await self._loop.create_connection(lambda: connection.far, to.host, to.port)
-                self.fit_buffer(far.get_extra_info("socket"))
+                self._fit_buffer(far.get_extra_info("socket"))
             if self.state is LinkState.CUT:  # it was cut while this one was under way
                 raise ConnectionAbortedError
             await self._loop.connect_accepted_socket(lambda: connection.near, near)
         except (OSError, asyncio.CancelledError) as error:
-            self.counters.refused += isinstance(error, OSError)
-            _reset_on_close(near)
+            self._refused += isinstance(error, OSError)
+            reset_on_close(near)
             near.close()
             connection.reset()
             if not isinstance(error, OSError):
                 raise
 
-    def fit_buffer(self, sock: socket.socket) -> None:
+    def _fit_buffer(self, sock: socket.socket) -> None:
         """With a rate: let the kernel hold no more than the link itself would."""
         if self._options.rate_bits_per_s is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, max(_MIN_SOCKET_BUFFER_BYTES, self.high_water_bytes))
+            sock.setsockopt(
+                socket.SOL_SOCKET, socket.SO_RCVBUF, max(_MIN_SOCKET_BUFFER_BYTES, self._line.high_water_bytes)
+            )
+
+    def _clear(self) -> None:
+        for direction in self._directions or ():
+            direction.clear()
 
     def _reset_all(self) -> None:
-        self._up.clear()
-        self._down.clear()
+        self._clear()
         for connection in tuple(self._connections):
             connection.reset()
-
-    def forget_connection(self, connection: _Connection) -> None:
-        """Both ends are closed."""
-        self._connections.discard(connection)
-
-    def count(self, direction: _Direction, size: int) -> None:
-        """Bytes that the link took in."""
-        if direction is self._up:
-            self.counters.bytes_up += size
-        else:
-            self.counters.bytes_down += size
 
     def _own(self, work: asyncio._CoroutineLike[None]) -> None:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-
-
-class _Direction:
-    """One way of the link: a bucket, a delay line, and what is under way in it, in the order of its arrival."""
-
-    def __init__(self, proxy: LinkProxy, options: LinkOptions, chance: random.Random) -> None:
-        self._proxy = proxy
-        self._loop = asyncio.get_running_loop()
-        self._chance = chance
-        self._jitter = options.jitter_s > 0
-        self._line = DelayLine(delay_s=options.delay_s, jitter_s=options.jitter_s)
-        self._bucket: TokenBucket | None = None
-        self._slice_bytes = 0
-        if options.rate_bits_per_s is not None:
-            self._slice_bytes = max(_MIN_SLICE_BYTES, int(options.rate_bits_per_s / 8 * _SLICE_S))
-            self._bucket = TokenBucket(rate_bits_per_s=options.rate_bits_per_s, burst_bytes=self._slice_bytes)
-        self._at_once = self._bucket is None and not options.delay_s and not options.jitter_s
-        self._under_way: deque[tuple[float, _End, bytes | memoryview | None]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
-
-    def carry(self, source: _End, data: bytes) -> None:
-        """Bring data from `source` to its peer."""
-        self._proxy.count(self, len(data))
-        if self._at_once:
-            source.peer.write(data)
-            return
-        now_s = self._loop.time()
-        source.queued_bytes += len(data)
-        if self._bucket is None or len(data) <= self._slice_bytes:
-            self._push(source, data, len(data), now_s)
-        else:
-            view = memoryview(data)
-            for start in range(0, len(data), self._slice_bytes):
-                part = view[start : start + self._slice_bytes]
-                self._push(source, part, len(part), now_s)
-        if source.queued_bytes > self._proxy.high_water_bytes:
-            source.hold()
-
-    def carry_close(self, source: _End) -> None:
-        """Bring the end of `source` to its peer, behind its data."""
-        if self._at_once:
-            source.peer.close()
-        else:
-            self._push(source, None, 0, self._loop.time())
-
-    def _push(self, source: _End, data: bytes | memoryview | None, size: int, now_s: float) -> None:
-        departure_s = self._bucket.reserve(size, now_s) if self._bucket else now_s
-        due_s = self._line.arrival(departure_s, self._chance.uniform(-1.0, 1.0) if self._jitter else 0.0)
-        self._under_way.append((due_s, source, data))
-        if self._timer is None:
-            self._timer = self._loop.call_at(due_s, self._deliver)
-
-    def _deliver(self) -> None:
-        self._timer = None
-        now_s = self._loop.time() + _EARLY_S
-        under_way = self._under_way
-        while under_way and under_way[0][0] <= now_s:
-            _, source, data = under_way.popleft()
-            if data is None:
-                source.peer.close()
-            else:
-                source.queued_bytes -= len(data)
-                source.peer.write(data)
-                source.release()
-        if under_way:
-            self._timer = self._loop.call_at(under_way[0][0], self._deliver)
-
-    def clear(self) -> None:
-        """What is under way vanishes."""
-        for _, source, data in self._under_way:
-            if data is not None:
-                source.queued_bytes -= len(data)
-                self._proxy.counters.bytes_vanished += len(data)
-        self._under_way.clear()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-
-class _Connection:
-    """Two ends, joined until one of them closes, a cut resets both, or a black hole swallowed what was between them."""
-
-    def __init__(self, proxy: LinkProxy, up: _Direction, down: _Direction) -> None:
-        self.proxy = proxy
-        self.forgotten = False
-        self.near = _End(self, up)
-        self.far = _End(self, down)
-        self.near.peer, self.far.peer = self.far, self.near
-
-    def forget(self) -> None:
-        """From now on no end hears of the other again."""
-        self.forgotten = True
-        for end in (self.near, self.far):
-            end.release()
-
-    def reset(self) -> None:
-        """RST to both ends."""
-        self.near.reset()
-        self.far.reset()
-        self.check_over()
-
-    def check_over(self) -> None:
-        """Tell the link when no end is open."""
-        if not self.near.is_open and not self.far.is_open:
-            self.proxy.forget_connection(self)
-
-
-class _End(asyncio.Protocol):
-    """One socket of a connection."""
-
-    peer: _End
-
-    def __init__(self, connection: _Connection, direction: _Direction) -> None:
-        self._connection = connection
-        self._direction = direction
-        self._transport: asyncio.Transport | None = None
-        self._held = False
-        self._full = False
-        self._early: list[bytes | memoryview] = []
-        self._ended = False
-        self.queued_bytes = 0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there is a socket."""
-        return self._transport is not None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport = cast("asyncio.Transport", transport)  # uvloop's is one, but not by its class
-        for data in self._early:
-            transport.write(data)
-        self._early.clear()
-        if self._ended:
-            transport.close()
-
-    def data_received(self, data: bytes) -> None:
-        if self._connection.forgotten:
-            self._connection.proxy.counters.bytes_vanished += len(data)
-        else:
-            self._direction.carry(self, data)
-
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 -- a reset ends the other side as an end does
-        self._transport = None
-        if not self._connection.forgotten:
-            self._direction.carry_close(self)
-        self._connection.check_over()
-
-    def pause_writing(self) -> None:
-        self._full = True
-        self.peer.hold()
-
-    def resume_writing(self) -> None:
-        self._full = False
-        self.peer.release()
-
-    def write(self, data: bytes | memoryview) -> None:
-        """Data that arrived for this end."""
-        if self._transport is not None:
-            self._transport.write(data)
-        elif not self._ended:
-            self._early.append(data)  # the far side may speak first, before the near one is joined
-
-    def close(self) -> None:
-        """The other end closed."""
-        self._ended = True
-        if self._transport is not None:
-            self._transport.close()
-
-    def reset(self) -> None:
-        """RST."""
-        self._ended = True
-        if self._transport is not None:
-            _reset_on_close(self._transport.get_extra_info("socket"))
-            self._transport.abort()
-            self._transport = None
-
-    def hold(self) -> None:
-        """Read no more for now."""
-        if not self._held and self._transport is not None and not self._connection.forgotten:
-            self._held = True
-            self._transport.pause_reading()
-
-    def release(self) -> None:
-        """Read on, when nothing is in the way any more."""
-        free = self._connection.forgotten or (
-            not self.peer._full and self.queued_bytes <= self._connection.proxy.low_water_bytes
-        )
-        if self._held and free and self._transport is not None:
-            self._held = False
-            if not self._transport.is_closing():
-                self._transport.resume_reading()
-
-
-def _reset_on_close(sock: socket.socket) -> None:
-    with contextlib.suppress(OSError):
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

@@ -25,6 +25,7 @@ from simulators.link import LinkOptions, LinkProxy
 from simulators.units import Endpoint
 
 OK, FAILED = 0, 1
+KEEPING_EVERY_S = 60.0
 
 
 def run_demo(options: DemoOptions, *, console: Console | None = None) -> int:
@@ -65,8 +66,10 @@ class _Stage:
         self._cloud = self._child("cloud", "simulate", "cloud", "--bind", str(site.cloud))
         self._gateway = self._child("gateway", "run", "-c", str(site.gateway_yaml))
         self._receiver = self._child("receiver", "receive", "-c", str(site.receiver_yaml))
-        self._link = LinkProxy(LinkOptions(listen=Endpoint(host=HOST, port=0), to=site.cloud))
-        self._watch = Watch(site, self._scene, self._link)
+        self._link = LinkProxy(
+            LinkOptions(listen=Endpoint(host=HOST, port=0), to=site.cloud), on_change=self._scene.saw_link
+        )
+        self._watch = Watch(site, self._scene)
 
     def _child(self, name: str, *arguments: str) -> Child:
         return Child(name, self._site.log(name), *arguments)
@@ -80,9 +83,12 @@ class _Stage:
         except OSError as error:
             raise DemoFailed(f"The demo can't be set up in {self._site.folder}: {error.strerror or error}.") from error
         await stack.enter_async_context(self._watch)
-        stack.callback(self._view.close)
+        stack.callback(self._close_view)
         self._view.open()
         self._guard(self._refresh())
+
+    def _close_view(self) -> None:
+        self._view.close()  # the one there is then: with `keep` it is a second one
 
     async def perform(self) -> int:
         """The story, the ledger, and with `keep` the time after it. Raises DemoFailed."""
@@ -93,12 +99,15 @@ class _Stage:
             return FAILED
         show_verdict(self._console, verdict)
         if self._options.keep:
-            self._scene.tell("Everything stays up; point your own devices at it. Ctrl-C ends it.")
             self.say(
                 f"Everything stays up until Ctrl-C. Devices: mqtt://{self._site.devices}   cloud broker:"
                 f" mqtt://{self._site.cloud}\nStatus: http://{self._site.gateway_api}/api/v1/status and"
                 f" http://{self._site.receiver_api}/api/v1/status"
             )
+            self._scene.fleet = None
+            self._view = make_view(self._scene, self._console, plain_every_s=KEEPING_EVERY_S)
+            self._view.open()
+            self._tell("Everything stays up; point your own devices at it. Ctrl-C ends it.")
             await self._unless_interrupted(asyncio.Event().wait())
         return OK if verdict.good else FAILED
 

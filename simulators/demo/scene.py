@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simulators.devices import FleetProgress
-from simulators.link import LinkCounters
 from simulators.link_model import LinkState
 
 MAX_EVENTS = 8
@@ -29,7 +28,6 @@ class Scene:
     """The gateway's status; None while it does not answer."""
     receiver: Status | None = None
     link: LinkState = LinkState.UP
-    counters: LinkCounters = field(default_factory=LinkCounters)
     _before_restart: tuple[int, int, int] = (0, 0, 0)
     _last_gateway: Status | None = None
 
@@ -48,6 +46,10 @@ class Scene:
         self.headline = sentence
         self.events.append((self.elapsed_s, sentence))
         return sentence
+
+    def saw_link(self, state: LinkState) -> None:
+        """The link was cut or mended."""
+        self.link = state
 
     def saw_gateway(self, status: Status | None) -> None:
         """A status came, or none: its counters begin again with each of its lives."""
@@ -78,6 +80,11 @@ class Scene:
     def uplink(self) -> str:
         """The state of the uplink."""
         return "unknown" if self.gateway is None else str(self.gateway["uplinks"]["cloud"]["state"])
+
+    @property
+    def connections(self) -> int:
+        """Devices that the gateway has."""
+        return 0 if self.gateway is None else sum(item["connections"] for item in self.gateway["listeners"])
 
     @property
     def delivered(self) -> int:

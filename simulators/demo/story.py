@@ -142,7 +142,7 @@ class Story:
                 self._site.ledger,
                 self._site.received_db,
                 duplicates_dropped=self._scene.duplicates,
-                wire_bytes=self._scene.counters.bytes_up,
+                wire_bytes=self._link.counters.bytes_up,
             )
         except sqlite3.OperationalError:  # not there yet
             return None

@@ -37,18 +37,19 @@ class View(Protocol):
         """End, and leave the terminal as it was; idempotent."""
 
 
-def make_view(scene: Scene, console: Console) -> View:
+def make_view(scene: Scene, console: Console, *, plain_every_s: float = PLAIN_EVERY_S) -> View:
     """A live panel on a terminal that can do it, else plain lines."""
-    able = console.is_terminal and not console.is_dumb_terminal and os.environ.get("TERM", "dumb") != "dumb"
-    return LiveView(scene, console) if able else PlainView(scene, console)
+    able = console.is_terminal and not console.is_dumb_terminal and bool(os.environ.get("TERM"))
+    return LiveView(scene, console) if able else PlainView(scene, console, plain_every_s)
 
 
 class PlainView:
     """A line when something happens, and one with the figures now and then."""
 
-    def __init__(self, scene: Scene, console: Console) -> None:
+    def __init__(self, scene: Scene, console: Console, every_s: float = PLAIN_EVERY_S) -> None:
         self._scene = scene
         self._console = console
+        self._every_s = every_s
         self._next_s = 0.0
 
     def open(self) -> None:
@@ -60,8 +61,8 @@ class PlainView:
 
     def refresh(self) -> None:
         """The figures, every few seconds."""
-        if self._scene.fleet is not None and self._scene.elapsed_s >= self._next_s:
-            self._next_s = self._scene.elapsed_s + PLAIN_EVERY_S
+        if self._scene.receiver is not None and self._scene.elapsed_s >= self._next_s:
+            self._next_s = self._scene.elapsed_s + self._every_s
             self._line("   ".join(f"{name}: {value}" for name, value in figures(self._scene)))
 
     def close(self) -> None:
@@ -104,7 +105,7 @@ def clock(seconds: float) -> str:
 def figures(scene: Scene) -> list[tuple[str, str]]:
     """The figures by their names, in the order in which records travel."""
     fleet, waiting = scene.fleet, scene.waiting
-    found = [("devices", "connecting"), ("acknowledged", "0")]
+    found = [("devices", f"{scene.connections} connected")]
     if fleet is not None:
         found = [
             ("devices", f"{fleet.connected}/{fleet.devices} connected, {fleet.rate_per_s:,.0f}/s"),

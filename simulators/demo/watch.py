@@ -12,7 +12,6 @@ import aiohttp
 from simulators.demo.child import Child
 from simulators.demo.scene import Scene, Status
 from simulators.demo.site import Site
-from simulators.link import LinkProxy
 from simulators.units import Endpoint
 
 EVERY_S = 0.25
@@ -23,10 +22,9 @@ _ASK_TIMEOUT_S = 2.0
 class Watch:
     """Keeps the scene up to date while it is entered."""
 
-    def __init__(self, site: Site, scene: Scene, link: LinkProxy) -> None:
+    def __init__(self, site: Site, scene: Scene) -> None:
         self._site = site
         self._scene = scene
-        self._link = link
         self._session: aiohttp.ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Condition()
@@ -90,8 +88,6 @@ class Watch:
             )
             self._scene.saw_gateway(gateway)
             self._scene.receiver = receiver or self._scene.receiver
-            self._scene.link = self._link.state
-            self._scene.counters = self._link.counters
             async with self._news:
                 self._news.notify_all()
             await asyncio.sleep(EVERY_S)
