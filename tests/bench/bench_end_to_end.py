@@ -24,7 +24,12 @@ from tests.bench.loads import USUAL, VARIATIONS, Load
 BRIDGE = "Mosquitto bridge, in memory"
 BRIDGE_ON_DISK = "Mosquitto bridge, queue on disk every second"
 LINK = ("--delay", "50ms", "--rate", "10Mbit")
-FIGURES = {"records/s": "/s", "bytes/record": "bytes the cloud broker received", "acknowledged/s": "/s at the edge"}
+FIGURES = {
+    "records/s": "/s",
+    "bytes/record": "bytes the cloud broker received",
+    "acknowledged/s": "/s at the edge",
+    "generator CPU": "share of a core",
+}
 _TIMEOUT_S = 120.0
 
 
@@ -121,6 +126,7 @@ def _figures(result: LoadResult, ended_s: float, *, wire_bytes: int) -> Figures:
         "records/s": result.acknowledged / (ended_s - result.started_s),
         "bytes/record": wire_bytes / result.acknowledged,
         "acknowledged/s": result.rate_per_s,
+        "generator CPU": result.cpu_s / (result.ended_s - result.started_s),
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from tests.bench.case import CaseResult, SideResult, Target
 
+_GENERATOR_LIMIT = 0.85
 _INTRODUCTION = """\
 # Benchmarks
 
@@ -85,7 +86,13 @@ def _case(result: CaseResult) -> str:
         cells = " | ".join("-" if ratio is None else f"{ratio:.2f} ×" for ratio in ratios.values())
         lines.append(f"| ratio of {result.sides[0].name} to {result.sides[1].name} | {cells} |")
     lines += ["", *[f"- {side.name} failed: {_one_line(side.failure)}" for side in result.sides if side.failure], ""]
+    lines += [_at_its_limit(side) for side in result.sides if (side.median("generator CPU") or 0) > _GENERATOR_LIMIT]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _at_its_limit(side: SideResult) -> str:
+    share = side.median("generator CPU") or 0
+    return f"- The load generator used {share:.0%} of a core against {side.name}, which may be faster than shown.\n"
 
 
 def _cells(side: SideResult, figures: list[str]) -> str:
