@@ -147,7 +147,6 @@ def _connector(settings: ReceiverSettings) -> Callable[[LinkEvents], Link]:
     return lambda events: MqttLink(link, events)
 
 
-
 def _backoff(settings: ReceiverSettings) -> Backoff:
     return Backoff(settings.receiver.retry, random.random)
 

@@ -31,6 +31,9 @@ _SINK_COUNTERS: Final = (
     ("refused", "Records that the sink will never take, since start."),
 )
 
+_GAP_REASONS: Final = frozenset({"full", "expired", "corrupt", "dead_letter"})
+"""What `bridge.ports.Gap` names; anything else comes from a stranger and must not make labels without end."""
+
 
 class ReceiverCollector(Collector):
     """Turns one status into metric families."""
@@ -60,7 +63,8 @@ class ReceiverCollector(Collector):
         yield GaugeMetricFamily(PREFIX + "missing_records", "Records in undeclared holes.", value=status["missing"])
         dropped: Counter[str] = Counter()
         for lane in status["gaps"]:
-            dropped.update(lane["reasons"])
+            for reason, count in lane["reasons"].items():
+                dropped[reason if reason in _GAP_REASONS else "other"] += count
         gaps = GaugeMetricFamily(PREFIX + "gap_records", "Records in declared gaps.", labels=["reason"])
         for reason, count in dropped.items():
             gaps.add_metric([reason], count)

@@ -15,9 +15,12 @@ RECEIVED_AT_US = 1_760_000_000_123_456
 
 
 def stored_block(
-    first_seq: int, payloads: Sequence[bytes], properties: Sequence[Properties | None] | None = None
+    first_seq: int,
+    payloads: Sequence[bytes],
+    properties: Sequence[Properties | None] | None = None,
+    qos: int = 1,
 ) -> StoredBlock:
-    """One block: record i is from device-(i mod 5), QoS 1, every third retained."""
+    """One block: record i is from device-(i mod 5), every third retained."""
     builder = BlockBuilder(RECEIVED_AT_US)
     for i, payload in enumerate(payloads):
         builder.extend(
@@ -25,7 +28,7 @@ def stored_block(
             now_us=RECEIVED_AT_US + i,
             topics=[b"site/a/device-%d" % (i % 5)],
             payloads=[payload],
-            flags=bytes([0b010 | (i % 3 == 0)]),
+            flags=bytes([qos << 1 | (i % 3 == 0)]),
             plain_size_bytes=0,
             properties=None if properties is None else [properties[i]],
         )
@@ -50,6 +53,7 @@ def frame(
     epoch: str = EPOCH,
     gaps: Sequence[Gap] = (),
     properties: Sequence[Properties | None] | None = None,
+    qos: int = 1,
 ) -> bytes:
     """A sealed frame; a number stands for so many payloads `p<seq>`."""
     if isinstance(payloads, int):
@@ -64,5 +68,5 @@ def frame(
         compression=Compression.ZSTD,
         sent_at_us=RECEIVED_AT_US,
     )
-    blocks = [stored_block(first_seq, payloads, properties)] if payloads else []
+    blocks = [stored_block(first_seq, payloads, properties, qos)] if payloads else []
     return seal(header, blocks, Codec())

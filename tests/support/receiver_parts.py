@@ -64,6 +64,9 @@ class FakeLink:
         self.published: list[Publish] = []
         self.closed = False
         self.lost = False
+        self.socket = asyncio.Event()
+        """Set while the socket takes what is published."""
+        self.socket.set()
         self._packet_id = 0
 
     async def connect(self) -> LinkLimits:
@@ -85,6 +88,9 @@ class FakeLink:
         if not self.lost:
             self.acknowledged.append(delivery.packet_id)
 
+    async def drain(self) -> None:
+        await self.socket.wait()
+
     async def close(self) -> None:
         self.closed = True
 
@@ -101,6 +107,7 @@ class FakeLink:
     def lose(self) -> None:
         """The connection ends."""
         self.lost = True
+        self.socket.set()
         self.events.on_lost(LinkLost("The cable was cut."))
 
 

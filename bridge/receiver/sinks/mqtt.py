@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from itertools import chain
-from typing import Final
+from typing import Final, Protocol
 
 from bridge.errors import LinkError, LinkLost, LinkRefused, SinkRefused, SinkUnavailable
 from bridge.flow.reasons import describe
@@ -34,11 +34,18 @@ _OF_THE_RECORD: Final = frozenset({0x90, 0x95, 0x99})
 _NEVER_CONNECTS: Final = frozenset({0x84, 0x85, 0x86, 0x87, 0x8A, 0x8C})
 
 
+class DrainingLink(Link, Protocol):
+    """A link that can tell when what was published has left: QoS 0 has no other sign."""
+
+    async def drain(self) -> None:
+        """Return when all has gone to the socket, or the link is gone."""
+
+
 class Mqtt:
     """The sink; it is the owner of its link and hears its events."""
 
     def __init__(
-        self, *, address: str, state: State, clock: Clock, connect: Callable[[LinkEvents], Link], window: int
+        self, *, address: str, state: State, clock: Clock, connect: Callable[[LinkEvents], DrainingLink], window: int
     ) -> None:
         """`address` names the broker in messages; `connect` makes a new link that tells its events to its argument."""
         self._address = address
@@ -47,7 +54,7 @@ class Mqtt:
         self._connect = connect
         self._window = window
         self._listener: _Listener | None = None
-        self._link: Link | None = None
+        self._link: DrainingLink | None = None
         self._limits = LinkLimits()
         self._delivered: dict[LaneKey, Intervals] = {}
         """What was acknowledged and is not in the ledger yet."""
@@ -97,7 +104,7 @@ class Mqtt:
         if link is not None:
             await link.close()
 
-    async def _publish(self, batch: Batch, link: Link, listener: _Listener, exchange: _Exchange) -> None:
+    async def _publish(self, batch: Batch, link: DrainingLink, listener: _Listener, exchange: _Exchange) -> None:
         window = min(self._window, self._limits.receive_maximum)
         number = 0
         for portion in batch.portions:
@@ -108,12 +115,21 @@ class Mqtt:
                     await listener.progress()
                 number += 1
                 if number % _TURN == 0:
-                    await asyncio.sleep(0)  # lets the link write and read: QoS 0 has no window to wait for
-                if listener.lost is not None:
-                    raise LinkLost(f"The connection to the sink's broker {self._address} is lost: {listener.lost}")
+                    await self._hand_over(link, listener, exchange)
                 self._publish_one(portion.lane, record, link, exchange)
         while exchange.waiting:
             await listener.progress()
+        await self._hand_over(link, listener, exchange)
+
+    async def _hand_over(self, link: DrainingLink, listener: _Listener, exchange: _Exchange) -> None:
+        """Wait for the socket to take what was published; only then QoS 0 counts as delivered."""
+        await link.drain()
+        await asyncio.sleep(0)  # `drain` returns for a lost link too, which is told one turn later
+        if listener.lost is not None:
+            raise LinkLost(f"The connection to the sink's broker {self._address} is lost: {listener.lost}")
+        for lane, seq in exchange.published:
+            exchange.note(lane, seq)
+        exchange.published.clear()
 
     def _publish_one(self, lane: LaneKey, record: Record, link: Link, exchange: _Exchange) -> None:
         limits = self._limits
@@ -129,17 +145,19 @@ class Mqtt:
         if qos:
             exchange.waiting[packet_id] = (lane, record)
         else:
-            exchange.note(lane, record.seq)
+            exchange.published.append((lane, record.seq))
 
 
 class _Exchange:
     """The acknowledgements of one write."""
 
-    __slots__ = ("_delivered", "error", "refusals", "waiting")
+    __slots__ = ("_delivered", "error", "published", "refusals", "waiting")
 
     def __init__(self, delivered: dict[LaneKey, Intervals]) -> None:
         self._delivered = delivered
         self.waiting: dict[int, tuple[LaneKey, Record]] = {}
+        self.published: list[tuple[LaneKey, int]] = []
+        """Of QoS 0, and not known to have left."""
         self.refusals: list[Refusal] = []
         self.error: str | None = None
 

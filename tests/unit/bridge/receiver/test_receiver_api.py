@@ -35,7 +35,7 @@ class View:
             "link": {"state": "online", "connections": 1, "sessions_lost": 0},
             "waiting": {"frames": 1, "bytes": 10},
             "set_aside": {"count": 1, "by_reason": {"bad_magic": 1}},
-            "gaps": [{"reasons": {"full": 5}}, {"reasons": {"full": 1, "expired": 2}}],
+            "gaps": [{"reasons": {"full": 5}}, {"reasons": {"full": 1, "a stranger's": 2}}],
             "sinks": [
                 {
                     "name": "s",
@@ -81,6 +81,7 @@ async def test_every_path_answers() -> None:
         await api.close()
     assert "fieldgate_receiver_records_total 30.0" in text
     assert 'fieldgate_receiver_gap_records{reason="full"} 6.0' in text
+    assert 'fieldgate_receiver_gap_records{reason="other"} 2.0' in text
     assert 'fieldgate_receiver_sink_lag_seconds{sink="s"} 0.5' in text
     assert 'fieldgate_receiver_set_aside_total{reason="bad_magic"} 1.0' in text
 

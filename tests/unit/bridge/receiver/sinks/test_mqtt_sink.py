@@ -85,6 +85,21 @@ async def test_after_a_lost_connection_only_what_was_not_acknowledged_is_publish
         await writing
 
 
+async def test_qos_0_is_delivered_when_the_socket_took_it(tmp_path: Path) -> None:
+    broker = FakeBroker()
+    async with sink_to(broker, tmp_path) as sink:
+        given = batch(await sink.open(), frame(1, 5, qos=0))
+        broker.links[0].socket.clear()
+        writing = asyncio.create_task(sink.write(given))
+        await until(lambda: len(broker.links[0].published) == 5)
+        broker.links[0].lose()
+        with pytest.raises(SinkUnavailable):
+            await writing
+        await sink.open()
+        assert await sink.write(given) == []
+        assert len(broker.links[1].published) == 5
+
+
 async def test_a_record_that_the_broker_never_takes_is_a_refusal_and_the_rest_goes_on(tmp_path: Path) -> None:
     broker = FakeBroker()
     broker.limits = LinkLimits(maximum_packet_size_bytes=200)
