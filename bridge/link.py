@@ -15,6 +15,8 @@ What paho does that shapes this file (2.1 and 2.2):
   that loses it. So a subscription here is QoS 1 at most [MQTT-4.3.2-4].
 - It goes on with PUBREL after a PUBREC that refuses (MQTT 5 §4.3.3): the refusal of a QoS 2 publish shows as the
   PUBCOMP's 0x92 (packet identifier not found), its reason is gone.
+- It hangs up when a PUBACK carries a code that MQTT 5 does not list for it, and Mosquitto answers a payload above its
+  `message_size_limit` with such a one (0x95, packet too large): so paho's table of names is widened here.
 - It says nothing about a keep-alive that was not answered for up to twice its length: an owner with something in
   flight has its own time-out.
 """
@@ -26,8 +28,9 @@ import contextlib
 import socket
 import ssl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Final
 
 from paho.mqtt import client as paho
@@ -44,6 +47,20 @@ from config.settings import BrokerUrl, Protocol, Tls
 _TICK_S: Final = 1.0
 _READS_PER_TURN: Final = 64
 _CLOSE_TIMEOUT_S: Final = 1.0
+
+
+def _widened(names: Mapping[int, Mapping[str, list[int]]]) -> Mapping[int, Mapping[str, list[int]]]:
+    """paho's table of reason codes with every refusal allowed in the answers to a PUBLISH."""
+    answers = (PacketTypes.PUBACK, PacketTypes.PUBREC, PacketTypes.PUBCOMP)
+    wide = {code: dict(by_name) for code, by_name in names.items()}
+    for code, by_name in wide.items():
+        if code >= 0x80 and len(by_name) == 1:
+            ((name, packets),) = by_name.items()
+            by_name[name] = [*packets, *(packet for packet in answers if packet not in packets)]
+    return MappingProxyType(wide)
+
+
+ReasonCode.names = _widened(ReasonCode.names)  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +103,7 @@ class MqttLink:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fd = -1
         self._tls_socket: ssl.SSLSocket | None = None
+        self._tls_context: _ClientContext | None = None
         self._writer_on = False
         self._flush_due = False
         self._reading = False
@@ -172,6 +190,8 @@ class MqttLink:
                 self._connect_blocking()
             except (OSError, ValueError, UnicodeError) as cause:
                 error = self._unreachable(cause)
+                if self._tls_context is not None and self._tls_context.wrapped is not None:
+                    self._tls_context.wrapped.close()
             with lock:
                 if abandoned:
                     _drop(self._client)
@@ -192,7 +212,11 @@ class MqttLink:
         settings = self._settings
         if settings.url.tls:
             tls = settings.tls
-            context = ssl.create_default_context(cafile=None if tls.ca_file is None else str(tls.ca_file))
+            context = self._tls_context = _ClientContext(ssl.PROTOCOL_TLS_CLIENT)
+            if tls.ca_file is None:
+                context.load_default_certs()
+            else:
+                context.load_verify_locations(tls.ca_file)
             if tls.cert_file is not None:
                 context.load_cert_chain(tls.cert_file, tls.key_file)
             self._client.tls_set_context(context)
@@ -509,6 +533,17 @@ class MqttLink:
         granted = self._subacks.get(packet_id)
         if granted is not None and not granted.done():
             granted.set_result(reasons[0].value if reasons else 0x80)
+
+
+class _ClientContext(ssl.SSLContext):
+    """Believes a server by its certificate and name, and remembers its socket: paho leaves it open when it does not."""
+
+    wrapped: ssl.SSLSocket | None = None
+
+    def wrap_socket(self, *args: Any, **more: Any) -> ssl.SSLSocket:
+        """As `ssl.SSLContext` does."""
+        self.wrapped = super().wrap_socket(*args, **more)
+        return self.wrapped
 
 
 def _publish_properties(message: Publish) -> PahoProperties | None:

@@ -34,8 +34,8 @@ from config.settings import Protocol
 from config.settings import Uplink as UplinkSettings
 
 MAX_IN_FLIGHT_BYTES: Final = 32 * 1024 * 1024
-_FRUITLESS_BEFORE_SMALLER: Final = 3
-"""So many connections in a row that were lost with frames in flight and none acknowledged: try smaller frames."""
+_LOSSES_BEFORE_SMALLER: Final = 3
+"""So many connections in a row that were lost over one and the same frame: try smaller ones."""
 
 LinkFactory = Callable[[LinkEvents], Link]
 
@@ -110,7 +110,8 @@ class Uplink:
         self._running = False
         self._closing = False
         self._grace_s = 0.0
-        self._fruitless = 0
+        self._suspect: tuple[str, int] | None = None
+        self._losses = 0
         self._window = Window(setting=settings.window, receive_maximum=65535, max_bytes=MAX_IN_FLIGHT_BYTES)
         self._session: _Session | None = None
         self._feeder: Feeder | None = None
@@ -232,16 +233,25 @@ class Uplink:
         self._meter.retries += 1
         if not self._in_flight:
             return
-        # A broker of 3.1.1 has no other word for "too large" than to hang up.
-        self._fruitless += 1
-        largest = max(self._in_flight.values(), key=lambda entry: entry.size_bytes)
-        too_large = isinstance(error, LinkLost) and error.reason_code is not None and _splits(error.reason_code)
-        if too_large and largest.frame.count == 1:
-            self._condemned.append(_Condemned(largest.lane, largest.frame, TOO_LARGE))
-            self._settled.set()
-        elif (too_large or self._fruitless >= _FRUITLESS_BEFORE_SMALLER) and self._feeder is not None:
-            self._feeder.size_limit.refused(largest.size_bytes)
-            self._fruitless = 0
+        if isinstance(error, LinkLost) and error.reason_code is not None and _splits(error.reason_code):
+            largest = max(self._in_flight.values(), key=lambda entry: entry.size_bytes)
+            self._too_large(largest)
+            return
+        # A broker of 3.1.1 has no other word for "too large" than to hang up, each time at the same frame.
+        oldest = next(iter(self._in_flight.values()))
+        suspect = (oldest.lane.name, oldest.frame.start_seq)
+        self._losses = self._losses + 1 if suspect == self._suspect else 1
+        self._suspect = suspect
+        if self._losses >= _LOSSES_BEFORE_SMALLER and oldest.frame.count > 1:
+            self._losses = 0
+            self._too_large(oldest)
+
+    def _too_large(self, entry: _InFlight) -> None:
+        """The broker does not take a frame of that size: smaller ones, or none of a record that cannot be divided."""
+        if entry.frame.count == 1:
+            self._condemn(entry.lane, entry.frame, TOO_LARGE)
+        elif self._feeder is not None:
+            self._feeder.size_limit.refused(entry.size_bytes)
 
     async def _pause(self, delay_s: float) -> None:
         self._meter.enter(UplinkState.BACKING_OFF)
@@ -340,7 +350,6 @@ class Uplink:
         frame = entry.frame
         entry.lane.delivered(frame.start_seq, frame.next_seq, frame.stored_bytes)
         self._backoff.reset()
-        self._fruitless = 0
         if self._feeder is not None:
             self._feeder.size_limit.passed()
         meter = self._meter

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from bridge.errors import LinkLost, LinkRefused, LinkUnreachable
 from bridge.link import LinkSettings, MqttLink
 from bridge.ports import Delivery, Publish
-from config.settings import BrokerUrl, Protocol
+from config.settings import BrokerUrl, Protocol, Tls
 from tests.support.mosquitto import Mosquitto, free_port
 
 TIMEOUT_S = 10.0
@@ -251,3 +253,43 @@ async def test_a_cancelled_connect_leaves_nothing_open(broker: Mosquitto) -> Non
     with pytest.raises(asyncio.CancelledError):
         await task
     broker.thaw()
+
+
+@pytest.fixture(scope="session")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A key and a certificate for 127.0.0.1 that is its own authority."""
+    program = shutil.which("openssl")
+    if program is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    command = [program, "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run(command, check=True, cwd=folder, capture_output=True, timeout=60)
+    return folder
+
+
+async def test_tls_carries_large_messages_both_ways_and_a_stranger_is_not_trusted(
+    tmp_path: Path, certificates: Path
+) -> None:
+    cert, key = certificates / "cert.pem", certificates / "key.pem"
+    async with Mosquitto(tmp_path, lines=[f"certfile {cert}", f"keyfile {key}"]) as broker:
+        url = BrokerUrl(host="127.0.0.1", port=broker.port, tls=True)
+        owner = Owner()
+        link = MqttLink(LinkSettings(url=url, client_id="edge", tls=Tls(ca_file=cert)), owner)
+        await link.connect()
+        await link.subscribe("a", qos=1)
+        payloads = [bytes([n]) * 500_000 for n in range(8)] + [b"small"] * 40
+        for payload in payloads:
+            link.publish(Publish(topic="a", payload=payload))
+        deliveries = [event[1] for event in await owner.until("delivery", 20)]
+        for delivery in deliveries:
+            link.acknowledge(delivery)
+        found = [event[1] for event in await owner.until("delivery", len(payloads) - 20)]
+        assert [delivery.payload for delivery in found[:20]] == payloads[:20]
+        await owner.until("acknowledged", len(payloads))
+        await link.close()
+        with pytest.raises(LinkUnreachable, match="not trusted"):
+            await MqttLink(LinkSettings(url=url, client_id="edge"), Owner()).connect()
+        tls = Tls(ca_file=tmp_path / "absent.pem")
+        with pytest.raises(LinkUnreachable, match="not there"):
+            await MqttLink(LinkSettings(url=url, client_id="edge", tls=tls), Owner()).connect()
