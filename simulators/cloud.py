@@ -1,10 +1,10 @@
 """The cloud's broker: amqtt, embedded, made to keep what it has acknowledged.
 
 amqtt 0.12 as it comes loses acknowledged messages: it forgets an anonymous subscriber as soon as it is away; it gives
-a delivery up when the PUBACK takes longer than 5 s or the subscriber disconnects before it; it drops what it
-acknowledged but had not handed on when the publisher disconnects; and after a take-over it holds a connected subscriber
-for disconnected. It also never closes a connection that fell silent. `_Broker` here and `Handler` and `Outbox`
-(cloud_session.py) mend these.
+a delivery up when the PUBACK takes longer than 5 s or the subscriber disconnects before it; after a take-over it holds
+the connected subscriber for disconnected and sends it nothing more; and it can drop what it has acknowledged but not
+handed on when the publisher disconnects. It also never closes a connection that fell silent. `_Broker` here and
+`Handler` and `Outbox` (cloud_session.py) mend these.
 
 What stays: MQTT 3.1.1 only (a CONNECT of version 5 is refused with return code 1), QoS 1 at most towards subscribers,
 everything in memory, so that a restart begins empty. What waits for subscribers is bounded; above the bound a publisher

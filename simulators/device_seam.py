@@ -49,7 +49,7 @@ class DeviceOptions:
     window: int = 20
     keep_alive_s: int = 15
     connect_timeout_s: float = 5.0
-    ack_timeout_s: float = 20.0
+    ack_timeout_s: float = 15.0
     """So long may the oldest publish wait for its answer before the device gives the connection up."""
     backoff_first_s: float = 0.2
     backoff_max_s: float = 3.0

@@ -46,10 +46,10 @@ class FleetOptions:
     """Unanswered publishes a device may have."""
     client_prefix: str = ""
     """Put before every client id, so that two fleets can share a gateway."""
-    drain_timeout_s: float = 10.0
-    """How long the end waits for the answers to what is still in flight."""
+    drain_timeout_s: float = 30.0
+    """How long the end waits for the answers to what is still in flight: longer than it takes to notice a dead link."""
     keep_alive_s: int = 15
-    ack_timeout_s: float = 20.0
+    ack_timeout_s: float = 15.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.count <= 10_000:
@@ -96,7 +96,7 @@ class FleetProgress:
     reconnects: int
     in_flight: int
     rate_per_s: float
-    """Published over the last progress period; in a result: over the whole time."""
+    """Published over the last progress period; in a result: over the time of publishing."""
     elapsed_s: float
     last_error: str | None
 
@@ -137,6 +137,7 @@ class _Fleet:
         self._published = self._acknowledged = self._refused = self._resent = self._connects = 0
         self._taken = self._forgiven = 0
         self._began_s = time.monotonic()
+        self._published_for_s: float | None = None
         self._progress_at = (self._began_s, 0)
 
     async def run(self, on_progress: OnProgress | None, stop: asyncio.Event) -> FleetResult:
@@ -179,6 +180,7 @@ class _Fleet:
             self._publish_due(elapsed_s)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), _TURN_S)
+        self._published_for_s = time.monotonic() - self._began_s
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._options.drain_timeout_s):
                 while any(device.in_flight for device in self._devices):
@@ -221,7 +223,10 @@ class _Fleet:
 
     def _snapshot(self, *, whole: bool) -> FleetProgress:
         now_s = time.monotonic()
-        since_s, before = (self._began_s, 0) if whole else self._progress_at
+        since_s, before = self._progress_at
+        rate_per_s = (self._published - before) / max(now_s - since_s, 1e-9)
+        if whole and self._published_for_s:
+            rate_per_s = self._published / self._published_for_s
         self._progress_at = (now_s, self._published)
         return FleetProgress(
             devices=len(self._devices),
@@ -232,7 +237,7 @@ class _Fleet:
             resent=self._resent,
             reconnects=max(0, self._connects - len(self._devices)),
             in_flight=sum(device.in_flight for device in self._devices),
-            rate_per_s=(self._published - before) / max(now_s - since_s, 1e-9),
+            rate_per_s=rate_per_s,
             elapsed_s=now_s - self._began_s,
             last_error=next((device.last_error for device in self._devices if device.state is not State.ONLINE), None),
         )
