@@ -144,6 +144,11 @@ class Mosquitto:
                 database.unlink()
         self.start()
 
+    def reload(self) -> None:
+        """Have it read its access list again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
+
     def freeze(self) -> None:
         """Stop the process without closing a socket: the silent kind of outage."""
         assert self._process is not None
