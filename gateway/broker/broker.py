@@ -14,20 +14,20 @@ from functools import partial
 from typing import Any, Final
 
 from bridge.ports import Clock
-from bridge.record import FLAG_QOS_SHIFT
 from config.settings import Stream
 from gateway.broker.agenda import Agenda
 from gateway.broker.client import Client
 from gateway.broker.connack import Connack, Terms
 from gateway.broker.counters import Counters
-from gateway.broker.exchanges import REASONS, WORDS, Welcome
-from gateway.broker.message import Message, expiry
+from gateway.broker.exchanges import Welcome
+from gateway.broker.message import Message
 from gateway.broker.outgoing import Flight, QueueLimits
 from gateway.broker.ports import Channel
 from gateway.broker.retained import RetainedLimits, RetainedMessages
 from gateway.broker.routes import Routes, Target
 from gateway.broker.session import NEVER_EXPIRES, Held, Session, SnapshotUnreadable
 from gateway.broker.subscriptions import SubscriptionTree
+from gateway.broker.wills import publish_will
 from gateway.mqtt.errors import TopicNameInvalid
 from gateway.mqtt.packets import Connect, Subscribe, Version, Will
 from gateway.mqtt.reason_codes import ReasonCode
@@ -214,7 +214,7 @@ class Broker:
         session.outgoing.keep_only_promised()
         if will is not None and not self._is_draining:
             delay_s = min(will.delay_interval_s, session.expiry_interval_s)
-            publish = partial(self._publish_will, client.client_id, will)
+            publish = partial(publish_will, self, client.client_id, will)
             if delay_s:
                 self.later(("will", client.client_id), delay_s, publish)
             else:
@@ -342,41 +342,6 @@ class Broker:
             self.counters.dropped["offline"] += 1
         elif not session.outgoing.offer(flight):
             self.counters.dropped["queue_full"] += 1
-
-    def _publish_will(self, client_id: str, will: Will) -> None:
-        """Publish a will as its client would have: stored, and then to local subscribers."""
-        self.counters.wills += 1
-        raw = will.topic.encode()
-        stream = self.routes[raw].stream
-        is_stored = stream is not None and self.store.has_room
-        if stream is not None and is_stored:
-            self.store.append(
-                stream,
-                client=client_id,
-                now_us=self.clock.now_us(),
-                topics=[raw],
-                payloads=[will.payload],
-                flags=bytes([will.qos << FLAG_QOS_SHIFT | will.retain]),
-                plain_size_bytes=len(raw) + len(will.payload) + 6,
-                properties=None if will.properties is None else [will.properties],
-            )
-        message = Message(
-            topic=will.topic,
-            payload=will.payload,
-            qos=will.qos,
-            retain=will.retain,
-            origin=client_id,
-            properties=will.properties,
-            expires_at_s=expiry(will.properties, self.clock.monotonic_s()),
-        )
-
-        def committed(outcome: Outcome) -> None:
-            # Nobody waits for an answer to a will: local subscribers get it also when it could not be stored.
-            refused = "full" if stream is not None and not is_stored else WORDS.get(REASONS[outcome])
-            self.counters.count_publishes(1, None if stream is None else refused)
-            self.deliver([message])
-
-        self.store.after_commit(self, committed)
 
     def on_commit(self, items: list[Any], outcome: Outcome) -> None:
         """A commit that the broker itself waited for has ended: do what was to be done then."""

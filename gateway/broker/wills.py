@@ -1,0 +1,54 @@
+"""The publishing of a will: as its client would have done it (MQTT 5 §3.1.2.5)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bridge.record import FLAG_QOS_SHIFT
+from gateway.broker.exchanges import REASONS, WORDS
+from gateway.broker.message import Message, expiry
+from gateway.mqtt.packets import Will
+from gateway.spool.ports import Outcome
+
+if TYPE_CHECKING:
+    from gateway.broker.broker import Broker
+
+_FIXED_BYTES = 6
+"""What a PUBLISH of a short will has on the wire beside topic and payload."""
+
+
+def publish_will(broker: Broker, client_id: str, will: Will) -> None:
+    """Store the will, and give it to local subscribers when the commit has ended."""
+    broker.counters.wills += 1
+    raw = will.topic.encode()
+    store = broker.store
+    stream = broker.routes[raw].stream
+    is_stored = stream is not None and store.has_room
+    if stream is not None and is_stored:
+        store.append(
+            stream,
+            client=client_id,
+            now_us=broker.clock.now_us(),
+            topics=[raw],
+            payloads=[will.payload],
+            flags=bytes([will.qos << FLAG_QOS_SHIFT | will.retain]),
+            plain_size_bytes=len(raw) + len(will.payload) + _FIXED_BYTES,
+            properties=None if will.properties is None else [will.properties],
+        )
+    message = Message(
+        topic=will.topic,
+        payload=will.payload,
+        qos=will.qos,
+        retain=will.retain,
+        origin=client_id,
+        properties=will.properties,
+        expires_at_s=expiry(will.properties, broker.clock.monotonic_s()),
+    )
+
+    def committed(outcome: Outcome) -> None:
+        # Nobody waits for an answer to a will: local subscribers get it also when it could not be stored.
+        refusal = "full" if stream is not None and not is_stored else WORDS.get(REASONS[outcome])
+        broker.counters.count_publishes(1, None if stream is None else refusal)
+        broker.deliver([message])
+
+    store.after_commit(broker, committed)
