@@ -51,13 +51,16 @@ def seal_within(
     start_seq: int,
     max_bytes: int | None,
     target_bytes: int | None,
+    is_suspect: bool = False,
 ) -> list[Sealed]:
     """The frames that carry the header's gaps and the blocks, in order.
 
     No frame is above `max_bytes`; none is above `target_bytes` but one of a single record. `start_seq` is the sequence
-    number from which the first frame speaks.
+    number from which the first frame speaks. With `is_suspect` a stored block is inflated before it goes in untouched.
     """
     try:
+        if is_suspect and len(blocks) == 1:
+            raw_block(blocks[0], codec)
         payload = seal(header, blocks, codec)
         stored = sum(len(block.body) for block in blocks)
         if len(payload) <= _least(max_bytes, target_bytes) or (not blocks and max_bytes is None):
@@ -70,7 +73,15 @@ def seal_within(
         block = _only_block(raw_block(blocks[0], codec), header)
     except BlockError:
         if len(blocks) > 1:
-            return _halves(header, blocks, codec, start_seq=start_seq, max_bytes=max_bytes, target_bytes=target_bytes)
+            return _halves(
+                header,
+                blocks,
+                codec,
+                start_seq=start_seq,
+                max_bytes=max_bytes,
+                target_bytes=target_bytes,
+                is_suspect=True,
+            )
         if not blocks:
             raise
         corrupt = Sealed(
@@ -117,6 +128,7 @@ def _halves(
     start_seq: int,
     max_bytes: int | None,
     target_bytes: int | None,
+    is_suspect: bool = False,
 ) -> list[Sealed]:
     middle = len(blocks) // 2
     frames: list[Sealed] = []
@@ -132,6 +144,7 @@ def _halves(
             start_seq=start,
             max_bytes=max_bytes,
             target_bytes=target_bytes,
+            is_suspect=is_suspect,
         )
     return frames
 
