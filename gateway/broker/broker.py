@@ -115,6 +115,9 @@ class Broker:
         """
         self.stop_accepting()
         self._is_draining = True
+        if self._ticking is not None:
+            self._ticking.cancel()
+            self._ticking = None
         clients = self._clients()
         for client in clients:
             client.stop_reading()
@@ -123,9 +126,6 @@ class Broker:
         await ended.wait()
         for client in clients:
             client.close(ReasonCode.SERVER_SHUTTING_DOWN, with_will=False)
-        if self._ticking is not None:
-            self._ticking.cancel()
-            self._ticking = None
 
     def _clients(self) -> list[Client]:
         return [session.client for session in self.sessions.values() if session.client is not None]
