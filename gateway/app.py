@@ -18,6 +18,7 @@ from collections.abc import Coroutine, Iterator
 from typing import Any, Final
 
 from bridge.clock import SystemClock
+from bridge.memory import return_freed_memory
 from bridge.uplink import Uplink, link_factory
 from config.settings import GatewaySettings
 from gateway.api.server import ApiServer
@@ -35,6 +36,7 @@ FEED_INTERVAL_S: Final = 0.5
 
 async def run_gateway(settings: GatewaySettings) -> None:
     """Run until SIGTERM or SIGINT; a second one ends the process at once. Raises what kept it from going on."""
+    return_freed_memory()
     stop = asyncio.Event()
     with _signals(stop):
         while not stop.is_set():

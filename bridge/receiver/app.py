@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from bridge.clock import SystemClock
 from bridge.flow.backoff import Backoff
 from bridge.link import LinkSettings, MqttLink
+from bridge.memory import return_freed_memory
 from bridge.ports import Link, LinkEvents
 from bridge.receiver.api import Api
 from bridge.receiver.decoder import Decoder
@@ -44,6 +45,7 @@ async def run_receiver(
     `on_ready` is told where the HTTP interface listens. Raises BridgeError with a sentence when it cannot start: a
     ReceiverError for the state file and the address, SinkRefused for a sink that cannot be used as it is configured.
     """
+    return_freed_memory()
     stop = stop or asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_signals(stop))
