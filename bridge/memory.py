@@ -1,8 +1,8 @@
 """Give freed memory back to the system.
 
 glibc's allocator learns from the first large buffer that is freed to keep such buffers for itself (the dynamic
-threshold of mallopt(3)); a gateway reads, packs and compresses in buffers of a few hundred KiB all the time, and would keep 80 MB
-of holes. Setting one of the thresholds by hand switches the learning off. Guarded by tests/bench (backlog).
+threshold of mallopt(3)). A gateway reads, packs and compresses in buffers of a few hundred KiB all the time, and would
+keep 80 MB of holes. Setting one of the thresholds by hand switches the learning off. Guarded by tests/bench (backlog).
 """
 
 from __future__ import annotations
