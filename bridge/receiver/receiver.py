@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 RECEIVE_MAXIMUM: Final = 200
 """Frames that the broker may have waiting for our acknowledgement."""
-MAX_DECODED_BYTES: Final = 64 * 1024 * 1024
+MAX_DECODED_BYTES: Final = 24 * 1024 * 1024
 MAX_DECODED_AT_ONCE_BYTES: Final = 1024 * 1024
 STOP_GRACE_S: Final = 10.0
 _STABLE_S: Final = 10.0

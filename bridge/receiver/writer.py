@@ -23,8 +23,8 @@ from bridge.receiver.sinks.port import Sink
 
 log = logging.getLogger(__name__)
 
-MAX_BATCH_RECORDS: Final = 50_000
-MAX_BATCH_BYTES: Final = 16 * 1024 * 1024
+MAX_BATCH_RECORDS: Final = 20_000
+MAX_BATCH_BYTES: Final = 8 * 1024 * 1024
 
 
 class SinkWriter:

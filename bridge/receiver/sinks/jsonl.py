@@ -78,7 +78,10 @@ class JsonLines:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, fn)
         except (PermissionError, IsADirectoryError, NotADirectoryError) as error:
-            raise SinkRefused(f"The file {self._path} cannot be written: {error.strerror}.") from error
+            raise SinkRefused(
+                f"The file {self._path} cannot be written: {error.strerror}. "
+                "Give this user the right to, or choose another path (sinks)."
+            ) from error
         except OSError as error:
             raise SinkUnavailable(f"The file {self._path} cannot be written for now: {error.strerror}.") from error
 

@@ -75,7 +75,9 @@ class Sqlite:
         except (sqlite3.OperationalError, FileNotFoundError) as error:
             raise SinkUnavailable(f"The database {self._path} cannot be opened for now: {error}.") from error
         except (sqlite3.Error, ValueError, OSError) as error:
-            raise SinkRefused(f"The database {self._path} cannot be used: {error}.") from error
+            raise SinkRefused(
+                f"The database {self._path} cannot be used: {error}. Move it away, or choose another path (sinks)."
+            ) from error
 
     async def write(self, batch: Batch) -> Sequence[Refusal]:
         """Insert the batch and move the ledger in one transaction, synced to disk at its commit."""

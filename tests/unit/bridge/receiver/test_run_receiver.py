@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import signal
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -134,3 +136,32 @@ def test_a_signal_stops_it_in_order_even_when_the_broker_is_away(tmp_path: Path,
         assert process.wait_ready()
         assert process.send_signal(number) == 0
     assert b"Stopped in order" in (tmp_path / "receiver.log").read_bytes()
+
+
+SLOW_TO_STOP = """
+import asyncio
+from bridge.receiver.app import _signals
+
+async def main():
+    stop = asyncio.Event()
+    with _signals(stop):
+        print("running", flush=True)
+        await stop.wait()
+        print("stopping", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+
+
+def test_a_second_signal_ends_it_at_once() -> None:
+    process = subprocess.Popen([sys.executable, "-c", SLOW_TO_STOP], stdout=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        for expected in ("running", "stopping"):
+            assert process.stdout.readline().strip() == expected
+            process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == -signal.SIGTERM
+    finally:
+        process.kill()
+        process.communicate()
