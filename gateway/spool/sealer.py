@@ -18,7 +18,8 @@ from bridge.record import BlockBuilder
 
 COMPRESS_FROM_BYTES: Final = 512
 """Below this a block is kept as it is: alone it would hardly shrink, and its frame compresses it with others."""
-LEVEL: Final = 3
+LEVEL: Final = 1
+"""On telemetry level 1 shrinks as well as 3 and takes half the time; on noise, less than half."""
 
 
 @dataclass(frozen=True, slots=True)
