@@ -155,8 +155,8 @@ class Feeder:
         self, lane: Lane, peek: Peek, start_seq: int, limit_seq: int | None
     ) -> tuple[FrameHeader | None, Sequence[StoredBlock]]:
         """The header for what was peeked, and the blocks that go with it."""
-        gaps = _merged(peek.gaps, start_seq)
         blocks = peek.blocks
+        gaps = _merged(peek.gaps, start_seq, blocks[0].first_seq if blocks else None)
         if limit_seq is not None and blocks:
             # What lies beyond was acknowledged already. A block that straddles the limit goes whole, at worst again.
             within = [block for block in blocks if block.next_seq <= limit_seq]
@@ -209,13 +209,17 @@ class Feeder:
         return frames
 
 
-def _merged(gaps: Sequence[Gap], start_seq: int) -> list[Gap]:
-    """Gaps that touch and have one reason as one; what lies below `start_seq` is left off."""
+def _merged(gaps: Sequence[Gap], start_seq: int, stop_seq: int | None) -> list[Gap]:
+    """Gaps that touch and have one reason as one; only what lies in [start_seq, stop_seq), and nothing twice."""
     merged: list[Gap] = []
-    for gap in gaps:
-        first, stop = max(gap.first_seq, start_seq), gap.first_seq + gap.count
+    at = start_seq
+    for gap in sorted(gaps, key=lambda gap: gap.first_seq):
+        first, stop = max(gap.first_seq, at), gap.first_seq + gap.count
+        if stop_seq is not None:
+            stop = min(stop, stop_seq)
         if first >= stop:
             continue
+        at = stop
         if merged and merged[-1].reason == gap.reason and merged[-1].first_seq + merged[-1].count == first:
             first = merged.pop().first_seq
         merged.append(Gap(first_seq=first, count=stop - first, reason=gap.reason))

@@ -187,6 +187,6 @@ class UplinkMachine(RuleBasedStateMachine):
 
 
 UplinkMachine.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestUplinkModel: Any = UplinkMachine.TestCase

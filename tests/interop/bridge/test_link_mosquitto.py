@@ -190,6 +190,17 @@ async def test_a_frozen_broker_times_out_in_connect_and_in_close(broker: Mosquit
     assert owner.events == []
 
 
+async def test_a_broker_that_falls_silent_is_lost_after_the_keep_alive(broker: Mosquitto) -> None:
+    owner = Owner()
+    link = MqttLink(settings(broker.port, keep_alive_s=1), owner)
+    await link.connect()
+    broker.freeze()
+    ((_, error),) = await owner.until("lost")
+    assert "did not answer within the keep-alive" in str(error)
+    broker.thaw()
+    await link.close()
+
+
 async def test_a_broker_that_reads_nothing_is_given_up_before_memory_is(broker: Mosquitto) -> None:
     owner = Owner()
     link = MqttLink(settings(broker.port, max_unsent_bytes=30_000_000), owner)

@@ -8,7 +8,7 @@ import zlib
 
 import pytest
 import zstandard
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.compression import Codec
@@ -25,16 +25,19 @@ def inflate(data: bytes, compression: Compression, raw: int, cap: int = CAP) -> 
     return CODEC.inflate(data, compression, raw_size_bytes=raw, max_bytes=cap)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2000), st.sampled_from(ALL))
 def test_what_is_compressed_inflates_to_itself(data: bytes, compression: Compression) -> None:
     assert inflate(CODEC.compress(data, compression), compression, len(data)) == data
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=2000), st.sampled_from(ALL))
 def test_the_same_bytes_compress_to_the_same_bytes(data: bytes, compression: Compression) -> None:
     assert CODEC.compress(data, compression) == Codec().compress(data, compression)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.sampled_from(ALL), st.integers(0, 400))
 def test_random_bytes_raise_nothing_but_a_frame_error(data: bytes, compression: Compression, raw: int) -> None:
     try:

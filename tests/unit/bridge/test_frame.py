@@ -9,7 +9,7 @@ from typing import Any
 import google_crc32c
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.compression import Codec
@@ -84,6 +84,7 @@ def plain(record: Record) -> tuple[Any, ...]:
     return tuple(values)
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     runs,
     st.integers(1, 2**40),
@@ -154,6 +155,7 @@ def test_a_frame_with_any_bit_flipped_is_refused(compression: Compression) -> No
             decode_frame(bytes(flipped), CAP, CODEC)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200))
 def test_random_bytes_raise_nothing_but_a_frame_error(data: bytes) -> None:
     with pytest.raises(FrameError):
@@ -179,6 +181,7 @@ FIELDS: dict[str, Any] = {
 }
 
 
+@settings(deadline=None)
 @given(
     st.binary(max_size=120),
     st.sampled_from(("blocks", "json")),
@@ -210,6 +213,7 @@ COLUMNS: list[Any] = [
 ]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 8), values | st.lists(values, min_size=1, max_size=2))
 def test_a_column_of_anything_behind_a_right_checksum_raises_nothing_but_a_frame_error(at: int, value: Any) -> None:
     body = msgpack.packb([*COLUMNS[:at], value, *COLUMNS[at + 1 :]])
@@ -224,6 +228,7 @@ def test_a_column_of_anything_behind_a_right_checksum_raises_nothing_but_a_frame
     assert record.received_at_us >= 0
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(FIELDS)), values)
 def test_a_header_with_anything_for_a_value_raises_nothing_but_a_frame_error(key: str, value: Any) -> None:
     # One record is declared and the body is empty, so it is refused whatever the one value is.
@@ -231,6 +236,7 @@ def test_a_header_with_anything_for_a_value_raises_nothing_but_a_frame_error(key
         decode_frame(assembled(msgpack.packb(FIELDS | {key: value}), b""), CAP, CODEC)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_a_random_header_raises_nothing_but_a_frame_error(packed: bytes) -> None:
     with pytest.raises(FrameError):

@@ -6,7 +6,7 @@ import json
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import BlockError
@@ -48,6 +48,7 @@ def test_a_line_has_the_fields_of_the_format_in_their_order() -> None:
     assert json.loads(second)["properties"] == {"correlation_data_base64": "AQI=", "user_property": [["k", "v"]]}
 
 
+@settings(deadline=None)
 @given(st.integers(0, MAX_TIME_US - 1))
 def test_a_time_goes_round_to_the_microsecond(time_us: int) -> None:
     assert parse_rfc3339(rfc3339(time_us)) == time_us
@@ -93,6 +94,7 @@ def test_what_is_no_line_is_refused(data: bytes) -> None:
         decode_lines(data, 1)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_random_bytes_raise_nothing_but_a_block_error(data: bytes) -> None:
     with pytest.raises(BlockError):

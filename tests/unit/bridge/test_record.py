@@ -6,7 +6,7 @@ from typing import Any
 
 import msgpack
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.errors import BlockError
@@ -68,6 +68,7 @@ def told(block: Block) -> list[tuple[Any, ...]]:
     ]
 
 
+@settings(max_examples=40, deadline=None)
 @given(batches, st.integers(0, 2**40))
 def test_a_block_tells_every_record_that_was_put_in(items: list[Any], first_seq: int) -> None:
     builder = build(items)
@@ -95,6 +96,7 @@ def test_a_block_tells_every_record_that_was_put_in(items: list[Any], first_seq:
     assert dense == [(t, c, topic, qos << 1 | retain, payload) for _, t, c, topic, payload, qos, retain, _ in wanted]
 
 
+@settings(max_examples=40, deadline=None)
 @given(batches, st.data())
 def test_a_part_of_a_block_tells_the_same_records(items: list[Any], data: st.DataObject) -> None:
     (block,) = decode_blocks(build(items).encode(), 1)
@@ -104,12 +106,14 @@ def test_a_part_of_a_block_tells_the_same_records(items: list[Any], data: st.Dat
     assert told(part) == told(block)[start:stop]
 
 
+@settings(max_examples=40, deadline=None)
 @given(batches, batches)
 def test_blocks_end_to_end_are_numbered_on(first: list[Any], second: list[Any]) -> None:
     blocks = list(decode_blocks(build(first).encode() + build(second).encode(), 7))
     assert [record.seq for block in blocks for record in block] == list(range(7, 7 + sum(map(len, blocks))))
 
 
+@settings(max_examples=40, deadline=None)
 @given(batches)
 def test_a_block_cut_anywhere_is_refused(items: list[Any]) -> None:
     data = build(items).encode()
@@ -118,6 +122,7 @@ def test_a_block_cut_anywhere_is_refused(items: list[Any]) -> None:
             list(decode_blocks(data[:length], 1))
 
 
+@settings(deadline=None)
 @given(st.binary(min_size=1, max_size=100))
 def test_random_bytes_raise_nothing_but_a_block_error(data: bytes) -> None:
     with pytest.raises(BlockError):

@@ -6,7 +6,7 @@ import dataclasses
 import random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.compression import Codec
@@ -25,6 +25,7 @@ def header(count: int, **more: object) -> FrameHeader:
     return FrameHeader(**(fields | {"count": count} | more))  # type: ignore[arg-type]
 
 
+@settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 400), min_size=1, max_size=6), min_size=1, max_size=5),
     st.none() | st.integers(150, 1500),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.flow.acks import AckLine
@@ -11,6 +11,7 @@ from bridge.flow.acks import AckLine
 spans = st.lists(st.tuples(st.integers(0, 60), st.integers(1, 12)), max_size=25)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 20), spans, st.integers(0, 80))
 def test_it_knows_what_a_set_of_numbers_knows(watermark: int, acknowledged: list[tuple[int, int]], seq: int) -> None:
     line, model = AckLine(watermark), set(range(watermark))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bridge.flow.backoff import Backoff
@@ -20,6 +20,7 @@ def test_the_limit_of_the_delay_doubles_up_to_the_maximum() -> None:
     assert [backoff.next_delay_s() for _ in range(5)] == [0.5, 1.0, 2.0, 3.0, 3.0]
 
 
+@settings(deadline=None)
 @given(st.floats(0, 1, exclude_max=True), st.integers(0, 5000))
 def test_a_delay_is_anywhere_between_nothing_and_the_limit(random: float, failures: int) -> None:
     backoff = Backoff(Retry(first_s=0.5, max_s=60.0), lambda: random)
@@ -66,6 +67,7 @@ def test_the_ratio_between_wire_and_disk_is_learned() -> None:
     assert batcher.due_in_s(records=1, stored_bytes=10_100, waited_s=0) == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 10**9))), st.integers(1, 10**6))
 def test_a_frame_always_has_room_for_something(seen: list[tuple[int, int]], limit: int) -> None:
     batcher = Batcher(BATCH)
@@ -140,6 +142,7 @@ def test_a_reason_code_says_what_becomes_of_the_frame(code: int, judged: Verdict
     assert verdict(code) is judged
 
 
+@settings(deadline=None)
 @given(st.integers(0, 255))
 def test_every_code_has_words_with_its_number(code: int) -> None:
     assert f"0x{code:02X}" in describe(code)
