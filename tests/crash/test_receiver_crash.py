@@ -49,7 +49,8 @@ class Gateway:
 @contextlib.contextmanager
 def scene(folder: Path) -> Iterator[tuple[Mosquitto, Gateway]]:
     """A broker that has the receiver's session already, and a gateway."""
-    with Mosquitto(folder) as broker:
+    # By default Mosquitto drops what is more than 1000 messages for a client that is away, after it acknowledged them.
+    with Mosquitto(folder, lines=["max_queued_messages 0"]) as broker:
         with ReceiverProcess(folder, broker.port) as process:
             assert process.wait_ready()
             until(lambda: process.get("/api/v1/status")["link"]["state"] == "online")

@@ -62,7 +62,7 @@ async def test_brokers_that_restart_lose_nothing_and_only_the_mqtt_sink_may_tell
     path = tmp_path / "received.jsonl"
     unlimited = ["max_queued_messages 0"]
     async with (
-        Mosquitto(tmp_path, persistence=True) as cloud,
+        Mosquitto(tmp_path, persistence=True, lines=unlimited) as cloud,
         Mosquitto(tmp_path, persistence=True, lines=unlimited) as far,
         asyncio.timeout(60),
     ):
