@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -93,3 +94,9 @@ async def publishing(
     finally:
         stop.set()
         fleet.results = list(await asyncio.gather(*tasks))
+
+
+def noisy_rows(path: Path, *, rows: int = 300, size: int = 3000) -> Path:
+    """A CSV to replay whose rows no compression makes small: about half of `size` bytes each stays."""
+    path.write_text("reading\n" + "".join(f"x{os.urandom(size // 2).hex()}\n" for _ in range(rows)))
+    return path
