@@ -93,7 +93,7 @@ class Overview:
             )
             for item in self._listeners
         ]
-        room = self._spool.has_room
+        room = not self._spool.is_refusing
         checks.append(
             Check(name="spool", ok=room, message="" if room else "The spool is full and refuses new records.")
         )

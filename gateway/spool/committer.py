@@ -24,6 +24,8 @@ from gateway.spool.transaction import Job, LanePlan, Plan, Result, Transactor
 
 log = logging.getLogger(__name__)
 
+TRY_AGAIN_S: Final = 1.0
+"""How long publishes are refused unseen after some were refused for lack of room."""
 RELEASE_LINGER_S: Final = 0.2
 """A release waits this long for a commit to go along with. A crash before it only sends again what was delivered."""
 
@@ -52,7 +54,8 @@ class Committer:
         self.on_change: list[Callable[[], None]] = []
         """Called after every commit that added records or gaps."""
         self.is_refusing = False
-        """Whether the last records were refused for lack of room."""
+        """Whether the last records were refused for lack of room, and nothing has made room since."""
+        self._try_again_at_s = 0.0
         self.counters = Counters()
         self._idle = asyncio.Event()
         self._idle.set()
@@ -82,6 +85,11 @@ class Committer:
             self.work.set()
             await asyncio.sleep(0)
             await self._idle.wait()
+
+    @property
+    def has_room(self) -> bool:
+        """False when records should not even be tried: some were refused a moment ago."""
+        return not self.is_refusing or self._clock.monotonic_s() >= self._try_again_at_s
 
     async def settled(self) -> None:
         """Wait until the commit that is running, if any, has ended and the lanes tell of it."""
@@ -203,6 +211,8 @@ class Committer:
                 drop.gap.first_seq + drop.gap.count - 1,
                 "the spool is full" if drop.gap.reason == "full" else "past their time-to-live",
             )
+        if result.heads and not result.drops and result.outcome is Outcome.DURABLE:
+            self.is_refusing = False
         for stream, head in result.heads.items():
             lane = by_id[stream]
             lane.first_seq = head.first_seq
@@ -212,6 +222,7 @@ class Committer:
 
     def _refuse(self, records: int, error: SpoolFull | None) -> None:
         self.counters.refused += records
+        self._try_again_at_s = self._clock.monotonic_s() + TRY_AGAIN_S
         if not self.is_refusing:
             log.error("%s New records are refused until there is room.", error)
         self.is_refusing = True

@@ -154,7 +154,7 @@ class Spool:
 
     @property
     def has_room(self) -> bool:
-        return not self._committer.is_refusing
+        return self._committer.has_room
 
     @property
     def is_congested(self) -> bool:
@@ -179,6 +179,11 @@ class Spool:
         """Totals since the start."""
         return self._committer.counters
 
+    @property
+    def is_refusing(self) -> bool:
+        """Whether new records are refused for lack of room."""
+        return self._committer.is_refusing
+
     def size_bytes(self) -> int:
         """The database and its log on disk."""
         return self._folder.size_bytes()
@@ -189,7 +194,6 @@ class Spool:
         """Commit until cancelled. Raises SpoolCorrupt or SpoolUnusable: nothing more can be promised then."""
         loop = asyncio.get_running_loop()
         upkeep = maintain(
-            self._settings,
             committer=self._committer,
             transactor=self._transactor,
             folder=self._folder,

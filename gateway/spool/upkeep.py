@@ -10,8 +10,7 @@ import os
 from pathlib import Path
 from typing import Final
 
-from config.settings import MIB, WhenFull
-from config.settings import Spool as SpoolSettings
+from config.settings import MIB
 from gateway.spool.committer import Committer
 from gateway.spool.folder import DataFolder
 from gateway.spool.lane import Lane
@@ -23,9 +22,7 @@ INTERVAL_S = 5.0
 _ROOM_AGAIN_BYTES: Final = 4 * MIB
 
 
-async def maintain(
-    settings: SpoolSettings, *, committer: Committer, transactor: Transactor, folder: DataFolder, lanes: dict[str, Lane]
-) -> None:
+async def maintain(*, committer: Committer, transactor: Transactor, folder: DataFolder, lanes: dict[str, Lane]) -> None:
     """Look every few seconds, until cancelled."""
     while True:
         await asyncio.sleep(INTERVAL_S)
@@ -35,8 +32,6 @@ async def maintain(
             transactor.lift_ceiling()
             committer.is_refusing = False
             log.info("The disk has room again.")
-        if committer.is_refusing and settings.when_full is WhenFull.REJECT:
-            committer.is_refusing = folder.size_bytes() >= settings.max_size_bytes
 
 
 async def sync(interval_s: float, *, committer: Committer, database: Path) -> None:

@@ -83,6 +83,7 @@ async def test_reject_refuses_what_does_not_fit_and_keeps_what_was_there(tmp_pat
         assert outcomes == [Outcome.DURABLE] * stored + [Outcome.FULL] * (40 - stored)
         lane = spool.lanes["telemetry"]
         assert (lane.first_seq, lane.next_seq) == (1, stored * 10 + 1)
+        assert spool.is_refusing
         assert not spool.has_room
         assert spool.size_bytes() <= 2 * MIB
 
@@ -97,6 +98,18 @@ async def test_a_full_spool_takes_records_again_when_some_were_released(tmp_path
         await spool.flush()
         assert await store(spool, noise(10)) is Outcome.DURABLE
         assert spool.has_room
+
+
+async def test_a_refused_record_is_tried_again_after_a_moment(tmp_path: Path) -> None:
+    clock = StepClock()
+    full = settings(tmp_path, max_size_bytes=2 * MIB, when_full=WhenFull.REJECT)
+    async with running(full, clock) as spool:
+        while await store(spool, noise(10)) is Outcome.DURABLE:
+            pass
+        assert not spool.has_room
+        clock.us += 1_500_000
+        assert spool.has_room
+        assert spool.is_refusing
 
 
 async def test_releases_are_kept_when_the_records_beside_them_are_refused(tmp_path: Path) -> None:
