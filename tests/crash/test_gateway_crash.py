@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import random
 from pathlib import Path
 
 import pytest
 
-from tests.support.edge import Edge
+from tests.support.edge import Daemon, Edge
 from tests.support.proof import prove
 from tests.support.publishers import Publishers
 
@@ -22,18 +23,30 @@ GATEWAY_POINTS = ("gateway.before_commit", "gateway.after_commit", "gateway.afte
 RECEIVER_POINTS = ("receiver.before_sink_commit", "receiver.after_sink_commit")
 
 
+async def load_until_dead(devices: Publishers, victim: Daemon) -> None:
+    """Have the devices say more and more until the victim has reached its point."""
+    dying = asyncio.create_task(victim.died())
+    while not dying.done():
+        devices.say(50)
+        spoken = asyncio.create_task(devices.finished())
+        await asyncio.wait({dying, spoken}, return_when=asyncio.FIRST_COMPLETED)
+        if spoken.done():
+            spoken.result()
+        spoken.cancel()
+        await asyncio.gather(spoken, return_exceptions=True)
+    dying.result()
+
+
 async def die_at(folder: Path, point: str, qos: tuple[int, ...], lives: tuple[int, ...]) -> None:
     """Die once in each life, the Nth time the point is reached; one more life finishes."""
     is_receiver = point.startswith("receiver.")
     crash_at = {"receiver_crash_at" if is_receiver else "gateway_crash_at": f"{point}:{lives[0]}"}
     async with Edge(folder, **crash_at) as edge, Publishers(edge.devices, folder / "ledger.jsonl", qos=qos) as devices:
         victim = edge.receiver if is_receiver else edge.gateway
-        devices.say(100)
-        await victim.died()
+        await load_until_dead(devices, victim)
         for times in lives[1:]:
             await victim.launch(crash_at=f"{point}:{times}")
-            devices.say(50)
-            await victim.died()
+            await load_until_dead(devices, victim)
         await victim.start()
         await edge.gateway_status()
         comparison, receiver = await prove(edge, devices)
