@@ -56,7 +56,8 @@ _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 def translate(error: sqlite3.Error) -> SpoolError:
     """The error of ours that a SQLite error means; the primary code is the low byte (sqlite.org/rescode.html)."""
     primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if primary == sqlite3.SQLITE_FULL:
+    # The index of the write-ahead log is a file that grows, too; SQLite has another word for it when that fails.
+    if primary == sqlite3.SQLITE_FULL or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:
         return SpoolFull(f"The disk is full: {error}.")
     if primary in _CORRUPT or not primary:  # without a code: Python could not read a value that SQLite gave it
         return SpoolCorrupt(f"The spool's database is damaged: {error}.")

@@ -55,16 +55,22 @@ class DataFolder:
             self._lock_fd = None
 
     def keep_reserve(self) -> bool:
-        """Have the reserve in place; False when the disk has no room for it."""
+        """Have the reserve in place, or as much of it as the disk has room for; True when it is whole."""
         with contextlib.suppress(FileNotFoundError):
             if self._reserve.stat().st_size >= self._reserve_bytes:
                 return True
+        for share in (1, 2, 4, 8):
+            if self._allocate(self._reserve_bytes // share):
+                return share == 1
+        return False
+
+    def _allocate(self, size_bytes: int) -> bool:
         try:
             fd = os.open(self._reserve, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError:
             return False
         try:
-            os.posix_fallocate(fd, 0, self._reserve_bytes)
+            os.posix_fallocate(fd, 0, size_bytes)
         except OSError:
             self._reserve.unlink(missing_ok=True)
             return False
@@ -84,7 +90,12 @@ class DataFolder:
     def size_bytes(self) -> int:
         """The database and its write-ahead log, as they stand on disk."""
         total = 0
-        for name in (self.database, self.database.with_name(self.database.name + "-wal")):
-            with contextlib.suppress(FileNotFoundError):
-                total += name.stat().st_size
-        return total
+        with contextlib.suppress(FileNotFoundError):
+            total += self.database.stat().st_size
+        return total + self.wal_size_bytes()
+
+    def wal_size_bytes(self) -> int:
+        """The write-ahead log, as it stands on disk."""
+        with contextlib.suppress(FileNotFoundError):
+            return self.database.with_name(self.database.name + "-wal").stat().st_size
+        return 0

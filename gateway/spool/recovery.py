@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import google_crc32c
 
-from gateway.spool.errors import SpoolCorrupt, translate
+from gateway.spool.errors import SpoolCorrupt, SpoolFull, translate
 from gateway.spool.folder import DataFolder
 from gateway.spool.schema import PAGE_SIZE_BYTES, key_of, prepare, seq_of
 
@@ -77,7 +77,11 @@ def recover(folder: DataFolder) -> Salvage | None:
     mark = folder.path / _MARK
     if not mark.exists():
         try:
-            _look_at(folder.database)
+            try:
+                _look_at(folder.database)
+            except SpoolFull:
+                folder.give_reserve()
+                _look_at(folder.database)
         except SpoolCorrupt:
             mark.touch()
         else:

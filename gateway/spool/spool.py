@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Final
@@ -18,7 +19,7 @@ from bridge.ports import Clock
 from bridge.record import Properties
 from config.settings import MIB, GatewaySettings, Uplink
 from gateway.spool.committer import Committer, Counters
-from gateway.spool.errors import SpoolCorrupt, SpoolError
+from gateway.spool.errors import SpoolCorrupt, SpoolError, SpoolFull, translate
 from gateway.spool.folder import DataFolder
 from gateway.spool.lane import Lane
 from gateway.spool.loading import load_lanes, load_sessions
@@ -74,16 +75,30 @@ class Spool:
 
         Raises DataFolderInUse, SpoolVersionError, SpoolUnusable. Takes the same time whatever the backlog.
         """
-        max_bytes = settings.spool.max_size_bytes
-        folder = DataFolder(settings.gateway.data_dir, reserve_bytes=min(MIB, max_bytes // 16))
+        wal_pages = min(1024, max(64, settings.spool.max_size_bytes // 8 // PAGE_SIZE_BYTES))
+        # On a full disk the reserve makes room for all of the log to go into the database, and for a new log.
+        folder = DataFolder(settings.gateway.data_dir, reserve_bytes=2 * wal_pages * PAGE_SIZE_BYTES)
         folder.open()
-        opened: list[Database] = []
         try:
             salvage = recover(folder)
             if salvage:
                 log.error("%s", salvage)
             folder.keep_reserve()
-            wal_pages = min(1024, max(64, max_bytes // 8 // PAGE_SIZE_BYTES))
+            try:
+                return await cls._open(settings, folder, wal_pages, clock=clock, salvage=salvage)
+            except SpoolFull:
+                folder.give_reserve()
+                return await cls._open(settings, folder, wal_pages, clock=clock, salvage=salvage)
+        except BaseException:  # raised again: only the lock must not stay
+            folder.close()
+            raise
+
+    @classmethod
+    async def _open(
+        cls, settings: GatewaySettings, folder: DataFolder, wal_pages: int, *, clock: Clock, salvage: Salvage | None
+    ) -> Spool:
+        opened: list[Database] = []
+        try:
             interval = settings.spool.durability_s is not None
             writer = await open_database(folder.database, synchronous="NORMAL" if interval else "FULL")
             opened.append(writer)
@@ -102,7 +117,8 @@ class Spool:
                 reader=reader,
                 transactor=Transactor(
                     folder,
-                    max_pages=max_bytes // PAGE_SIZE_BYTES - 2 * wal_pages,
+                    max_pages=settings.spool.max_size_bytes // PAGE_SIZE_BYTES - 2 * wal_pages,
+                    wal_pages=wal_pages,
                     when_full=settings.spool.when_full,
                 ),
                 lanes=lanes,
@@ -110,10 +126,11 @@ class Spool:
                 clock=clock,
                 salvage=salvage,
             )
-        except BaseException:  # raised again: only what was opened must not stay open
+        except BaseException as error:  # raised again: only what was opened must not stay open
             for database in opened:
                 await database.close()
-            folder.close()
+            if isinstance(error, sqlite3.Error):
+                raise translate(error) from error
             raise
 
     # What the broker uses (gateway.spool.ports.Store).
@@ -230,4 +247,5 @@ class Spool:
         with contextlib.suppress(Exception):  # a store that failed is closed all the same; `run` has told why
             await self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         await self._writer.close()
+        self._folder.keep_reserve()  # if it was given away, and there is room now: the next start may need it
         self._folder.close()

@@ -5,12 +5,15 @@ Order inside the transaction: what is released goes first, since it makes room; 
 the new blocks still don't fit, the policy: the oldest blocks go, or the new ones are refused. Whatever the policy says,
 releases are never lost to a refusal: they are tried again on their own.
 
-A full disk is a full spool: SQLITE_FULL sets the ceiling to the pages that the database has now, the reserve is given
-back so that deleting has room for its log, and the same policy is applied under that ceiling. `lift_ceiling` undoes it.
+A full disk is a full spool: on SQLITE_FULL the reserve is given back, which is room enough for a checkpoint to bring
+all of the write-ahead log into the database and for the log to begin anew; the database may have no more pages than it
+has then (and than what is left of the reserve can hold), and the same policy is applied under that ceiling.
+`lift_ceiling` undoes it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -103,9 +106,12 @@ class Result:
 class Transactor:
     """Carries plans out; belongs to the database's thread."""
 
-    def __init__(self, folder: DataFolder, *, max_pages: int, when_full: WhenFull) -> None:
+    def __init__(self, folder: DataFolder, *, max_pages: int, wal_pages: int, when_full: WhenFull) -> None:
+        """`wal_pages`: beyond this size a commit is followed by a checkpoint of the write-ahead log."""
         self._folder = folder
         self._max_pages = max_pages
+        self._wal_bytes = wal_pages * 3 // 2 * PAGE_SIZE_BYTES
+        """What the log takes at most, the commit that goes beyond `wal_pages` included."""
         self._ceiling: int | None = None
         self._when_full = when_full
         self._sealer = Sealer()
@@ -126,10 +132,8 @@ class Transactor:
             return self._attempt(connection, plan, sealed)
         except SpoolFull as error:
             full = error
-        if self._ceiling is None and self._disk_said_no(full):
-            self._folder.give_reserve()
-            self._ceiling = connection.execute("PRAGMA page_count").fetchone()[0]
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if self._disk_said_no(full):
+            self._live_within_the_disk(connection)
             try:
                 return self._attempt(connection, plan, sealed)
             except SpoolFull as error:
@@ -141,6 +145,15 @@ class Transactor:
         result.outcome = Outcome.FULL
         result.error = full
         return result
+
+    def _live_within_the_disk(self, connection: sqlite3.Connection) -> None:
+        """Give the reserve back, have the write-ahead log begin anew, and set the ceiling."""
+        self._folder.give_reserve()
+        with contextlib.suppress(sqlite3.OperationalError):  # not even room for that: the next commit tries again
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        pages: int = connection.execute("PRAGMA page_count").fetchone()[0]
+        room_bytes = self._folder.free_bytes() - max(0, self._wal_bytes - self._folder.wal_size_bytes())
+        self._ceiling = pages + max(0, room_bytes // PAGE_SIZE_BYTES)
 
     @staticmethod
     def _disk_said_no(error: SpoolFull) -> bool:
