@@ -156,14 +156,21 @@ class BlockBuilder:
         """Append one client's publishes, oldest first; columns of one length. Topics are UTF-8, checked before."""
         n = len(payloads)
         known = len(self._topics)
-        self._topic_index += map(self._topics.__getitem__, topics)
-        self._client_index += [self._clients[client]] * n
-        self._delta_us += [now_us - self._received_at_us] * n
+        if n == 1:  # many connections with a window of one: the calls over columns would cost more than the record
+            self._topic_index.append(self._topics[topics[0]])
+            self._client_index.append(self._clients[client])
+            self._delta_us.append(now_us - self._received_at_us)
+            self._payloads.append(payloads[0])
+            self.size_bytes += len(payloads[0]) + 8
+        else:
+            self._topic_index += map(self._topics.__getitem__, topics)
+            self._client_index += [self._clients[client]] * n
+            self._delta_us += [now_us - self._received_at_us] * n
+            self._payloads += payloads
+            self.size_bytes += sum(map(len, payloads)) + 8 * n
         self._flags += flags
-        self._payloads += payloads
         if properties is not None or self._property_sets is not None:
             self._extend_properties(n, properties)
-        self.size_bytes += sum(map(len, payloads)) + 8 * n
         if len(self._topics) > known:
             self.size_bytes += sum(map(len, list(self._topics)[known:]))
         self.plain_size_bytes += plain_size_bytes

@@ -32,6 +32,8 @@ from gateway.mqtt.reason_codes import PUBACK_CODES, PUBCOMP_CODES, PUBREC_CODES,
 
 _PINGREQ: Final = PingReq()
 _SHORT_PUBREL: Final = b"\x62\x02"
+_PUBLISH_FIRST_BYTES: Final = frozenset(range(0x30, 0x36)) | {0x3A, 0x3B, 0x3C, 0x3D}
+"""QoS 0 to 2, with and without RETAIN; DUP only above QoS 0 [MQTT-3.3.1-2]."""
 _ANSWERS: Final[dict[PacketType, tuple[Callable[..., Packet], Place, frozenset[int]]]] = {
     PacketType.PUBACK: (PubAck, Place.PUBACK, PUBACK_CODES),
     PacketType.PUBREC: (PubRec, Place.PUBREC, PUBREC_CODES),
@@ -99,8 +101,17 @@ class Reader:
         """Read all complete packets; returns where the incomplete one begins."""
         pos, end = 0, len(buffer)
         while pos < end:
-            packet_type = check_first_byte(buffer[pos], self.version)
             runs = self._runs
+            if runs is not None and buffer[pos] in _PUBLISH_FIRST_BYTES:  # the short way for what comes nearly always
+                batch, run_end, error = runs.read(buffer, pos)
+                if batch is not None:
+                    packets.append(batch)
+                if error is not None:
+                    raise error
+                if run_end > pos:
+                    pos = run_end
+                    continue
+            packet_type = check_first_byte(buffer[pos], self.version)
             if (runs is None) != (packet_type is PacketType.CONNECT):
                 raise ProtocolError(
                     f"{packet_type.name} came before CONNECT." if runs is None else "A second CONNECT came."
@@ -117,13 +128,7 @@ class Reader:
             if stop > end:
                 self._wanted_bytes = stop - pos
                 break
-            if runs is not None and packet_type is PacketType.PUBLISH:
-                batch, pos, error = runs.read(buffer, pos)
-                if batch is not None:
-                    packets.append(batch)
-                if error is not None:
-                    raise error
-            elif packet_type is PacketType.PUBREL:
+            if packet_type is PacketType.PUBREL:
                 pos = self._read_pubrels(buffer, pos, body, stop, packets)
             else:
                 cursor = Cursor(buffer, packet=packet_type.name, pos=body, end=stop)
