@@ -54,6 +54,9 @@ async def _run_once(settings: GatewaySettings, stop: asyncio.Event) -> None:
         await asyncio.wait({stopping, *gateway.tasks}, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         gateway.check()
+    except SpoolCorrupt as error:
+        gateway.spool.condemn(error)  # also when it was an uplink that found it: the next opening may see no damage
+        raise
     finally:
         await gateway.stop()
     gateway.check()

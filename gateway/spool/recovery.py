@@ -127,6 +127,8 @@ def _set_aside_and_save(folder: DataFolder) -> Salvage:
         prepare(new)
         try:
             with contextlib.closing(sqlite3.connect(aside / folder.database.name, isolation_level=None)) as old:
+                # The one way to have SQLite read a file that is shorter than its header says.
+                old.execute("PRAGMA writable_schema = ON")
                 records, blocks, unreadable = _save(old, new)
         except sqlite3.Error:  # not even a header: there is nothing to save from
             records = blocks = unreadable = 0

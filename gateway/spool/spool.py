@@ -89,6 +89,10 @@ class Spool:
             except SpoolFull:
                 folder.give_reserve()
                 return await cls._open(settings, folder, wal_pages, clock=clock, salvage=salvage)
+        except SpoolCorrupt:
+            mark_damaged(folder)
+            folder.close()
+            raise
         except BaseException:  # raised again: only the lock must not stay
             folder.close()
             raise
@@ -230,12 +234,17 @@ class Spool:
         except SpoolError as error:
             self.failure = str(error)
             if isinstance(error, SpoolCorrupt):
-                mark_damaged(self._folder)
+                self.condemn(error)
             raise
         finally:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+    def condemn(self, error: SpoolCorrupt) -> None:
+        """Have the next opening set the database aside: somebody who read from it found it damaged."""
+        self.failure = str(error)
+        mark_damaged(self._folder)
 
     async def flush(self) -> None:
         """Wait until all that was given is committed; `run` must be running, and nobody giving more."""
