@@ -223,6 +223,9 @@ def _blocks(connection: sqlite3.Connection) -> Iterator[Any]:
             continue
         if row is None:
             return
+        if row[0] <= key:  # a damaged page leads back: what lies there was already seen, or can't be trusted
+            key, step = key + step, step * 2
+            continue
         step = 1
         key = row[0]
         yield row

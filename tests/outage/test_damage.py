@@ -10,10 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.spool.folder import DataFolder
+from gateway.spool.recovery import recover
 from tests.support.fleet import Fleet, noisy_rows, publishing
 from tests.support.mosquitto import Mosquitto
 from tests.support.road import Road, road_through
 from tests.support.site import until
+from tests.support.spool import running, settings, store
 
 
 @pytest.fixture
@@ -138,3 +141,21 @@ async def test_damage_under_a_running_gateway_is_set_aside_in_the_same_process(r
     found = fleet.compare(road.receiver.database)
     assert found.published / 2 < found.received < found.published
     assert found.received >= status["spool"]["recovery"]["records_saved"] > 0
+
+
+async def test_a_database_truncated_anywhere_is_saved_from_and_never_read_for_ever(tmp_path: Path) -> None:
+    async with running(settings(tmp_path / "whole")) as spool:
+        for number in range(60):
+            await store(spool, [os.urandom(1500) for _ in range(1 + number % 12)])
+    whole = (tmp_path / "whole" / "spool.db").read_bytes()
+    saved = []
+    for share in range(40):
+        folder = DataFolder(tmp_path / f"share-{share}", reserve_bytes=4096)
+        folder.open()
+        folder.database.write_bytes(whole[: len(whole) * (40 + share) // 80])
+        salvage = recover(folder)
+        folder.close()
+        assert salvage is not None
+        saved.append(salvage.records)
+    assert saved[0] > 0
+    assert saved[-1] > saved[0]
