@@ -476,6 +476,7 @@ class MqttLink:
                 maximum_qos=getattr(properties, "MaximumQoS", 2),
                 retain_available=bool(getattr(properties, "RetainAvailable", 1)),
                 assigned_client_id=getattr(properties, "AssignedClientIdentifier", None),
+                mqtt_version=self._settings.protocol.value,
             )
         )
 

@@ -112,6 +112,8 @@ class LinkLimits:
     maximum_qos: int = 2
     retain_available: bool = True
     assigned_client_id: str | None = None
+    mqtt_version: str = "5"
+    """The version that is spoken: 5 or 3.1.1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

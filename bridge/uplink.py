@@ -26,9 +26,10 @@ from bridge.flow.backoff import Backoff
 from bridge.flow.lane import Lane
 from bridge.flow.reasons import UNEXPLAINED, Verdict, describe, verdict
 from bridge.flow.window import Window
-from bridge.link import LinkSettings, MqttLink
+from bridge.link import LinkSettings
 from bridge.ports import Clock, Delivery, Link, LinkEvents, LinkLimits, Outbox, Publish
 from bridge.sealing import TOO_LARGE, Sealed
+from bridge.stepping_link import Links
 from bridge.uplink_status import Meter, UplinkState, UplinkStatus
 from config.settings import Protocol
 from config.settings import Uplink as UplinkSettings
@@ -36,6 +37,10 @@ from config.settings import Uplink as UplinkSettings
 MAX_IN_FLIGHT_BYTES: Final = 32 * 1024 * 1024
 _LOSSES_BEFORE_SMALLER: Final = 3
 """So many connections in a row that were lost over one and the same frame: try smaller ones."""
+
+_LOST_WITHOUT_5: Final = (
+    "It cannot say why it refuses a frame, and a frame that nobody subscribes to counts as delivered and is lost."
+)
 
 LinkFactory = Callable[[LinkEvents], Link]
 
@@ -55,8 +60,7 @@ def link_settings(settings: UplinkSettings, *, gateway_id: str) -> LinkSettings:
 
 def link_factory(settings: UplinkSettings, *, gateway_id: str) -> LinkFactory:
     """Makes the real link of an uplink, a new one for each connection."""
-    how = link_settings(settings, gateway_id=gateway_id)
-    return lambda events: MqttLink(how, events)
+    return Links(link_settings(settings, gateway_id=gateway_id), lost=_LOST_WITHOUT_5)
 
 
 @dataclass(frozen=True, slots=True)

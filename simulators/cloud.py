@@ -3,8 +3,9 @@
 amqtt 0.12 as it comes loses acknowledged messages: it forgets an anonymous subscriber as soon as it is away; it gives
 a delivery up when the PUBACK takes longer than 5 s or the subscriber disconnects before it; after a take-over it holds
 the connected subscriber for disconnected and sends it nothing more; and it can drop what it has acknowledged but not
-handed on when the publisher disconnects. It also never closes a connection that fell silent. `_Broker` here and
-`Handler` and `Outbox` (cloud_session.py) mend these.
+handed on when the publisher disconnects. It also never closes a connection that fell silent, and does not answer a
+CONNECT of version 5. `_Broker` here, `Handler` and `Outbox` (cloud_session.py) and `Reader` (cloud_version.py) mend
+these.
 
 What stays: MQTT 3.1.1 only (a CONNECT of version 5 is refused with return code 1), QoS 1 at most towards subscribers,
 everything in memory, so that a restart begins empty. What waits for subscribers is bounded; above the bound a publisher
@@ -17,13 +18,13 @@ import asyncio
 import logging
 from typing import Any
 
-from amqtt.adapters import StreamReaderAdapter
 from amqtt.broker import Broker, RetainedApplicationMessage
 from amqtt.contexts import BrokerConfig, ListenerConfig
 from amqtt.errors import BrokerError
 from amqtt.session import Session
 
 from simulators.cloud_session import Anyone, Connection, Handler, Outbox, Writer
+from simulators.cloud_version import Reader
 from simulators.units import Endpoint
 
 MAX_WAITING_BYTES = 1024 * 1024 * 1024
@@ -151,12 +152,14 @@ class _Broker(Broker):  # type: ignore[misc]  # amqtt is not typed
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, listener_name: str
     ) -> None:
         adapter = Writer(writer)
+        guarded = Reader(reader, adapter)
         self._writers.add(adapter)
         try:
-            await self._client_connected(listener_name, StreamReaderAdapter(reader), adapter)
+            await self._client_connected(listener_name, guarded, adapter)
         finally:
             self._writers.discard(adapter)
-            adapter.abort()
+            if not guarded.has_refused:  # the refusal must still leave; the socket closes behind it
+                adapter.abort()
 
     async def _handle_client_session(
         self, reader: Any, writer: Any, client_session: Session, handler: Any, server: Any, listener_name: str

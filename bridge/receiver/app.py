@@ -28,6 +28,7 @@ from bridge.receiver.sinks.sqlite import Sqlite
 from bridge.receiver.state import State
 from bridge.receiver.status import StatusView
 from bridge.receiver.writer import SinkWriter
+from bridge.stepping_link import Links
 from bridge.version import VERSION
 from config.settings import Address, JsonLinesSink, MqttSink, ReceiverSettings, SqliteSink
 
@@ -146,7 +147,7 @@ def _connector(settings: ReceiverSettings) -> Callable[[LinkEvents], Link]:
         session_expiry_s=receiver.session_expiry_s,
         receive_maximum=RECEIVE_MAXIMUM,
     )
-    return lambda events: MqttLink(link, events)
+    return Links(link, lost="session_expiry cannot be told to it: it keeps frames for an absent receiver as it likes.")
 
 
 def _backoff(settings: ReceiverSettings) -> Backoff:

@@ -21,7 +21,8 @@ def cloud(
 ) -> None:
     """Run a cloud broker (amqtt) until Ctrl-C.
 
-    It speaks MQTT 3.1.1 only, so the uplink and the receiver need `protocol: 3.1.1`. All that it holds is in memory.
+    It speaks MQTT 3.1.1 only; the uplink and the receiver step down to that, with a warning, unless `protocol: 3.1.1`
+    is written. All that it holds is in memory.
     """
     from gateway.cli import loop
     from simulators.units import parse_endpoint
