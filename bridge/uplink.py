@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from bridge.stepping_link import Links
 from bridge.uplink_status import Meter, UplinkState, UplinkStatus
 from config.settings import Protocol
 from config.settings import Uplink as UplinkSettings
+
+log = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT_BYTES: Final = 32 * 1024 * 1024
 _LOSSES_BEFORE_SMALLER: Final = 3
@@ -94,6 +97,7 @@ class Uplink:
         rng: Callable[[], float] = random.random,
     ) -> None:
         self._settings = settings
+        self._name = settings.name
         self._gateway_id = gateway_id
         self._outbox = outbox
         self._link_factory = link_factory
@@ -111,6 +115,7 @@ class Uplink:
         self._settled = asyncio.Event()
         self._stopping = asyncio.Event()
         self._finished = asyncio.Event()
+        self._is_five = settings.protocol is Protocol.V5
         self._running = False
         self._closing = False
         self._grace_s = 0.0
@@ -184,8 +189,10 @@ class Uplink:
                 self._session = None
                 await link.close()
                 self._forget_session()
-            if failure is not None:
-                await self._pause(self._backoff.next_delay_s())
+            if failure is not None and not self._stopping.is_set():
+                delay_s = self._backoff.next_delay_s()
+                log.warning("Uplink %s: no connection to the broker, again in %.1f s: %s", self._name, delay_s, failure)
+                await self._pause(delay_s)
 
     async def _connect(self, link: Link) -> LinkLimits | None:
         """None when told to stop before the broker answered."""
@@ -201,6 +208,8 @@ class Uplink:
         """Send and be acknowledged until the link is lost (raises LinkLost) or the uplink has stopped."""
         self._session = session
         self._meter.enter(UplinkState.ONLINE)
+        self._is_five = limits.mqtt_version == Protocol.V5.value
+        log.info("Uplink %s: connected to %s, %s.", self._name, self._settings.url, _granted(limits))
         self._window = Window(
             setting=self._settings.window, receive_maximum=limits.receive_maximum, max_bytes=MAX_IN_FLIGHT_BYTES
         )
@@ -220,6 +229,12 @@ class Uplink:
                     while self._in_flight and not session.lost.done():
                         self._room.clear()
                         await self._room.wait()
+            if self._in_flight:
+                log.warning(
+                    "Uplink %s: stopped with %d frames unacknowledged; they will be sent again.",
+                    self._name,
+                    len(self._in_flight),
+                )
         finally:
             await _cancel(feeding, sending, watching, stopping)
 
@@ -255,7 +270,18 @@ class Uplink:
         if entry.frame.count == 1:
             self._condemn(entry.lane, entry.frame, TOO_LARGE)
         elif self._feeder is not None:
-            self._feeder.size_limit.refused(entry.size_bytes)
+            self._shrink(self._feeder, entry)
+
+    def _shrink(self, feeder: Feeder, entry: _InFlight) -> None:
+        before = feeder.size_limit.target_bytes
+        feeder.size_limit.refused(entry.size_bytes)
+        if feeder.size_limit.target_bytes != before:
+            log.info(
+                "Uplink %s: frames of %d bytes are too large for the broker; they are split to %d bytes at most.",
+                self._name,
+                entry.size_bytes,
+                feeder.size_limit.target_bytes,
+            )
 
     async def _pause(self, delay_s: float) -> None:
         self._meter.enter(UplinkState.BACKING_OFF)
@@ -298,7 +324,7 @@ class Uplink:
 
     def _overhead_bytes(self, stream: str, size_bytes: int) -> int:
         """What a PUBLISH adds to its payload (§3.3.1, §3.3.2): first byte, remaining length, topic, id, properties."""
-        rest = 2 + len(self._topics[stream].encode()) + 2 + (self._settings.protocol is Protocol.V5)
+        rest = 2 + len(self._topics[stream].encode()) + 2 + self._is_five
         remaining = rest + size_bytes
         return 1 + rest + (1 if remaining < 128 else 2 if remaining < 16_384 else 3 if remaining < 2_097_152 else 4)
 
@@ -337,13 +363,15 @@ class Uplink:
             f"({frame.count} records from {frame.first_seq}): {describe(reason_code)}."
         )
         self._meter.retries += 1
+        if not lane.is_rewinding:  # a whole window of refusals is one event
+            log.warning("Uplink %s: %s", self._name, self._meter.last_error)
         poison = reason_code in UNEXPLAINED and frame.count and lane.refused_alone(frame.start_seq)
         if frame.count == 1 and judged is Verdict.SPLIT:
             self._condemn(lane, frame, TOO_LARGE)
         elif frame.count and (judged is Verdict.REFUSED or poison):
             self._condemn(lane, frame, "refused")
         elif judged is Verdict.SPLIT and self._feeder is not None and frame.count:
-            self._feeder.size_limit.refused(entry.size_bytes)
+            self._shrink(self._feeder, entry)
             lane.given_back(frame.stored_bytes)
             lane.rewind(now_s=now_s, wait=False)
         else:
@@ -414,6 +442,13 @@ class _Session:
             self.lost.set_exception(error)
             self._uplink.wake()
             self.lost.exception()  # it may have been lost while nobody waits, which is no error
+
+
+def _granted(limits: LinkLimits) -> str:
+    """What the broker grants, for the log."""
+    text = f"MQTT {limits.mqtt_version}, at most {limits.receive_maximum} frames in flight"
+    most = limits.maximum_packet_size_bytes
+    return text if most is None else f"{text} of {most} bytes each"
 
 
 def _splits(reason_code: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Callable, Coroutine
 from typing import Any
@@ -276,6 +277,60 @@ def test_a_failing_spool_ends_the_run_with_its_own_error() -> None:
         await scene.uplink.stop(1.0)
 
     run_virtual(main)
+
+
+def test_the_log_says_what_an_operator_needs_one_line_an_event(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "bridge.uplink")
+
+    async def act(scene: Scene) -> None:
+        scene.broker.refuse_connect = 0x86
+        scene.broker.limits = LinkLimits(receive_maximum=7, maximum_packet_size_bytes=9000)
+        scene.add(8)
+        scene.start()
+        await asyncio.sleep(0.1)
+        scene.broker.refuse_connect = None
+        answers: list[Answer] = [0x97, 0x95, "cut"]
+        scene.broker.mood = lambda _publish, _frame: answers.pop(0) if answers else 0
+        await scene.all_released()
+        scene.broker.mood = lambda _publish, _frame: None
+        scene.add(1)
+        await asyncio.sleep(1.0)
+        await scene.uplink.stop(0.0)
+
+    play(act)
+    connected = (
+        "Uplink cloud: connected to mqtt://127.0.0.1:1884, MQTT 5, at most 7 frames in flight of 9000 bytes each."
+    )
+    refused = "Uplink cloud: mqtt://127.0.0.1:1884 did not take a frame of stream telemetry (8 records from 1): "
+    told = [(record.levelname, record.message) for record in caplog.records]
+    assert told[:4] == [
+        ("WARNING", "Uplink cloud: no connection to the broker, again in 0.2 s: refused by the test"),
+        ("INFO", connected),
+        ("WARNING", refused + "quota exceeded (0x97): the broker's limit for this client is reached."),
+        ("WARNING", refused + "packet too large (0x95)."),
+    ]
+    assert told[4][1].startswith("Uplink cloud: frames of ")
+    assert told[5:] == [
+        ("WARNING", "Uplink cloud: no connection to the broker, again in 0.5 s: cut by the test"),
+        ("INFO", connected),
+        ("WARNING", "Uplink cloud: stopped with 1 frames unacknowledged; they will be sent again."),
+    ]
+
+
+def test_a_whole_window_of_refusals_is_one_line(caplog: pytest.LogCaptureFixture) -> None:
+    async def act(scene: Scene) -> None:
+        scene.broker.rng.choice = lambda _delays: 0.1  # type: ignore[method-assign, assignment, return-value]
+        scene.broker.mood = lambda _publish, _frame: 0x10
+        for _ in range(4):
+            scene.add(10)
+        scene.start()
+        await asyncio.sleep(0.2)
+        assert len(scene.broker.sent) == 4
+        scene.broker.mood = lambda _publish, _frame: 0
+        await scene.all_released()
+
+    play(act)
+    assert len([record for record in caplog.records if "did not take a frame" in record.message]) == 1
 
 
 def test_an_uplink_always_connects_as_the_same_client() -> None:
