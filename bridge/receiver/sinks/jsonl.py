@@ -5,13 +5,18 @@ in the receiver's state, together with the ledger of what the file holds. What i
 start was never accounted for (a torn line, or lines that will come again) and is cut off. That is only done to a file
 that is known again, by its inode and its first bytes, and whose tail begins as our lines do: a file that somebody put
 in the place of ours is appended to and never cut. When the file was rotated away, a new one is begun.
+
+The file is locked while it is open: of two receivers with states of their own, each would take the other's lines for a
+tail that was never accounted for.
 """
 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
+import stat
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -97,6 +102,11 @@ class JsonLines:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(self._path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644)
         status = os.fstat(self._file)
+        if not stat.S_ISREG(status.st_mode):
+            raise SinkRefused(
+                f"{self._path} is no file that can be appended to and synced. Choose another path (sinks)."
+            )
+        self._lock()
         inode, size = status.st_ino, status.st_size
         if known is not None and self._is_ours(known, inode, size):
             if size > known.length:
@@ -115,6 +125,15 @@ class JsonLines:
         finally:
             os.close(folder)
         return FileMark(inode=inode, length=size, head=os.pread(self._file, min(size, _HEAD_BYTES), 0))
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SinkRefused(
+                f"Another receiver, or another sink, writes to the file {self._path}. Stop it, or choose another path "
+                "(sinks)."
+            ) from error
 
     def _is_ours(self, known: FileMark, inode: int, size: int) -> bool:
         if inode != known.inode or size < known.length or os.pread(self._file, len(known.head), 0) != known.head:

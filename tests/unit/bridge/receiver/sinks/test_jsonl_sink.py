@@ -176,3 +176,28 @@ async def test_a_folder_in_the_files_place_is_refused_with_a_sentence(tmp_path: 
         with pytest.raises(SinkRefused, match="cannot be written: Is a directory"):
             await sink.open()
         await sink.close()
+
+
+async def test_a_file_that_another_receiver_writes_to_is_refused_and_keeps_its_lines(tmp_path: Path) -> None:
+    path = tmp_path / "received.jsonl"
+    (tmp_path / "other").mkdir()
+    async with opened(tmp_path) as state, opened(tmp_path / "other") as other_state:
+        sink, other = JsonLines(path, state), JsonLines(path, other_state)
+        ledger = await sink.open()
+        await sink.write(batch(ledger, frame(1, 3)))
+        with pytest.raises(SinkRefused, match="Another receiver, or another sink, writes to the file"):
+            await other.open()
+        await other.close()
+        await sink.write(batch(ledger, frame(4, 3)))
+        await sink.close()
+        await other.open()
+        await other.close()
+    assert seqs(path) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_what_is_no_regular_file_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    async with opened(tmp_path) as state:
+        sink = JsonLines(Path("/dev/null"), state)
+        with pytest.raises(SinkRefused, match="is no file that can be appended to"):
+            await sink.open()
+        await sink.close()
