@@ -11,7 +11,7 @@ import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bridge.compression import Codec
+from bridge.compression import ZSTD_SMALL_BYTES, Codec
 from bridge.errors import FrameError, FrameMalformed, InflateBound
 from config.settings import Compression
 
@@ -35,6 +35,16 @@ def test_what_is_compressed_inflates_to_itself(data: bytes, compression: Compres
 @given(st.binary(max_size=2000), st.sampled_from(ALL))
 def test_the_same_bytes_compress_to_the_same_bytes(data: bytes, compression: Compression) -> None:
     assert CODEC.compress(data, compression) == Codec().compress(data, compression)
+
+
+@pytest.mark.parametrize(
+    ("size", "level"),
+    [(100, 9), (ZSTD_SMALL_BYTES - 1, 9), (ZSTD_SMALL_BYTES, 1), (4 * ZSTD_SMALL_BYTES, 1)],
+)
+def test_small_bodies_are_compressed_well_and_large_ones_fast(size: int, level: int) -> None:
+    lines = b"".join(b'{"device": "climate-%04d", "celsius": %d.5, "n": %d}' % (n % 20, n % 7, n) for n in range(6000))
+    expected = zstandard.ZstdCompressor(level=level, write_content_size=True, write_checksum=False)
+    assert CODEC.compress(lines[:size], Compression.ZSTD) == expected.compress(lines[:size])
 
 
 @settings(deadline=None)
