@@ -1,8 +1,10 @@
 """From a run of stored blocks to the frames that carry it: one, or as many as the broker's size makes necessary.
 
 A run too large is halved between blocks until one block is left, then that block is halved between its records, then a
-single record that is still too large is given up with its reason. Pure, so that it may run in any thread with a codec
-of that thread.
+single record that is still too large for the broker is given up with its reason. Besides the size on the wire the size
+once inflated is bounded: payloads that compress a thousandfold would else make frames that the receiver's own bound
+(receiver.max_frame_size) turns away, and what it turns away nobody sends again. Pure, so that it may run in any thread with a
+codec of that thread.
 """
 
 from __future__ import annotations
@@ -12,9 +14,13 @@ from dataclasses import dataclass, replace
 
 from bridge.compression import Codec
 from bridge.errors import BlockError
-from bridge.frame import FrameHeader, raw_block, seal
+from bridge.frame import FrameHeader, decode_header, raw_block, seal
 from bridge.ports import StoredBlock
 from bridge.record import Block, decode_blocks
+from config.settings import MIB
+
+MAX_RAW_BYTES = 16 * MIB
+"""No frame inflates to more than this, but one of a single record."""
 
 TOO_LARGE = "too_large"
 CORRUPT = "corrupt"
@@ -55,15 +61,26 @@ def seal_within(
 ) -> list[Sealed]:
     """The frames that carry the header's gaps and the blocks, in order.
 
-    No frame is above `max_bytes`; none is above `target_bytes` but one of a single record. `start_seq` is the sequence
-    number from which the first frame speaks. With `is_suspect` a stored block is inflated before it goes in untouched.
+    No frame is above `max_bytes`; none is above `target_bytes` or MAX_RAW_BYTES but one of a single record. `start_seq`
+    is the sequence number from which the first frame speaks. With `is_suspect` a stored block is inflated before it
+    goes in untouched.
     """
+    if len(blocks) > 1 and sum(block.raw_size_bytes for block in blocks) > MAX_RAW_BYTES:
+        return _halves(
+            header,
+            blocks,
+            codec,
+            start_seq=start_seq,
+            max_bytes=max_bytes,
+            target_bytes=target_bytes,
+            is_suspect=is_suspect,
+        )
     try:
         if is_suspect and len(blocks) == 1:
             raw_block(blocks[0], codec)
         payload = seal(header, blocks, codec)
         stored = sum(len(block.body) for block in blocks)
-        if len(payload) <= _least(max_bytes, target_bytes) or (not blocks and max_bytes is None):
+        if _fits(payload, max_bytes, target_bytes) or (not blocks and max_bytes is None):
             return [_whole(header, blocks, payload, start_seq)]
         if len(blocks) > 1:
             return _halves(header, blocks, codec, start_seq=start_seq, max_bytes=max_bytes, target_bytes=target_bytes)
@@ -107,6 +124,14 @@ def _only_block(raw: bytes, header: FrameHeader) -> Block:
 
 def _least(*limits: int | None) -> float:
     return min((limit for limit in limits if limit is not None), default=float("inf"))
+
+
+def _fits(payload: bytes, max_bytes: int | None, target_bytes: int | None) -> bool:
+    """Whether a frame of several records may go like this. JSON may be many times its block: only the frame knows."""
+    if len(payload) > _least(max_bytes, target_bytes):
+        return False
+    header, _ = decode_header(payload)
+    return header.raw_size_bytes <= MAX_RAW_BYTES
 
 
 def _whole(header: FrameHeader, blocks: Sequence[StoredBlock], payload: bytes, start_seq: int) -> Sealed:
@@ -173,7 +198,7 @@ class _Parts:
         """The frames of the records [begin, end) of the block; `payload` if they are sealed already."""
         if payload is None:
             payload = self._payload(begin, end)
-        if len(payload) > _least(self.max_bytes, self.target_bytes):
+        if not _fits(payload, self.max_bytes, self.target_bytes):
             if end - begin > 1:
                 middle = (begin + end) // 2
                 return self.seal(begin, middle, start_seq) + self.seal(middle, end, self.block.first_seq + middle)

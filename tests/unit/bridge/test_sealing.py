@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from bridge.compression import Codec
 from bridge.frame import FrameHeader, decode_frame
 from bridge.ports import Gap
-from bridge.sealing import CORRUPT, TOO_LARGE, Sealed, seal_within
-from config.settings import Encoding
+from bridge.sealing import CORRUPT, MAX_RAW_BYTES, TOO_LARGE, Sealed, seal_within
+from config.settings import MIB, Encoding
 from tests.support.cloud import EPOCH, stored_block
 
 CODEC = Codec()
@@ -101,3 +101,20 @@ def test_a_block_that_lies_about_its_count_is_given_up_when_it_must_be_split() -
 def test_a_frame_of_gaps_alone_goes_as_it_is(limit: int | None) -> None:
     (frame,) = seal_within(header(0), [], CODEC, start_seq=1, max_bytes=limit, target_bytes=limit)
     assert (frame.start_seq, frame.next_seq, frame.count) == (1, 10, 0)
+
+
+@pytest.mark.parametrize(
+    ("blocks", "each", "encoding"), [(5, 8, Encoding.BLOCKS), (1, 40, Encoding.BLOCKS), (1, 12, Encoding.JSON)]
+)
+def test_payloads_that_compress_a_thousandfold_make_no_frame_that_a_receiver_would_turn_away(
+    blocks: int, each: int, encoding: Encoding
+) -> None:
+    payload = bytes(MIB // 2)
+    run = [stored_block(10 + n * each, [payload] * each, compressed=True) for n in range(blocks)]
+    frames = seal_within(
+        header(blocks * each, encoding=encoding), run, CODEC, start_seq=1, max_bytes=None, target_bytes=None
+    )
+    decoded = [decode_frame(frame.payload or b"", MAX_RAW_BYTES, CODEC) for frame in frames]
+    seqs = [record.seq for frame in decoded for block in frame.blocks for record in block]
+    assert seqs == list(range(10, 10 + blocks * each))
+    assert [len(frame.header.gaps) for frame in decoded] == [1] + [0] * (len(decoded) - 1)
