@@ -155,7 +155,7 @@ class BlockBuilder:
     ) -> None:
         """Append one client's publishes, oldest first; columns of one length. Topics are UTF-8, checked before."""
         n = len(payloads)
-        known = len(self._topics)
+        known, clients = len(self._topics), len(self._clients)
         if n == 1:  # many connections with a window of one: the calls over columns would cost more than the record
             self._topic_index.append(self._topics[topics[0]])
             self._client_index.append(self._clients[client])
@@ -173,6 +173,8 @@ class BlockBuilder:
             self._extend_properties(n, properties)
         if len(self._topics) > known:
             self.size_bytes += sum(map(len, list(self._topics)[known:]))
+        if len(self._clients) > clients:
+            self.size_bytes += len(client)
         self.plain_size_bytes += plain_size_bytes
         self.count += n
 

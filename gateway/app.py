@@ -32,6 +32,8 @@ from gateway.spool.spool import Spool
 log = logging.getLogger(__name__)
 
 FEED_INTERVAL_S: Final = 0.5
+MAX_RECOVERIES: Final = 3
+"""A disk that damages the database again and again is not to be filled with what was set aside."""
 
 
 async def run_gateway(settings: GatewaySettings) -> None:
@@ -39,11 +41,14 @@ async def run_gateway(settings: GatewaySettings) -> None:
     return_freed_memory()
     stop = asyncio.Event()
     with _signals(stop):
-        while not stop.is_set():
+        for _ in range(MAX_RECOVERIES):
             try:
-                await _run_once(settings, stop)
+                return await _run_once(settings, stop)
             except SpoolCorrupt as error:
                 log.error("%s It is set aside, and the gateway starts over with what can be read.", error)
+        raise GatewayError(
+            f"The spool's database was found damaged {MAX_RECOVERIES} times. Look at the disk before starting again."
+        )
 
 
 async def _run_once(settings: GatewaySettings, stop: asyncio.Event) -> None:

@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from bridge.database import Database
 from bridge.ports import Clock
-from gateway.spool.errors import SpoolFull
+from gateway.spool.errors import SpoolError, SpoolFull
 from gateway.spool.gaps import EVERYONE
 from gateway.spool.lane import Lane
 from gateway.spool.open_commit import OpenCommit
@@ -41,7 +41,17 @@ class Counters:
 class Committer:
     """Writes open commits, and lets the lanes and the waiters know."""
 
-    def __init__(self, writer: Database, transactor: Transactor, lanes: Sequence[Lane], clock: Clock) -> None:
+    def __init__(
+        self,
+        writer: Database,
+        transactor: Transactor,
+        lanes: Sequence[Lane],
+        clock: Clock,
+        *,
+        is_synced_by_commit: bool = True,
+    ) -> None:
+        """`is_synced_by_commit`: a commit is on disk when it ends; else somebody calls `synced` from time to time."""
+        self._is_synced_by_commit = is_synced_by_commit
         self._writer = writer
         self._transactor = transactor
         self._lanes = {lane.name: lane for lane in lanes}
@@ -60,6 +70,9 @@ class Committer:
         self._idle = asyncio.Event()
         self._idle.set()
         self._dirty_watermarks: set[tuple[str, str]] = set()
+        self._declared: list[tuple[int, str, int]] = []
+        """Gaps that nobody needs to be told of any more, whose rows are still there."""
+        self._could_write = True
         self._is_expiry_due = False
         self._jobs: list[tuple[Job, asyncio.Future[Any]]] = []
         self._release_timer: asyncio.TimerHandle | None = None
@@ -81,10 +94,15 @@ class Committer:
 
     async def flush(self) -> None:
         """Wait until all that was given is committed; `run` must be running, and nobody giving more."""
-        while self.open or self._jobs or self._dirty_watermarks or not self._idle.is_set():
-            self.work.set()
+        while True:
+            if self.open or self._jobs or self._dirty_watermarks:
+                self.work.set()
+            elif self._idle.is_set():
+                return
             await asyncio.sleep(0)
             await self._idle.wait()
+            if not self._could_write:
+                return  # no room even for that: what was delivered will be sent again
 
     @property
     def has_room(self) -> bool:
@@ -124,10 +142,10 @@ class Committer:
         if self._release_timer:
             self._release_timer.cancel()
             self._release_timer = None
-        for callback in relief:
-            callback()
-        plan = self._plan(commit, dirty, [job for job, _ in jobs])
         try:
+            plan = self._plan(commit, dirty, [job for job, _ in jobs])
+            for callback in relief:  # behind the plan: what they let in belongs to the next commit
+                callback()
             result: Result = await self._writer.run(lambda connection: self._transactor.carry_out(connection, plan))
         except BaseException as error:  # raised again: those who wait are told first
             for _, future in jobs:
@@ -137,19 +155,34 @@ class Committer:
                 waiter.on_commit(items, Outcome.FAILED)
             raise
         self.counters.commits += 1
-        if not result.written:
+        if result.written:
+            self._declared.clear()
+        else:
             self._dirty_watermarks |= dirty
+            self._release_timer = asyncio.get_running_loop().call_later(TRY_AGAIN_S, self.work.set)
+        self._could_write = result.written
         self._apply(commit, result)
         for waiter, items in commit.waiters.items():
             waiter.on_commit(items, result.outcome)
         _answer(jobs, result)
-        if result.sealed or result.drops or jobs:
-            for callback in self.on_change:
-                callback()
+        if any(drop.gap.reason == "expired" for drop in result.drops):
+            self.expire()  # there may be more of them
+        if (result.sealed and self._is_synced_by_commit) or result.drops or jobs:
+            self._changed()
+
+    def _changed(self) -> None:
+        for callback in self.on_change:
+            callback()
+
+    def synced(self, ends: dict[str, int]) -> None:
+        """The disk has every record below these numbers, by stream; only now may they leave."""
+        for name, seq in ends.items():
+            self._lanes[name].synced_seq = seq
+        self._changed()
 
     def _plan(self, commit: OpenCommit, dirty: set[tuple[str, str]], jobs: list[Job]) -> Plan:
         released: dict[str, int] = {}
-        declared: list[tuple[int, str, int]] = []
+        declared = self._declared
         for uplink, name in dirty:
             lane = self._lanes[name]
             released[name] = lane.released_seq
@@ -178,7 +211,7 @@ class Committer:
             ],
             sessions=[(client_id, snapshot()) for client_id, snapshot in commit.sessions.items()],
             watermarks=[(uplink, self._lanes[name].id, self._lanes[name].watermark(uplink)) for uplink, name in dirty],
-            gaps_declared=declared,
+            gaps_declared=tuple(declared),
             jobs=jobs,
         )
 
@@ -191,14 +224,18 @@ class Committer:
                 if lane.first_received_at_us is None:
                     lane.first_received_at_us = block.received_at_us
                 lane.next_seq = block.next_seq
+                if self._is_synced_by_commit:
+                    lane.synced_seq = block.next_seq
                 lane.stored_end += len(block.body)
                 lane.accepted += block.count
                 lane.tail.append((block,))
                 lane.ratio += (max(0.05, len(block.body) / block.raw_size_bytes) - lane.ratio) * 0.2
             if result.sealed:
                 self.is_refusing = False
-        elif commit.blocks:
+        elif commit.blocks and result.outcome is Outcome.FULL:
             self._refuse(sum(block.count for blocks in commit.blocks.values() for block in blocks), result.error)
+        elif result.outcome is Outcome.FAILED:
+            log.error("%s Nothing of the last commit was stored.", result.error)
         for drop in result.drops:
             lane = by_id[drop.stream]
             lane.gaps.add(drop.gap)
@@ -220,7 +257,7 @@ class Committer:
             lane.stored_start = head.stored_start
             lane.tail.forget_below(head.first_seq)
 
-    def _refuse(self, records: int, error: SpoolFull | None) -> None:
+    def _refuse(self, records: int, error: SpoolError | None) -> None:
         self.counters.refused += records
         self._try_again_at_s = self._clock.monotonic_s() + TRY_AGAIN_S
         if not self.is_refusing:

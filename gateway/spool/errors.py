@@ -5,6 +5,7 @@ SpoolError
 ├── SpoolVersionError    the database was written by a newer Fieldgate
 ├── SpoolCorrupt         the database can't be read as one; it is set aside and saved from at the next opening
 ├── SpoolFull            no room, and the policy or the disk gives none
+├── SpoolBusy            another program holds the database; this commit failed, the next one may not
 └── SpoolUnusable        the disk failed in a way that can't be trusted any more
 """
 
@@ -44,6 +45,12 @@ class SpoolFull(SpoolError):
     code = "spool_full"
 
 
+class SpoolBusy(SpoolError):
+    """Another program (a person's sqlite3, a backup) holds the database."""
+
+    code = "spool_busy"
+
+
 class SpoolUnusable(SpoolError):
     """The disk failed: what was written can't be trusted to be there."""
 
@@ -51,14 +58,22 @@ class SpoolUnusable(SpoolError):
 
 
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+_BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+_NO_ROOM = {sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE}
+"""The write-ahead log's index is a file that grows, too; and a quota that is used up is, to SQLite, a failed write."""
 
 
 def translate(error: sqlite3.Error) -> SpoolError:
     """The error of ours that a SQLite error means; the primary code is the low byte (sqlite.org/rescode.html)."""
-    primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    # The index of the write-ahead log is a file that grows, too; SQLite has another word for it when that fails.
-    if primary == sqlite3.SQLITE_FULL or getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_IOERR_SHMSIZE:
-        return SpoolFull(f"The disk is full: {error}.")
+    code: int = getattr(error, "sqlite_errorcode", 0)
+    primary = code & 0xFF
+    if primary == sqlite3.SQLITE_FULL or code in _NO_ROOM:
+        return SpoolFull(
+            f"There is no room on the disk that holds the spool ({error}). "
+            "Free some, or set gateway.data_dir to another disk."
+        )
+    if primary in _BUSY:
+        return SpoolBusy(f"Another program holds the spool's database ({error}). Close it; the gateway tries again.")
     if primary in _CORRUPT or not primary:  # without a code: Python could not read a value that SQLite gave it
         return SpoolCorrupt(f"The spool's database is damaged: {error}.")
-    return SpoolUnusable(f"The spool's database can't be used: {error}.")
+    return SpoolUnusable(f"The spool's database can't be used: {error}. Look at the disk and its file system.")

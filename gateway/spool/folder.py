@@ -43,6 +43,11 @@ class DataFolder:
                 f"The data folder {self.path} is in use by another gateway (process {holder}). "
                 "Stop that one, or set gateway.data_dir to another folder."
             ) from None
+        except OSError as error:
+            os.close(fd)
+            raise SpoolUnusable(
+                f"The data folder {self.path} can't be locked: {error.strerror}. Set gateway.data_dir to a local disk."
+            ) from error
         with contextlib.suppress(OSError):  # the process number is a courtesy; on a full disk we go without
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)

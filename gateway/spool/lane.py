@@ -17,7 +17,7 @@ from bridge.ports import StoredBlock
 from gateway.spool.gaps import EVERYONE, Gaps
 
 TAIL_MAX_BYTES: Final = 8 * 1024 * 1024
-"""How much of a stream's newest blocks stay in memory, so that an uplink that keeps up never reads the disk."""
+"""How much of all streams' newest blocks stays in memory, so that an uplink that keeps up never reads the disk."""
 
 
 class Tail:
@@ -74,6 +74,9 @@ class Lane:
     epoch: str
     first_seq: int
     next_seq: int
+    synced_seq: int
+    """Records below are on disk whatever happens. Only those may leave: a number that was seen outside must never be
+    given to another record, and after a power cut numbers begin where the disk says."""
     stored_start: int
     """Sum of the bodies of all blocks that came before the first one kept."""
     stored_end: int

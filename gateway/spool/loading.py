@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 from fnmatch import fnmatchcase
+from typing import Final
 
 from bridge.ports import Gap
 from config.settings import GatewaySettings
-from gateway.spool.lane import Lane
-from gateway.spool.recovery import new_epoch
-from gateway.spool.schema import key_of, seq_of
-from gateway.spool.transaction import head_of
+from gateway.spool.gaps import EVERYONE
+from gateway.spool.lane import TAIL_MAX_BYTES, Lane, Tail
+from gateway.spool.rows import head_of, last_block
+from gateway.spool.salvage import new_epoch
+
+_UPLINKS_OF: Final = {
+    "watermark": "SELECT uplink FROM watermark WHERE stream = ?",
+    "gap": "SELECT DISTINCT uplink FROM gap WHERE stream = ?",
+}
+_FORGET: Final = {
+    "watermark": "DELETE FROM watermark WHERE stream = ? AND uplink = ?",
+    "gap": "DELETE FROM gap WHERE stream = ? AND uplink = ?",
+}
 
 
 def load_lanes(connection: sqlite3.Connection, settings: GatewaySettings) -> list[Lane]:
@@ -30,49 +40,66 @@ def load_lanes(connection: sqlite3.Connection, settings: GatewaySettings) -> lis
         elif lane.first_seq == lane.next_seq:
             continue
         lanes.append(lane)
+    for lane in lanes:
+        lane.tail = Tail(TAIL_MAX_BYTES // len(lanes))
     order = list(configured)
     return sorted(lanes, key=lambda lane: order.index(lane.name) if lane.name in configured else len(order))
 
 
 def _load(connection: sqlite3.Connection, row: tuple[int, str, str, int, int], settings: GatewaySettings) -> Lane:
     stream, name, epoch, next_seq, stored_end = row
-    last = connection.execute(
-        "SELECT key, count, stored_end FROM block WHERE key >= ? AND key < ? ORDER BY key DESC LIMIT 1",
-        (key_of(stream, 0), key_of(stream + 1, 0)),
-    ).fetchone()
+    last = last_block(connection, stream)
     if last:
-        next_seq, stored_end = max(next_seq, seq_of(last[0]) + last[1]), max(stored_end, last[2])
+        next_seq, stored_end = max(next_seq, last.next_seq), max(stored_end, last.stored_end)
     head = head_of(connection, stream)
-    first_seq = head.first_seq if head else next_seq
-    marks = dict(connection.execute("SELECT uplink, seq FROM watermark WHERE stream = ?", (stream,)).fetchall())
-    watermarks = {
-        uplink.name: min(next_seq, marks.get(uplink.name, first_seq))
-        for uplink in settings.uplinks
-        if any(fnmatchcase(name, pattern) for pattern in uplink.streams)
-    }
-    # An uplink's place is fixed when it is first seen: a gap that comes later is then declared to it, restart or not.
-    connection.executemany(
-        "INSERT OR IGNORE INTO watermark VALUES (?, ?, ?)",
-        [(uplink, stream, seq) for uplink, seq in watermarks.items()],
-    )
     lane = Lane(
         id=stream,
         name=name,
         epoch=epoch,
-        first_seq=first_seq,
+        first_seq=head.first_seq if head else next_seq,
         next_seq=next_seq,
+        synced_seq=next_seq,
         stored_start=head.stored_start if head else stored_end,
         stored_end=stored_end,
         first_received_at_us=head.received_at_us if head else None,
-        watermarks=watermarks,
+        watermarks={},
     )
+    carriers = [
+        uplink.name for uplink in settings.uplinks if any(fnmatchcase(name, pattern) for pattern in uplink.streams)
+    ]
+    _forget_others(connection, stream, carriers)
     for uplink, first, count, reason in connection.execute(
-        "SELECT uplink, first_seq, count, reason FROM gap WHERE stream = ?", (stream,)
+        "SELECT uplink, first_seq, count, reason FROM gap WHERE stream = ? ORDER BY first_seq", (stream,)
     ):
         lane.gaps.add(Gap(first_seq=first, count=count, reason=reason), uplink)
+    _place(connection, lane, carriers)
     for counter, value in connection.execute("SELECT name, value FROM counter WHERE stream = ?", (name,)):
         lane.dropped[counter.removeprefix("dropped_")] = value
     return lane
+
+
+def _forget_others(connection: sqlite3.Connection, stream: int, carriers: list[str]) -> None:
+    """An uplink that was taken out of the settings holds nothing back; when it comes back, it begins anew."""
+    for table in ("watermark", "gap"):
+        known = {row[0] for row in connection.execute(_UPLINKS_OF[table], (stream,))}
+        for uplink in known - {EVERYONE, *carriers}:
+            connection.execute(_FORGET[table], (stream, uplink))
+
+
+def _place(connection: sqlite3.Connection, lane: Lane, carriers: list[str]) -> None:
+    """Where each uplink stands. A new one begins with the oldest record that is kept; from then on its place is
+    written down, so that a gap that comes later is declared to it, restart or not."""
+    marks = dict(connection.execute("SELECT uplink, seq FROM watermark WHERE stream = ?", (lane.id,)).fetchall())
+    for uplink in carriers:
+        mark = min(lane.next_seq, marks.get(uplink, lane.first_seq))
+        seq = mark
+        for gap in lane.gaps.between(mark, lane.first_seq, uplink):
+            if gap.first_seq <= seq:
+                seq = max(seq, gap.first_seq + gap.count)
+        # Below the first block only gaps can be declared; anything else there has gone with its uplink's blessing.
+        lane.watermarks[uplink] = mark if seq >= lane.first_seq else lane.first_seq
+        if uplink not in marks:
+            connection.execute("INSERT INTO watermark VALUES (?, ?, ?)", (uplink, lane.id, lane.watermarks[uplink]))
 
 
 def load_sessions(connection: sqlite3.Connection) -> dict[str, bytes]:

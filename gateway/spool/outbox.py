@@ -7,33 +7,40 @@ import logging
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-import google_crc32c
 import zstandard
 
 from bridge.database import Database
 from bridge.ports import Backlog, Clock, Gap, Peek, StoredBlock
 from bridge.record import decode_blocks
 from gateway.spool.committer import Committer
-from gateway.spool.errors import SpoolCorrupt, SpoolFull, translate
-from gateway.spool.gaps import EVERYONE
+from gateway.spool.errors import SpoolBusy, SpoolFull, translate
 from gateway.spool.lane import Lane
+from gateway.spool.rows import (
+    BLOCK_COLUMNS,
+    add_to_counter,
+    block_of,
+    is_body_sound,
+    is_row_sound,
+    next_block_seq,
+    note_gap,
+)
 from gateway.spool.schema import key_of, seq_of
-from gateway.spool.transaction import Job, note_gap
+from gateway.spool.transaction import Job
 
 log = logging.getLogger(__name__)
 
 TRY_AGAIN_S: Final = 1.0
+CORRUPT: Final = "corrupt"
 
 
 class BlockDamaged(Exception):
-    """A block's body does not match its checksum."""
+    """A block's row does not match its checksums."""
 
-    def __init__(self, key: int, count: int) -> None:
-        super().__init__(key, count)
+    def __init__(self, key: int) -> None:
+        super().__init__(key)
         self.key = key
-        self.count = count
 
 
 class UplinkOutbox:
@@ -59,11 +66,11 @@ class UplinkOutbox:
         lane = self._lanes[stream]
         mark = lane.watermark(self._uplink)
         oldest: int | None = None
-        if mark < lane.next_seq:
+        if mark < lane.synced_seq:
             oldest = lane.tail.received_at_us(mark) or lane.first_received_at_us
         return Backlog(
             next_to_deliver_seq=mark,
-            next_seq=lane.next_seq,
+            next_seq=max(mark, lane.synced_seq),
             oldest_received_at_us=oldest,
             size_bytes=lane.stored_bytes,
         )
@@ -73,10 +80,11 @@ class UplinkOutbox:
 
     async def peek(self, stream: str, from_seq: int, *, max_records: int, max_bytes: int) -> Peek:
         lane = self._lanes[stream]
-        misses = 0
+        looked_for = -1
         while True:
-            start, gaps = self._past_gaps(lane, from_seq)
-            if start >= lane.next_seq:
+            end = lane.synced_seq
+            start, gaps = self._past_gaps(lane, from_seq, end)
+            if start >= end:
                 return Peek(gaps=gaps)
             found = lane.tail.since(start, max_records=max_records, max_bytes=max_bytes)
             if found is None:
@@ -89,38 +97,38 @@ class UplinkOutbox:
                     continue
                 except sqlite3.Error as error:
                     raise translate(error) from error
-            if not found or found[0].first_seq > start:
-                misses += 1
-                if misses > 2:
-                    raise SpoolCorrupt(f"Stream {stream} has lost the records from {start} on.")
+            if found and found[0].first_seq <= start:
+                return Peek(blocks=self._cut(lane, found, start, end), gaps=gaps)
+            if looked_for != start:
+                looked_for = start
                 await self._committer.settled()  # a policy may have dropped them, and the lane not know it yet
                 continue
-            return Peek(blocks=self._cut(lane, found, start), gaps=gaps)
+            await self._declare_lost(lane, start)
 
-    def _past_gaps(self, lane: Lane, seq: int) -> tuple[int, list[Gap]]:
+    def _past_gaps(self, lane: Lane, seq: int, end: int) -> tuple[int, list[Gap]]:
         """The first number at or after `seq` that lies in no gap, and the gaps before it."""
         passed = []
-        for gap in lane.gaps.between(seq, lane.next_seq, self._uplink):
-            end = gap.first_seq + gap.count
+        for gap in lane.gaps.between(seq, end, self._uplink):
+            gap_end = gap.first_seq + gap.count
             if gap.first_seq > seq:
                 break
-            if end > seq:
-                passed.append(Gap(first_seq=seq, count=end - seq, reason=gap.reason))
-                seq = end
+            if gap_end > seq:
+                passed.append(Gap(first_seq=seq, count=gap_end - seq, reason=gap.reason))
+                seq = gap_end
         return seq, passed
 
-    def _cut(self, lane: Lane, found: Sequence[StoredBlock], start: int) -> list[StoredBlock]:
-        """The blocks as far as they follow each other, from `start` to the next gap."""
-        gaps = lane.gaps.between(start, lane.next_seq, self._uplink)
-        stop = gaps[0].first_seq if gaps else lane.next_seq
+    def _cut(self, lane: Lane, found: Sequence[StoredBlock], start: int, end: int) -> list[StoredBlock]:
+        """The blocks as far as they follow each other, from `start` to the next gap, and not beyond `end`."""
+        gaps = lane.gaps.between(start, end, self._uplink)
+        stop = gaps[0].first_seq if gaps else end
         blocks: list[StoredBlock] = []
         seq = start
         for block in found:
             if block.first_seq > seq or seq >= stop:
                 break
-            end = min(block.next_seq, stop)
-            blocks.append(part_of(block, seq, end))
-            seq = end
+            block_end = min(block.next_seq, stop)
+            blocks.append(part_of(block, seq, block_end))
+            seq = block_end
         return blocks
 
     async def release(self, stream: str, next_seq: int) -> None:
@@ -132,9 +140,13 @@ class UplinkOutbox:
         parts: list[StoredBlock] = []
         while seq < end:
             peek = await self.peek(stream, seq, max_records=end - seq, max_bytes=1 << 30)
-            if not peek.blocks:
-                break
-            parts += [part_of(block, block.first_seq, min(end, block.next_seq)) for block in peek.blocks]
+            if not peek.blocks or peek.blocks[0].first_seq >= end:
+                break  # a policy has dropped the rest meanwhile
+            parts += [
+                part_of(block, block.first_seq, min(end, block.next_seq))
+                for block in peek.blocks
+                if block.first_seq < end
+            ]
             seq = peek.blocks[-1].next_seq
         gap = Gap(first_seq=first_seq, count=count, reason="dead_letter")
         at_us = self._clock.now_us()
@@ -149,42 +161,52 @@ class UplinkOutbox:
             count, stream, first_seq, self._uplink, reason,
         )  # fmt: skip
 
-    async def _insist(self, job: Job) -> None:
+    async def _insist(self, job: Job) -> Any:
         """Have a job written; on a full disk, try again until there is room: nothing is forgotten for lack of it."""
         while True:
             try:
-                await self._committer.do(job)
-            except SpoolFull:
+                return await self._committer.do(job)
+            except (SpoolFull, SpoolBusy):
                 await asyncio.sleep(TRY_AGAIN_S)
-            else:
-                return
 
     async def _set_aside(self, lane: Lane, damage: BlockDamaged) -> None:
-        """Move a damaged block out of the stream; its numbers become a gap for everyone."""
-        gap = Gap(first_seq=seq_of(damage.key), count=damage.count, reason="corrupt")
+        """Move a damaged block out of the stream; its numbers, up to the next block's, become a gap for everyone."""
+        first_seq = seq_of(damage.key)
         at_us = self._clock.now_us()
 
-        def move(connection: sqlite3.Connection) -> None:
+        def move(connection: sqlite3.Connection) -> bool:
             connection.execute(
                 "INSERT INTO dead_letter SELECT NULL, '', ?, ?, ?, count, 'corrupt', ?, compressed, body"
                 " FROM block WHERE key = ?",
-                (lane.name, lane.epoch, gap.first_seq, at_us, damage.key),
+                (lane.name, lane.epoch, first_seq, at_us, damage.key),
             )
-            if connection.execute("DELETE FROM block WHERE key = ?", (damage.key,)).rowcount:
-                note_gap(connection, lane.id, gap)
-                connection.execute(
-                    "INSERT INTO counter VALUES (?, 'dropped_corrupt', ?)"
-                    " ON CONFLICT DO UPDATE SET value = value + excluded.value",
-                    (lane.name, gap.count),
-                )
+            return bool(connection.execute("DELETE FROM block WHERE key = ?", (damage.key,)).rowcount)
 
-        await self._insist(move)
-        if not any(name == EVERYONE and known == gap for name, known in lane.gaps):
-            lane.gaps.add(gap)
-            lane.dropped["corrupt"] = lane.dropped.get("corrupt", 0) + gap.count
+        await self._lose(lane, first_seq, move)
+
+    async def _declare_lost(self, lane: Lane, start: int) -> None:
+        """Records that should be in the database are not: their numbers become a gap for everyone."""
+        await self._lose(lane, start, lambda _connection: True)
+
+    async def _lose(self, lane: Lane, first_seq: int, job: Callable[[sqlite3.Connection], bool]) -> None:
+        def write(connection: sqlite3.Connection) -> Gap | None:
+            if not job(connection):
+                return None  # another uplink was there first
+            following = next_block_seq(connection, lane.id, first_seq)
+            count = (lane.next_seq if following is None else following) - first_seq
+            gap = Gap(first_seq=first_seq, count=count, reason=CORRUPT)
+            note_gap(connection, lane.id, gap)
+            add_to_counter(connection, lane.name, f"dropped_{CORRUPT}", count)
+            return gap
+
+        gap = await self._insist(write)
+        if gap is None:
+            return
+        lane.gaps.add(gap)
+        lane.dropped[CORRUPT] = lane.dropped.get(CORRUPT, 0) + gap.count
         log.error(
-            "A block of stream %s (records %d to %d) does not match its checksum; it is kept as a dead letter.",
-            lane.name, gap.first_seq, gap.first_seq + gap.count - 1,
+            "Records %d to %d of stream %s can't be read any more; what is left of them is kept as a dead letter.",
+            gap.first_seq, gap.first_seq + gap.count - 1, lane.name,
         )  # fmt: skip
 
 
@@ -201,34 +223,26 @@ def _read(
 ) -> list[StoredBlock]:
     """Blocks from the one that holds `start`, on the reader's thread. Raises BlockDamaged for one that is not sound."""
     rows = connection.execute(
-        "SELECT key, count, received_at_us, raw_size, plain_size, compressed, crc, body FROM block"
+        f"SELECT {BLOCK_COLUMNS} FROM block"  # noqa: S608 - a constant
         " WHERE key >= coalesce((SELECT max(key) FROM block WHERE key BETWEEN ? AND ?), ?) AND key < ? ORDER BY key",
         (key_of(stream, 0), key_of(stream, start), key_of(stream, start), key_of(stream + 1, 0)),
     )
     found: list[StoredBlock] = []
     records = size = 0
-    for key, count, received_at_us, raw_size, plain_size, compressed, crc, body in rows:
-        if seq_of(key) + count <= start:
+    for row in rows:
+        is_sound = is_row_sound(row) and is_body_sound(row)
+        if is_sound and seq_of(row[0]) + row[1] <= start:
             continue
-        records += count
-        size += len(body)
-        if found and (records > max_records or size > max_bytes):
-            break
-        if google_crc32c.value(body) != crc:
+        if not is_sound:
             if found:
                 break
-            raise BlockDamaged(key, count)
-        found.append(
-            StoredBlock(
-                first_seq=seq_of(key),
-                count=count,
-                received_at_us=received_at_us,
-                raw_size_bytes=raw_size,
-                plain_size_bytes=plain_size,
-                compressed=bool(compressed),
-                body=body,
-            )
-        )
+            raise BlockDamaged(row[0])
+        block = block_of(row)
+        records += block.count
+        size += len(block.body)
+        if found and (records > max_records or size > max_bytes):
+            break
+        found.append(block)
     rows.close()
     return found
 

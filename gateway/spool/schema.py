@@ -5,7 +5,7 @@
     block       one row a block. `key` is stream << 48 | first_seq: one B-tree, in order within each stream, so that the
                 first and the last block of a stream are found without a scan, however many there are. `stored_end` is
                 the sum of the bodies of all blocks of the stream up to and with this one, since its epoch began: the
-                bytes in a range are a difference of two rows. `crc` is CRC-32C over the body as stored.
+                bytes in a range are a difference of two rows. `crc` and `row_crc`: see `gateway.spool.rows`.
     watermark   one row an uplink and stream: everything below `seq` is delivered.
     gap         ranges dropped on purpose; `uplink` '' means for all of them. Kept until every uplink declared it.
     dead_letter blocks that can't be delivered, with the reason; `uplink` '' when none of them will get it.
@@ -45,6 +45,7 @@ CREATE TABLE block (
     compressed INTEGER NOT NULL,
     stored_end INTEGER NOT NULL,
     crc INTEGER NOT NULL,
+    row_crc INTEGER NOT NULL,
     body BLOB NOT NULL
 );
 CREATE TABLE watermark (

@@ -26,7 +26,8 @@ from gateway.spool.loading import load_lanes, load_sessions
 from gateway.spool.open_commit import MAX_BLOCK_BYTES, Columns
 from gateway.spool.outbox import UplinkOutbox
 from gateway.spool.ports import Waiter
-from gateway.spool.recovery import Salvage, mark_damaged, recover
+from gateway.spool.recovery import mark_damaged, recover
+from gateway.spool.salvage import Salvage
 from gateway.spool.schema import PAGE_SIZE_BYTES
 from gateway.spool.transaction import Transactor
 from gateway.spool.upkeep import maintain, sync
@@ -59,7 +60,9 @@ class Spool:
         self._transactor = transactor
         self._sessions = sessions
         self.clock = clock
-        self._committer = Committer(writer, transactor, lanes, clock)
+        self._committer = Committer(
+            writer, transactor, lanes, clock, is_synced_by_commit=self._settings.durability_s is None
+        )
         self.salvage = salvage
         self.failure: str | None = None
         """What ended the commit loop; None while the store can be trusted."""
@@ -225,7 +228,12 @@ class Spool:
             loop.create_task(upkeep, name="spool upkeep"),
         ]
         if self._settings.durability_s is not None:
-            work = sync(self._settings.durability_s, committer=self._committer, database=self._folder.database)
+            work = sync(
+                self._settings.durability_s,
+                committer=self._committer,
+                lanes=self.lanes,
+                database=self._folder.database,
+            )
             tasks.append(loop.create_task(work, name="spool sync"))
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -17,26 +17,29 @@ import contextlib
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from typing import Any
 
 from bridge.crashpoints import reach
 from bridge.database import in_transaction
-from bridge.ports import Gap
 from bridge.record import BlockBuilder
 from config.settings import WhenFull
-from gateway.spool.errors import SpoolFull, translate
+from gateway.spool.errors import SpoolBusy, SpoolFull, translate
 from gateway.spool.folder import DataFolder
-from gateway.spool.gaps import EVERYONE
 from gateway.spool.ports import Outcome
-from gateway.spool.schema import PAGE_SIZE_BYTES, key_of, seq_of
+from gateway.spool.retention import (
+    DEAD_LETTER_SHARE,
+    ROW_OVERHEAD_BYTES,
+    Drop,
+    bound_dead_letters,
+    expire,
+    make_room,
+)
+from gateway.spool.rows import INSERT_BLOCK, Head, block_row, delete_below, head_of
+from gateway.spool.schema import PAGE_SIZE_BYTES
 from gateway.spool.sealer import SealedBlock, Sealer
 
 Job = Callable[[sqlite3.Connection], Any]
 """Something else to be written with the commit."""
-
-_ROW_OVERHEAD_BYTES: Final = 96
-_MARGIN_PAGES: Final = 16
-_DROP_AT_ONCE: Final = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,25 +71,12 @@ class Plan:
     jobs: Sequence[Job] = ()
 
     def without_records(self) -> Plan:
-        """The same, without what devices sent."""
-        return replace(self, lanes=[replace(lane, blocks=()) for lane in self.lanes], sessions=())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Head:
-    """The first block that a stream has after the commit."""
-
-    first_seq: int
-    received_at_us: int | None
-    stored_start: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drop:
-    """Blocks that a policy removed."""
-
-    stream: int
-    gap: Gap
+        """The same without what devices sent; a session that is to be forgotten still is."""
+        return replace(
+            self,
+            lanes=[replace(lane, blocks=()) for lane in self.lanes],
+            sessions=[(client_id, None) for client_id, snapshot in self.sessions if snapshot is None],
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,7 +90,7 @@ class Result:
     drops: list[Drop] = field(default_factory=list)
     heads: dict[int, Head] = field(default_factory=dict)
     job_results: list[Any] = field(default_factory=list)
-    error: SpoolFull | None = None
+    error: SpoolFull | SpoolBusy | None = None
 
 
 class Transactor:
@@ -126,21 +116,25 @@ class Transactor:
         self._ceiling = None
 
     def carry_out(self, connection: sqlite3.Connection, plan: Plan) -> Result:
-        """Write the plan. Raises SpoolCorrupt or SpoolUnusable; for a lack of room it returns Outcome.FULL."""
+        """Write the plan. Raises SpoolCorrupt or SpoolUnusable; for a lack of room it returns Outcome.FULL, and
+        Outcome.FAILED when another program holds the database."""
         sealed = self._seal(plan)
         try:
             return self._attempt(connection, plan, sealed)
+        except SpoolBusy as busy:
+            return Result(outcome=Outcome.FAILED, written=False, error=busy)
         except SpoolFull as error:
             full = error
         if self._disk_said_no(full):
             self._live_within_the_disk(connection)
             try:
                 return self._attempt(connection, plan, sealed)
-            except SpoolFull as error:
-                full = error
+            except (SpoolFull, SpoolBusy) as error:
+                if isinstance(error, SpoolFull):
+                    full = error
         try:
             result = self._attempt(connection, plan.without_records(), [])
-        except SpoolFull:
+        except (SpoolFull, SpoolBusy):
             return Result(outcome=Outcome.FULL, written=False, error=full)
         result.outcome = Outcome.FULL
         result.error = full
@@ -185,17 +179,18 @@ class Transactor:
         return result
 
     def _write(self, connection: sqlite3.Connection, plan: Plan, result: Result) -> None:
+        # First of all: a gap that was declared goes before a new drop beside it could make its row grow.
+        connection.executemany("DELETE FROM gap WHERE stream = ? AND uplink = ? AND first_seq = ?", plan.gaps_declared)
         touched = {lane.stream for lane in plan.lanes} if plan.jobs else set()
         for lane in plan.lanes:
             if lane.release_below is not None:
-                _delete_below(connection, lane.stream, lane.release_below)
+                delete_below(connection, lane.stream, lane.release_below)
                 touched.add(lane.stream)
             if lane.expire_before_us is not None:
-                expired = _blocks_received_before(connection, lane.stream, lane.expire_before_us)
-                self._drop(connection, lane, expired, "expired", result)
-                touched.add(lane.stream)
+                result.drops += expire(connection, lane.stream, lane.name, lane.expire_before_us)
         if result.sealed:
-            touched |= self._make_room(connection, plan, result)
+            self._make_room(connection, plan, result)
+        touched |= {drop.stream for drop in result.drops}
         for lane in plan.lanes:
             if lane.stream in touched:
                 connection.execute(
@@ -205,156 +200,34 @@ class Transactor:
         stored_end = {lane.stream: lane.stored_end for lane in plan.lanes}
         rows = []
         for item in result.sealed:
-            block = item.block
-            stored_end[item.stream] += len(block.body)
-            rows.append(
-                (
-                    key_of(item.stream, block.first_seq),
-                    block.count,
-                    block.received_at_us,
-                    block.raw_size_bytes,
-                    block.plain_size_bytes,
-                    block.compressed,
-                    stored_end[item.stream],
-                    item.crc,
-                    block.body,
-                )
-            )
-        connection.executemany("INSERT INTO block VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            stored_end[item.stream] += len(item.block.body)
+            rows.append(block_row(item.stream, item.block, stored_end=stored_end[item.stream], crc=item.crc))
+        connection.executemany(INSERT_BLOCK, rows)
         for client_id, snapshot in plan.sessions:
             if snapshot is None:
                 connection.execute("DELETE FROM session WHERE client_id = ?", (client_id,))
             else:
                 connection.execute("INSERT OR REPLACE INTO session VALUES (?, ?)", (client_id, snapshot))
         connection.executemany("INSERT OR REPLACE INTO watermark VALUES (?, ?, ?)", plan.watermarks)
-        connection.executemany("DELETE FROM gap WHERE stream = ? AND uplink = ? AND first_seq = ?", plan.gaps_declared)
-        result.job_results = [job(connection) for job in plan.jobs]
+        if plan.jobs:
+            result.job_results = [job(connection) for job in plan.jobs]
+            bound_dead_letters(connection, self._max_pages * PAGE_SIZE_BYTES // DEAD_LETTER_SHARE)
         by_stream = {lane.stream: lane for lane in plan.lanes}
         for stream in touched:
-            end = stored_end[stream]
             result.heads[stream] = head_of(connection, stream) or Head(
-                first_seq=by_stream[stream].next_seq, received_at_us=None, stored_start=end
+                first_seq=by_stream[stream].next_seq, received_at_us=None, stored_start=stored_end[stream]
             )
 
-    def _make_room(self, connection: sqlite3.Connection, plan: Plan, result: Result) -> set[int]:
-        """Have the pages that the new blocks need; returns the streams that lost blocks for it."""
-        size = sum(len(item.block.body) + _ROW_OVERHEAD_BYTES for item in result.sealed)
-        size += sum(len(snapshot or b"") + _ROW_OVERHEAD_BYTES for _, snapshot in plan.sessions)
-        needed = size // (PAGE_SIZE_BYTES - _ROW_OVERHEAD_BYTES) + len(result.sealed) + _MARGIN_PAGES
+    def _make_room(self, connection: sqlite3.Connection, plan: Plan, result: Result) -> None:
+        size = sum(len(item.block.body) + ROW_OVERHEAD_BYTES for item in result.sealed)
+        size += sum(len(snapshot or b"") + ROW_OVERHEAD_BYTES for _, snapshot in plan.sessions)
         ceiling = self._max_pages if self._ceiling is None else min(self._ceiling, self._max_pages)
-        short = _used_pages(connection) + needed - ceiling
-        if short <= 0:
-            return set()
-        if self._when_full is WhenFull.REJECT:
-            raise SpoolFull("The spool is full, and spool.when_full is reject.")
-        if needed > ceiling:
-            raise SpoolFull(f"One commit needs {needed} pages, and the spool may have {ceiling}.")
-        lose_until = ceiling - needed - min(ceiling // 64, 1024)
-        lanes = {lane.stream: lane for lane in plan.lanes}
-        touched = set()
-        while _used_pages(connection) > lose_until:
-            oldest = _oldest_blocks(connection, lanes, _used_pages(connection) - lose_until)
-            if oldest:
-                stream = oldest[0][0] >> 48
-                self._drop(connection, lanes[stream], oldest, "full", result)
-                touched.add(stream)
-            elif not connection.execute(
-                "DELETE FROM dead_letter WHERE id = (SELECT min(id) FROM dead_letter)"
-            ).rowcount:
-                if _used_pages(connection) + needed > ceiling:
-                    raise SpoolFull("The spool is full, and there is nothing left to drop.")
-                break
-        return touched
-
-    def _drop(
-        self,
-        connection: sqlite3.Connection,
-        lane: LanePlan,
-        blocks: Sequence[tuple[int, int]],
-        reason: str,
-        result: Result,
-    ) -> None:
-        """Delete blocks, given as (key, count), and note the gap that they leave."""
-        if not blocks:
-            return
-        first_seq = seq_of(blocks[0][0])
-        count = seq_of(blocks[-1][0]) + blocks[-1][1] - first_seq
-        connection.execute("DELETE FROM block WHERE key BETWEEN ? AND ?", (blocks[0][0], blocks[-1][0]))
-        gap = Gap(first_seq=first_seq, count=count, reason=reason)
-        note_gap(connection, lane.stream, gap)
-        connection.execute(
-            "INSERT INTO counter VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
-            (lane.name, f"dropped_{reason}", sum(n for _, n in blocks)),
+        # A log that has outgrown its share (another program reads the database, so it can't begin anew) counts, too.
+        ceiling -= max(0, self._folder.wal_size_bytes() - 2 * self._wal_bytes) // PAGE_SIZE_BYTES
+        result.drops += make_room(
+            connection,
+            streams={lane.stream: lane.name for lane in plan.lanes},
+            size_bytes=size + len(result.sealed) * PAGE_SIZE_BYTES,
+            ceiling_pages=ceiling,
+            when_full=self._when_full,
         )
-        result.drops.append(Drop(stream=lane.stream, gap=gap))
-
-
-def note_gap(connection: sqlite3.Connection, stream: int, gap: Gap, uplink: str = EVERYONE) -> None:
-    """Add a gap's row, or let the one before it grow."""
-    grown = connection.execute(
-        "UPDATE gap SET count = count + ? WHERE stream = ? AND uplink = ? AND reason = ? AND first_seq + count = ?",
-        (gap.count, stream, uplink, gap.reason, gap.first_seq),
-    ).rowcount
-    if not grown:
-        connection.execute(
-            "INSERT INTO gap VALUES (?, ?, ?, ?, ?)", (stream, uplink, gap.first_seq, gap.count, gap.reason)
-        )
-
-
-def head_of(connection: sqlite3.Connection, stream: int) -> Head | None:
-    """The first block of a stream; None when it has none."""
-    row = connection.execute(
-        "SELECT key, received_at_us, stored_end - length(body) FROM block"
-        " WHERE key >= ? AND key < ? ORDER BY key LIMIT 1",
-        (key_of(stream, 0), key_of(stream + 1, 0)),
-    ).fetchone()
-    return row and Head(first_seq=seq_of(row[0]), received_at_us=row[1], stored_start=row[2])
-
-
-def _used_pages(connection: sqlite3.Connection) -> int:
-    pages: int = connection.execute("PRAGMA page_count").fetchone()[0]
-    free: int = connection.execute("PRAGMA freelist_count").fetchone()[0]
-    return pages - free
-
-
-def _delete_below(connection: sqlite3.Connection, stream: int, seq: int) -> None:
-    """Delete the blocks that end at or below `seq`: all that begin below it but, perhaps, the last."""
-    low, high = key_of(stream, 0), key_of(stream, seq)
-    last = connection.execute(
-        "SELECT key, count FROM block WHERE key >= ? AND key < ? ORDER BY key DESC LIMIT 1", (low, high)
-    ).fetchone()
-    if last and last[0] + last[1] > high:
-        high = last[0]
-    connection.execute("DELETE FROM block WHERE key >= ? AND key < ?", (low, high))
-
-
-def _blocks_received_before(connection: sqlite3.Connection, stream: int, before_us: int) -> list[tuple[int, int]]:
-    rows = connection.execute(
-        "SELECT key, count, received_at_us FROM block WHERE key >= ? AND key < ? ORDER BY key",
-        (key_of(stream, 0), key_of(stream + 1, 0)),
-    )
-    found = []
-    for key, count, received_at_us in rows:
-        if received_at_us >= before_us:
-            break
-        found.append((key, count))
-    return found
-
-
-def _oldest_blocks(connection: sqlite3.Connection, lanes: dict[int, LanePlan], pages: int) -> list[tuple[int, int]]:
-    """(key, count) of the first blocks of the stream whose first block is the oldest of all: about so many pages."""
-    heads = [(head.received_at_us or 0, stream) for stream in lanes if (head := head_of(connection, stream))]
-    if not heads:
-        return []
-    _, stream = min(heads)
-    found: list[tuple[int, int]] = []
-    size = 0
-    for key, count, length in connection.execute(
-        "SELECT key, count, length(body) FROM block WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
-        (key_of(stream, 0), key_of(stream + 1, 0), _DROP_AT_ONCE),
-    ):
-        found.append((key, count))
-        size += length + _ROW_OVERHEAD_BYTES
-        if size >= pages * PAGE_SIZE_BYTES:
-            break
-    return found

@@ -12,6 +12,7 @@ from typing import Final
 
 from config.settings import MIB
 from gateway.spool.committer import Committer
+from gateway.spool.errors import SpoolUnusable
 from gateway.spool.folder import DataFolder
 from gateway.spool.lane import Lane
 from gateway.spool.transaction import Transactor
@@ -34,8 +35,8 @@ async def maintain(*, committer: Committer, transactor: Transactor, folder: Data
             log.info("The disk has room again.")
 
 
-async def sync(interval_s: float, *, committer: Committer, database: Path) -> None:
-    """Have the write-ahead log on disk this often, where commits don't wait for it.
+async def sync(interval_s: float, *, committer: Committer, lanes: dict[str, Lane], database: Path) -> None:
+    """Have the write-ahead log on disk this often, where commits don't wait for it. Raises SpoolUnusable.
 
     The log is a file of its own and SQLite holds no locks on it, so a descriptor of ours may come and go.
     """
@@ -45,7 +46,12 @@ async def sync(interval_s: float, *, committer: Committer, database: Path) -> No
         await asyncio.sleep(interval_s)
         if committer.counters.commits != synced:
             synced = committer.counters.commits
-            await asyncio.to_thread(_fsync, wal)
+            ends = {name: lane.next_seq for name, lane in lanes.items()}
+            try:
+                await asyncio.to_thread(_fsync, wal)
+            except OSError as error:
+                raise SpoolUnusable(f"The spool can't be written to disk: {error}. Look at the disk.") from error
+            committer.synced(ends)
 
 
 def _fsync(path: Path) -> None:

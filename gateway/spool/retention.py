@@ -1,0 +1,163 @@
+"""Which blocks go when there is no room, or when they are too old: the operator's policy, inside a transaction.
+
+Whatever is removed here is counted, leaves a gap with its reason, and is told to the event loop as a `Drop`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from bridge.ports import Gap
+from config.settings import WhenFull
+from gateway.spool.errors import SpoolFull
+from gateway.spool.rows import add_to_counter, head_of, note_gap
+from gateway.spool.schema import PAGE_SIZE_BYTES, key_of, seq_of
+
+log = logging.getLogger(__name__)
+
+ROW_OVERHEAD_BYTES: Final = 96
+MARGIN_PAGES: Final = 16
+DEAD_LETTER_SHARE: Final = 8
+"""Dead letters may take one part in so many of the spool; beyond it the oldest go, so that live data can stay."""
+_BLOCKS_AT_ONCE: Final = 64
+EXPIRED_AT_ONCE: Final = 512
+"""Blocks that one commit lets expire, so that no acknowledgement waits for a great cleaning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drop:
+    """Blocks that a policy removed: their range, and how many records were in it."""
+
+    stream: int
+    gap: Gap
+
+
+def make_room(
+    connection: sqlite3.Connection,
+    *,
+    streams: dict[int, str],
+    size_bytes: int,
+    ceiling_pages: int,
+    when_full: WhenFull,
+) -> list[Drop]:
+    """Have the pages that so many bytes of new rows need, by id and name of the streams. Raises SpoolFull."""
+    needed = size_bytes // (PAGE_SIZE_BYTES - ROW_OVERHEAD_BYTES) + MARGIN_PAGES
+    if used_pages(connection) + needed <= ceiling_pages:
+        return []
+    if when_full is WhenFull.REJECT:
+        raise SpoolFull("The spool is full, and spool.when_full is reject.")
+    if needed > ceiling_pages:
+        raise SpoolFull(f"One commit needs {needed} pages, and the spool may have {ceiling_pages}.")
+    # Some more than needed, so that not every commit has to.
+    goal = ceiling_pages - needed - min(ceiling_pages // 64, 1024)
+    drops: list[Drop] = []
+    while (short := used_pages(connection) - goal) > 0:
+        oldest = _oldest_blocks(connection, streams, short)
+        if oldest:
+            stream = oldest[0][0] >> 48
+            drops += drop(connection, stream, streams[stream], oldest, "full")
+        elif not _discard_dead_letter(connection):
+            if used_pages(connection) + needed > ceiling_pages:
+                raise SpoolFull("The spool is full, and there is nothing left to drop.")
+            break
+    return drops
+
+
+def expire(connection: sqlite3.Connection, stream: int, name: str, before_us: int) -> list[Drop]:
+    """Drop the first blocks of a stream, as far as they were received before: at most EXPIRED_AT_ONCE of them."""
+    rows = connection.execute(
+        "SELECT key, count, received_at_us FROM block WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
+        (key_of(stream, 0), key_of(stream + 1, 0), EXPIRED_AT_ONCE),
+    )
+    expired = []
+    for key, count, received_at_us in rows:
+        if received_at_us >= before_us:
+            break
+        expired.append((key, count))
+    rows.close()
+    return drop(connection, stream, name, expired, "expired")
+
+
+def drop(
+    connection: sqlite3.Connection, stream: int, name: str, blocks: Sequence[tuple[int, int]], reason: str
+) -> list[Drop]:
+    """Delete blocks, given as (key, count) in order, and note the gaps that they leave: one for each run of numbers."""
+    drops = []
+    for run in _runs(blocks):
+        connection.execute("DELETE FROM block WHERE key BETWEEN ? AND ?", (run[0][0], run[-1][0]))
+        gap = Gap(first_seq=seq_of(run[0][0]), count=sum(count for _, count in run), reason=reason)
+        note_gap(connection, stream, gap)
+        add_to_counter(connection, name, f"dropped_{reason}", gap.count)
+        drops.append(Drop(stream=stream, gap=gap))
+    return drops
+
+
+def _runs(blocks: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """Blocks that follow each other without a hole; what lies in a hole was counted when the hole was made."""
+    run: list[tuple[int, int]] = []
+    for block in blocks:
+        if run and run[-1][0] + run[-1][1] != block[0]:
+            yield run
+            run = []
+        run.append(block)
+    if run:
+        yield run
+
+
+def used_pages(connection: sqlite3.Connection) -> int:
+    """Pages of the database that hold something."""
+    pages: int = connection.execute("PRAGMA page_count").fetchone()[0]
+    free: int = connection.execute("PRAGMA freelist_count").fetchone()[0]
+    return pages - free
+
+
+def _oldest_blocks(connection: sqlite3.Connection, streams: dict[int, str], pages: int) -> list[tuple[int, int]]:
+    """(key, count) of the first blocks of the stream whose first block is the oldest of all: about so many pages."""
+    heads = [(head.received_at_us or 0, stream) for stream in streams if (head := head_of(connection, stream))]
+    if not heads:
+        return []
+    _, stream = min(heads)
+    found: list[tuple[int, int]] = []
+    size = 0
+    rows = connection.execute(
+        "SELECT key, count, length(body) FROM block WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
+        (key_of(stream, 0), key_of(stream + 1, 0), _BLOCKS_AT_ONCE),
+    )
+    for key, count, length in rows:
+        found.append((key, count))
+        size += length + ROW_OVERHEAD_BYTES
+        if size >= pages * PAGE_SIZE_BYTES:
+            break
+    rows.close()
+    return found
+
+
+def bound_dead_letters(connection: sqlite3.Connection, max_bytes: int) -> None:
+    """Discard the oldest dead letters until what is kept is within the bound."""
+    (size,) = connection.execute("SELECT coalesce(sum(length(body)), 0) FROM dead_letter").fetchone()
+    while size > max_bytes:
+        size -= _discard_dead_letter(connection)
+
+
+def _discard_dead_letter(connection: sqlite3.Connection) -> int:
+    """Discard the oldest dead letter; returns its size, 0 when there was none."""
+    row = connection.execute(
+        "SELECT id, stream, first_seq, count, reason, length(body) FROM dead_letter ORDER BY id LIMIT 1"
+    ).fetchone()
+    if row is None:
+        return 0
+    number, stream, first_seq, count, reason, size = row
+    connection.execute("DELETE FROM dead_letter WHERE id = ?", (number,))
+    add_to_counter(connection, stream, "dropped_discarded_dead_letter", count)
+    log.warning(
+        "Discarded a dead letter for lack of room: %d records of stream %s from number %d (%s).",
+        count,
+        stream,
+        first_seq,
+        reason,
+    )
+    return max(1, int(size))
