@@ -3,8 +3,9 @@
 A run too large is halved between blocks until one block is left, then that block is halved between its records, then a
 single record that is still too large for the broker is given up with its reason. Besides the size on the wire the size
 once inflated is bounded: payloads that compress a thousandfold would else make frames that the receiver's own bound
-(receiver.max_frame_size) turns away, and what it turns away nobody sends again. Pure, so that it may run in any thread with a
-codec of that thread.
+(receiver.max_frame_size) turns away, and what it turns away nobody sends again.
+
+Pure, so that it may run in any thread with a codec of that thread.
 """
 
 from __future__ import annotations

@@ -6,7 +6,9 @@ the middle of a batch costs nothing twice: what was acknowledged is remembered. 
 publishes that batch again: at least once, as QoS 1 is.
 
 Only a reason that speaks of one record (its topic or its payload is not accepted, it is too large) makes it a refusal,
-which the receiver sets aside; every other is somebody's mistake or a passing state, and is tried again.
+which the receiver sets aside; every other is somebody's mistake or a passing state, and is tried again. So is a record
+that no packet can carry; and one with characters for which a broker may close the connection, when it was in flight
+each time the broker did: published again and again it would stand in the way of all the rest.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from bridge.receiver.batch import Batch, Refusal, cut
 from bridge.receiver.errors import StateUnusable
 from bridge.receiver.intervals import Intervals
 from bridge.receiver.ledger import LaneKey, Ledger
+from bridge.receiver.sinks.packet_rules import impossible, is_disputed
 from bridge.receiver.state import State
 from bridge.record import Record
 
@@ -58,6 +61,8 @@ class Mqtt:
         self._limits = LinkLimits()
         self._delivered: dict[LaneKey, Intervals] = {}
         """What was acknowledged and is not in the ledger yet."""
+        self._losses: dict[tuple[LaneKey, int], int] = {}
+        """How many connections in a row were lost while the record was in flight."""
 
     @property
     def name(self) -> str:
@@ -91,10 +96,14 @@ class Mqtt:
             raise SinkUnavailable(
                 f"The sink's broker {self._address} acknowledged nothing for {ACK_TIMEOUT_S:g} s."
             ) from error
-        except (LinkError, StateUnusable) as error:
+        except LinkError as error:
+            self._losses = {key: self._losses.get(key, 0) + 1 for key in exchange.in_flight()}
+            raise SinkUnavailable(str(error)) from error
+        except StateUnusable as error:
             raise SinkUnavailable(str(error)) from error
         finally:
             listener.exchange = None
+        self._losses.clear()
         self._delivered.clear()
         return exchange.refusals
 
@@ -137,8 +146,13 @@ class Mqtt:
         if limits.maximum_packet_size_bytes is not None and size > limits.maximum_packet_size_bytes:
             exchange.refuse(lane, record, f"{size} bytes are more than the broker takes")
             return
-        if not record.topic or "+" in record.topic or "#" in record.topic or "\0" in record.topic:
-            exchange.refuse(lane, record, "its topic is no topic name")
+        reason = impossible(record)
+        if reason is None and self._losses.get((lane, record.seq), 0) > 1 and is_disputed(record):
+            reason = (
+                "it has control characters in its topic or properties, and the broker closes the connection over it"
+            )
+        if reason is not None:
+            exchange.refuse(lane, record, reason)
             return
         qos = min(record.qos, limits.maximum_qos)
         packet_id = link.publish(_message(record, qos, limits.retain_available, self._clock.now_us()))
@@ -160,6 +174,10 @@ class _Exchange:
         """Of QoS 0, and not known to have left."""
         self.refusals: list[Refusal] = []
         self.error: str | None = None
+
+    def in_flight(self) -> list[tuple[LaneKey, int]]:
+        """What was published and is not known to have arrived."""
+        return [*((lane, record.seq) for lane, record in self.waiting.values()), *self.published]
 
     def note(self, lane: LaneKey, seq: int) -> None:
         self._delivered.setdefault(lane, Intervals()).add(seq, seq + 1)

@@ -14,13 +14,14 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 from bridge.errors import SinkUnavailable
 from bridge.link import LinkSettings, MqttLink
 from bridge.ports import LinkLimits
-from bridge.receiver.ledger import Ledger
+from bridge.receiver.batch import Batch, Portion
+from bridge.receiver.ledger import LaneKey, Ledger
 from bridge.receiver.sinks.mqtt import Mqtt
 from bridge.receiver.state import State
-from bridge.record import Properties
+from bridge.record import Block, Properties
 from config.settings import BrokerUrl
 from tests.support.mosquitto import Mosquitto
-from tests.support.receiver_frames import frame
+from tests.support.receiver_frames import EPOCH, frame
 from tests.support.receiver_parts import FakeBroker, FakeClock, batch, until
 
 
@@ -167,3 +168,70 @@ async def test_records_come_out_of_a_real_broker_as_they_went_in(tmp_path: Path)
     assert found[0].properties is not None
     assert found[0].properties.ContentType == "text/plain"
     assert found[0].properties.UserProperty == [("k", "v")]
+
+
+def one_record(topic: str, properties: Properties | None = None) -> Batch:
+    """A record as a frame of another hand may hold it."""
+    block = Block(
+        first_seq=1,
+        received_at_us=10**15,
+        topics=[topic],
+        clients=["c"],
+        topic_index=[0],
+        client_index=[0],
+        delta_us=[0],
+        flags=b"\x02",
+        payloads=[b"x"],
+        property_sets=[] if properties is None else [properties],
+        property_index=None if properties is None else [1],
+    )
+    lane = LaneKey("edge-01", "telemetry", EPOCH)
+    return Batch(portions=[Portion(lane=lane, block=block)], ledger_rows=[], records=1)
+
+
+@pytest.mark.parametrize(
+    ("topic", "properties"),
+    [
+        ("a/" * 40_000, None),
+        ("a/+", None),
+        ("", None),
+        ("a\0b", None),
+        ("a", Properties(payload_format_indicator=2)),
+        ("a", Properties(correlation_data=bytes(70_000))),
+        ("a", Properties(user_property=(("k", "v" * 70_000),))),
+        ("a", Properties(content_type="a\0b")),
+    ],
+)
+async def test_a_record_that_no_packet_can_carry_is_a_refusal(
+    tmp_path: Path, topic: str, properties: Properties | None
+) -> None:
+    broker = FakeBroker()
+    async with sink_to(broker, tmp_path) as sink:
+        await sink.open()
+        assert [refusal.seq for refusal in await sink.write(one_record(topic, properties))] == [1]
+        assert broker.links[0].published == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "properties"),
+    [("a\x01b", None), ("a\uffff", None), ("a", Properties(user_property=(("k", "line\nline"),)))],
+)
+async def test_a_record_over_which_a_real_broker_closes_the_connection_does_not_stand_in_the_way(
+    tmp_path: Path, topic: str, properties: Properties | None
+) -> None:
+    async with Mosquitto(tmp_path) as broker:
+        state = await State.open(tmp_path / "receiver.db")
+        link = LinkSettings(url=BrokerUrl(port=broker.port), client_id="sink")
+        sink = Mqtt(
+            address="x", state=state, clock=FakeClock(), connect=lambda events: MqttLink(link, events), window=10
+        )
+        for _ in range(2):
+            await sink.open()
+            with pytest.raises(SinkUnavailable, match="lost"):
+                await sink.write(one_record(topic, properties))
+            await sink.close()
+        await sink.open()
+        (refusal,) = await sink.write(one_record(topic, properties))
+        assert "closes the connection over it" in refusal.reason
+        await sink.close()
+        await state.close()
