@@ -28,6 +28,7 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNI
 BURST = 10
 WINDOW_S = 30.0
 MAX_KINDS = 1000
+KIND_CHARACTERS = 200
 
 _NUMBERS = re.compile(r"\d+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -68,8 +69,8 @@ def escaped(text: str) -> str:
 class RepeatLimiter:
     """Lets `burst` lines of a kind through in `window_s`. Pure: `now` is a parameter, in seconds.
 
-    Two lines are of a kind when logger, level and the text without its numbers agree. At most `max_kinds` kinds are
-    remembered; the one unseen for longest is forgotten.
+    Two lines are of a kind when logger, level and the beginning of the text, without its numbers, agree. At most
+    `max_kinds` kinds are remembered; the one unseen for longest is forgotten.
     """
 
     def __init__(self, *, burst: int = BURST, window_s: float = WINDOW_S, max_kinds: int = MAX_KINDS) -> None:
@@ -80,7 +81,7 @@ class RepeatLimiter:
 
     def admit(self, now: float, logger: str, level: int, text: str) -> int | None:
         """None: leave this line out. A number: write it, and say that so many like it were left out before."""
-        key = (logger, level, _NUMBERS.sub("0", text))
+        key = (logger, level, _NUMBERS.sub("0", text[:KIND_CHARACTERS]))
         kind = self._kinds.get(key)
         if kind is None:
             kind = self._kinds[key] = _Kind(now)

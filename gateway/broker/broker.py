@@ -16,7 +16,7 @@ from typing import Any, Final
 from bridge.ports import Clock
 from config.settings import Stream
 from gateway.broker.agenda import Agenda
-from gateway.broker.client import Client
+from gateway.broker.client import TRY_AGAIN_AFTER_S, Client
 from gateway.broker.connack import Connack, Terms
 from gateway.broker.counters import Counters
 from gateway.broker.exchanges import Welcome
@@ -67,6 +67,8 @@ class Broker:
         self._new_client_id = new_client_id
         self._queue_limits = queue_limits
         self._agenda = Agenda()
+        self._forgetting: dict[str, int] = {}
+        """Sessions that have ended, and that the disk may still have: how often it was asked to forget each."""
         self._is_accepting = True
         self._is_draining = False
         self._ticking: asyncio.TimerHandle | None = None
@@ -185,7 +187,7 @@ class Broker:
     def _session_for(self, packet: Connect, client_id: str) -> tuple[Session, bool, bool]:
         """(session, whether it was there, whether the disk had one); takes over from an open connection."""
         old = self.sessions.get(client_id)
-        was_on_disk = old is not None and old.on_disk
+        was_on_disk = client_id in self._forgetting if old is None else old.on_disk
         if old is not None and old.client is not None:
             old.client.close(ReasonCode.SESSION_TAKEN_OVER)  # [MQTT-3.1.4-3]
             old = self.sessions.get(client_id)
@@ -242,7 +244,22 @@ class Broker:
             self.routes.clear()
         del self.sessions[client_id]
         if session.on_disk:
-            self.store.remember(client_id, partial(self._snapshot, client_id))
+            self._forget(client_id)
+
+    def _forget(self, client_id: str) -> None:
+        """Take an ended session off the disk; again a little later, until that is known to have happened."""
+        self._forgetting[client_id] = number = self._forgetting.get(client_id, 0) + 1
+        self.store.remember(client_id, partial(self._snapshot, client_id))
+
+        def committed(outcome: Outcome) -> None:
+            if self._forgetting.get(client_id) != number:
+                return
+            if outcome is Outcome.DURABLE:
+                del self._forgetting[client_id]
+            else:
+                self.later(("forget", client_id), TRY_AGAIN_AFTER_S, partial(self._forget, client_id))
+
+        self.store.after_commit(self, committed)
 
     def forget_unstored(self, session: Session, *, is_new: bool) -> None:
         """A session of a refused CONNECT: nobody was told of it, so nobody may find it present."""
@@ -283,13 +300,17 @@ class Broker:
         self.routes.clear()
         return codes, before
 
-    def put_back(self, session: Session, before: dict[str, Held | None]) -> None:
-        """Undo a `subscribe` that the disk did not take."""
+    def put_back(self, session: Session, packet: Subscribe, before: dict[str, Held | None]) -> None:
+        """Undo a `subscribe` that the disk did not take, but for what a later packet has changed since."""
+        if self.sessions.get(session.client_id) is not session:
+            return
+        made = {id(subscription) for subscription in packet.subscriptions}
         for topic_filter, held in before.items():
-            if self.sessions.get(session.client_id) is not session:
-                return
+            now = session.subscriptions.get(topic_filter)
+            if now is None or id(now.subscription) not in made:
+                continue
             if held is None:
-                session.subscriptions.pop(topic_filter, None)
+                del session.subscriptions[topic_filter]
                 self.subscriptions.remove(topic_filter, session)
             else:
                 session.subscriptions[topic_filter] = held

@@ -169,7 +169,7 @@ class Client:
         raise ProtocolError("AUTH came, but CONNECT named no authentication method.")  # [MQTT-4.12.0-6]
 
     def _on_pingreq(self, _packet: PingReq) -> None:
-        self.write(writer.pingresp())
+        self.reply(writer.PINGRESP)
 
     def _on_disconnect(self, packet: Disconnect) -> None:
         session = self.session
@@ -180,7 +180,7 @@ class Client:
             session.expiry_interval_s = expiry_interval_s
             if session.is_durable:
                 self.broker.remember(session)
-        self._end(with_will=packet.reason_code == ReasonCode.DISCONNECT_WITH_WILL_MESSAGE)
+        self._end(with_will=packet.reason_code != ReasonCode.SUCCESS)  # only 0x00 deletes it [MQTT-3.1.2-8], [-10]
 
     def _on_publish(self, batch: PublishBatch) -> None:
         self._incoming.publish(batch)
@@ -247,21 +247,24 @@ class Client:
     def _on_subscribe(self, packet: Subscribe) -> None:
         session = self.session
         codes, before = self.broker.subscribe(session, packet)
-        retained = [
-            subscription.topic_filter
-            for subscription, code in zip(packet.subscriptions, codes, strict=True)
-            if code < 0x80
-            and (
-                subscription.retain_handling == 0
-                or (subscription.retain_handling == 1 and before[subscription.topic_filter] is None)
+        # A filter that stands in the packet a thousand times costs one walk through what is retained.
+        retained = list(
+            dict.fromkeys(
+                subscription.topic_filter
+                for subscription, code in zip(packet.subscriptions, codes, strict=True)
+                if code < 0x80
+                and (
+                    subscription.retain_handling == 0
+                    or (subscription.retain_handling == 1 and before[subscription.topic_filter] is None)
+                )
             )
-        ]
+        )
         if session.is_durable and before:
             item = Subscribed(session, packet, codes=codes, before=before, retained=retained)
             item.change = self.broker.remember(session)
             self.broker.store.after_commit(self, item)
         else:
-            self.write(writer.suback(packet.packet_id, codes, version=self.version))
+            self.reply(writer.suback(packet.packet_id, codes, version=self.version))
             self.send_retained(retained)
 
     def send_retained(self, topic_filters: Sequence[str]) -> None:
@@ -295,7 +298,7 @@ class Client:
             item.change = self.broker.remember(session)
             self.broker.store.after_commit(self, item)
         else:
-            self.write(writer.unsuback(packet.packet_id, codes, version=self.version))
+            self.reply(writer.unsuback(packet.packet_id, codes, version=self.version))
 
     # ---- messages to the client -----------------------------------------------------------------------------------
 
@@ -348,11 +351,9 @@ class Client:
 
     def _on_pubrec(self, packet: PubRec) -> None:
         found = self.session.outgoing.on_pubrec(packet.packet_id, packet.reason_code)
-        if found is Answer.CONTINUE:
-            self.write(writer.pubrel(packet.packet_id, version=self.version))
-        elif found is Answer.UNKNOWN and packet.reason_code < 0x80:
-            # An exchange from before a restart: PUBREL lets the client finish it.
-            self.write(writer.pubrel(packet.packet_id, version=self.version))
+        if found is Answer.CONTINUE or (found is Answer.UNKNOWN and packet.reason_code < 0x80):
+            # Unknown is an exchange from before a restart: PUBREL lets the client finish it.
+            self.reply(writer.pubrel(packet.packet_id, version=self.version))
         else:
             self._answered(found, "PUBREC", packet.packet_id)
 
@@ -366,6 +367,13 @@ class Client:
         """Write at once; before CONNACK, behind it."""
         if self._is_welcome:
             self._channel.write(data)
+        elif self.is_open:
+            self._held.append(data)
+
+    def reply(self, data: bytes) -> None:
+        """Answer one packet, in one write with the other answers of this turn: they may be a hundred thousand."""
+        if self._is_welcome:
+            self._channel.write_soon(data)
         elif self.is_open:
             self._held.append(data)
 

@@ -98,6 +98,7 @@ class Receipt:
                     del awaiting[packet_id]
         if outcome is Outcome.DURABLE or self.qos == 0:
             client.broker.deliver(self.messages)
+        self.messages = ()  # the receipt of QoS 2 stays until PUBREL; what it brought need not
         return self._answer(client, REASONS[outcome])
 
     def _answer(self, client: Client, reason: ReasonCode) -> bytes:
@@ -181,7 +182,7 @@ class Subscribed:
             self.session.saved = max(self.session.saved, self.change)
             client.send_retained(self.retained)
         else:
-            client.broker.put_back(self.session, self.before)
+            client.broker.put_back(self.session, self.packet, self.before)
             codes = [REASONS[outcome] if code < 0x80 else code for code in codes]
         return writer.suback(self.packet.packet_id, codes, version=client.version)
 

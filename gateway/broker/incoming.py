@@ -27,15 +27,20 @@ _RECORD_FLAGS: Final = bytes(first & FLAGS_MASK for first in range(256))
 
 
 class Incoming:
-    """One connection's publishes. `unanswered` counts QoS 1 publishes that wait for their commit."""
+    """One connection's publishes. `unanswered` counts QoS 1 publishes that wait for their commit.
 
-    __slots__ = ("_broker", "_client", "_receive_maximum", "_session", "unanswered")
+    The window is the connection's own (MQTT 5 §4.9): QoS 2 ids that an earlier connection left take no place in it. A
+    client that has lost its memory would never release them, and could publish nothing more.
+    """
+
+    __slots__ = ("_broker", "_client", "_inherited", "_receive_maximum", "_session", "unanswered")
 
     def __init__(self, client: Client, receive_maximum: int) -> None:
         self._client = client
         self._broker = client.broker
         self._session = client.session
         self._receive_maximum = receive_maximum
+        self._inherited = set(client.session.awaiting_release)
         self.unanswered = 0
 
     def publish(self, batch: PublishBatch) -> None:
@@ -46,7 +51,7 @@ class Incoming:
             return
         awaiting = self._session.awaiting_release
         excess: ReceiveMaximumExceeded | None = None
-        room = self._receive_maximum - self.unanswered - len(awaiting)
+        room = self._receive_maximum - self.unanswered - (len(awaiting) - len(self._inherited))
         if self._client.version is Version.V5 and len(batch.payloads) > room:
             fits = fitting(batch, room, awaiting)
             if fits < len(batch.payloads):
@@ -203,10 +208,11 @@ class Incoming:
             # An id that is not pending is answered like the others, without reason 0x92: its exchange was completed
             # before a crash or a lost connection, and a client that reads of an error would report a loss.
             awaiting.pop(packet_id, None)
+            self._inherited.discard(packet_id)
         if session.is_durable:
             # Also when none was pending: the disk may still hold what memory has let go of.
             released = Released(session, packet.packet_ids)
             released.change = self._broker.remember(session)
             self._broker.store.after_commit(self._client, released)
         else:
-            self._client.write(writer.pubcomps(packet.packet_ids, version=self._client.version))
+            self._client.reply(writer.pubcomps(packet.packet_ids, version=self._client.version))

@@ -9,7 +9,7 @@ When a connection ends, what is in flight stays; on the next one it is sent agai
 sent: as PUBLISH with DUP, or as PUBREL when its PUBREC had come [MQTT-4.4.0-1].
 
 Invariants: `in_flight` is in the order of first sending; `again` holds ids that are in flight and were not yet sent on
-this connection; the queue never holds more than its limits.
+this connection; neither the queue nor what is in flight holds more than its limits.
 """
 
 from __future__ import annotations
@@ -43,7 +43,10 @@ class Answer(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueLimits:
-    """How much may wait for one subscriber; what comes on top is dropped, the newest first, and counted."""
+    """How much may wait for one subscriber; what comes on top is dropped, the newest first, and counted.
+
+    As many bytes again may be in flight: a client that reads and never acknowledges is sent no more than that.
+    """
 
     max_messages: int = 10_000
     max_bytes: int = 16 * 1024 * 1024
@@ -65,12 +68,13 @@ class Flight:
 class Outgoing:
     """The sending half of a session."""
 
-    __slots__ = ("_again", "_last_id", "_limits", "_queue", "_queued_bytes", "in_flight")
+    __slots__ = ("_again", "_flying_bytes", "_last_id", "_limits", "_queue", "_queued_bytes", "in_flight")
 
     def __init__(self, limits: QueueLimits | None = None) -> None:
         self._limits = limits or QueueLimits()
         self._queue: deque[Flight] = deque()
         self._queued_bytes = 0
+        self._flying_bytes = 0
         self._again: deque[int] = deque()
         self._last_id = 0
         self.in_flight: dict[int, Flight] = {}
@@ -100,25 +104,31 @@ class Outgoing:
         taken: list[Flight] = []
         flights = self.in_flight
         while self._again and len(flights) - len(self._again) < window:
-            flight = flights.get(self._again.popleft())
-            if flight is not None:
-                flight.is_resent = True
-                taken.append(flight)
+            flight = flights[self._again.popleft()]
+            flight.is_resent = True
+            taken.append(flight)
         queue = self._queue
         while queue:
             flight = queue[0]
-            if flight.qos and len(flights) - len(self._again) >= window and not flight.message.is_expired(now_s):
+            is_expired = flight.message.is_expired(now_s)
+            size = flight.message.size_bytes
+            if flight.qos and not is_expired and (len(flights) - len(self._again) >= window or self._is_laden(size)):
                 break
             queue.popleft()
-            self._queued_bytes -= flight.message.size_bytes
-            if flight.message.is_expired(now_s):
+            self._queued_bytes -= size
+            if is_expired:
                 continue
             if flight.qos:
                 flight.packet_id = self._next_id()
                 flight.step = Step.PUBACK if flight.qos == 1 else Step.PUBREC
                 flights[flight.packet_id] = flight
+                self._flying_bytes += size
             taken.append(flight)
         return taken
+
+    def _is_laden(self, size: int) -> bool:
+        """Whether so much is in flight that a message of this size has to wait."""
+        return bool(self.in_flight) and self._flying_bytes + size > self._limits.max_bytes
 
     def _next_id(self) -> int:
         packet_id = self._last_id
@@ -130,7 +140,8 @@ class Outgoing:
 
     def discard(self, flight: Flight) -> None:
         """The message can't be sent to this subscriber (larger than its Maximum Packet Size): its exchange is over."""
-        self.in_flight.pop(flight.packet_id, None)
+        if flight.packet_id in self.in_flight:
+            self._release(flight)
 
     def on_puback(self, packet_id: int) -> Answer:
         """A PUBACK came."""
@@ -144,7 +155,7 @@ class Outgoing:
         if flight.step is Step.PUBACK:
             return Answer.WRONG
         if reason_code >= 0x80:
-            del self.in_flight[packet_id]
+            self._release(flight)
             return Answer.DONE
         flight.step = Step.PUBCOMP
         return Answer.CONTINUE
@@ -159,8 +170,15 @@ class Outgoing:
             return Answer.UNKNOWN
         if flight.step is not step:
             return Answer.WRONG
-        del self.in_flight[packet_id]
+        self._release(flight)
         return Answer.DONE
+
+    def _release(self, flight: Flight) -> None:
+        """The exchange is over; also when its packet was not sent again on this connection yet."""
+        del self.in_flight[flight.packet_id]
+        self._flying_bytes -= flight.message.size_bytes
+        if flight.packet_id in self._again:
+            self._again.remove(flight.packet_id)
 
     def keep_only_promised(self) -> None:
         """The connection ended: QoS 0 messages that still wait are dropped with it."""

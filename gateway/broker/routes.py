@@ -2,8 +2,9 @@
 
 The hot path of the broker: a run of 1 400 publishes on a few topics costs one dict lookup for each distinct topic, so
 the checks of the topic, the search for its stream and the walk through the subscriptions happen only when a topic is
-new or the subscriptions changed. The cache is bounded and is emptied as a whole when it is full: a device that makes up
-topics without end costs a fresh search each, and no memory. Guarded by tests/bench (durable ingest).
+new or the subscriptions changed. The cache is bounded, is emptied as a whole when it is full, and keeps no long topics:
+a device that makes up topics without end costs a fresh search each, and some megabytes at most. Guarded by tests/bench
+(durable ingest).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from gateway.broker.subscriptions import SubscriptionTree
 from gateway.mqtt.topics import SHARE, check_topic_name, matches
 
 MAX_CACHED_TOPICS: Final = 20_000
+MAX_CACHED_TOPIC_BYTES: Final = 512
 
 BRIDGE_STATE: Final = "$SYS/broker/connection/+/state"
 """What a Mosquitto that bridges to this broker says of its connection: the one thing below $SYS that clients write."""
@@ -86,9 +88,10 @@ class Routes(dict[bytes, Route]):
             is_refused=is_refused,
             fast=SLOW if stream is None or targets or is_refused else stream,
         )
-        if len(self) >= MAX_CACHED_TOPICS:
-            self.clear()
-        self[bytes(raw)] = route
+        if len(raw) <= MAX_CACHED_TOPIC_BYTES:
+            if len(self) >= MAX_CACHED_TOPICS:
+                self.clear()
+            self[bytes(raw)] = route
         return route
 
 

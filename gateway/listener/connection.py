@@ -103,7 +103,8 @@ class Connection(asyncio.Protocol):
         """Bytes came: do all that they ask for."""
         if self._is_closing:
             return
-        self._last_seen_s = self._loop.time()
+        if self._client is not None:  # the time for CONNECT is not made longer by a byte now and then
+            self._last_seen_s = self._loop.time()
         reader = self._reader
         error: ProtocolViolation | None = None
         try:
@@ -206,7 +207,11 @@ class Connection(asyncio.Protocol):
         if transport.can_write_eof():
             # What comes in is thrown away, and the client's own closing is waited for.
             self._resume(self._paused)
-            transport.write_eof()
+            try:
+                transport.write_eof()
+            except OSError:  # the client reset the connection, and the loop has not told of it yet
+                transport.abort()
+                return
             self._timer = self._loop.call_later(LINGER_S, transport.abort)
         else:
             transport.close()
@@ -234,6 +239,7 @@ class Connection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._last_seen_s = self._loop.time()
         keep_alive_s = terms.keep_alive_s(packet)
         if keep_alive_s:
             self._patience_s = keep_alive_s * KEEP_ALIVE_FACTOR

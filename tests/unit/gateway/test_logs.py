@@ -160,3 +160,10 @@ def test_the_limiter_remembers_a_bounded_number_of_kinds() -> None:
     for letter in "abcdefghijklmnop":
         limiter.admit(0.0, "a", 30, letter)
     assert len(limiter._kinds) == 5
+
+
+def test_a_line_of_any_length_is_remembered_in_little_memory() -> None:
+    limiter = RepeatLimiter(burst=1)
+    limiter.admit(0, "a", 1, "x" * 1_000_000)
+    ((_, _, text),) = limiter._kinds
+    assert len(text) <= 200

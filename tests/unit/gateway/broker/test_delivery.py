@@ -207,3 +207,13 @@ def test_a_pubrec_from_before_a_restart_is_answered_so_that_the_client_can_finis
     client, channel = House().connect(version=Version.V5)
     client.handle(PubRec(packet_id=9))
     assert channel.take() == b"\x62\x02\x00\x09"
+
+
+def test_a_filter_that_a_subscribe_repeats_gives_what_is_retained_once() -> None:
+    house = House()
+    publisher, _ = house.connect("publisher")
+    publisher.handle(run(0, "t", retain=True))
+    house.store.commit()
+    client, channel = house.connect()
+    client.handle(subscribe("t", "t", "t"))
+    assert channel.take().count(b"\x00\x01t") == 1

@@ -106,3 +106,36 @@ def test_qos_0_messages_that_wait_are_dropped_with_the_connection() -> None:
     outgoing = offered(0, 1, 0)
     outgoing.keep_only_promised()
     assert outgoing.queued == 1
+
+
+def test_an_answer_before_the_packet_was_sent_again_ends_the_exchange_and_the_window_stays_right() -> None:
+    outgoing = offered(1, 1, 1, 1)
+    outgoing.take(3, 0)
+    outgoing.resume()
+    assert [each.packet_id for each in outgoing.take(1, 0)] == [1]
+    assert outgoing.on_puback(3) is Answer.DONE
+    assert outgoing.take(1, 0) == []
+    outgoing.on_puback(1)
+    assert [each.packet_id for each in outgoing.take(1, 0)] == [2]
+    outgoing.on_puback(2)
+    assert [(each.packet_id, each.is_resent) for each in outgoing.take(1, 0)] == [(4, False)]
+
+
+def test_what_is_in_flight_is_bounded_in_bytes_and_goes_on_when_it_is_acknowledged() -> None:
+    outgoing = Outgoing(QueueLimits(max_bytes=1000))
+    sent = []
+    for _ in range(4):
+        assert outgoing.offer(flight(1, b"x" * 400))
+        sent += [each.packet_id for each in outgoing.take(100, 0)]
+    assert sent == [1, 2]
+    outgoing.on_puback(1)
+    assert [each.packet_id for each in outgoing.take(100, 0)] == [3]
+
+
+def test_one_message_over_the_bound_is_sent_alone() -> None:
+    outgoing = Outgoing(QueueLimits(max_bytes=1000))
+    outgoing.offer(flight(1, b"x" * 4000))
+    assert len(outgoing.take(100, 0)) == 1
+    outgoing.offer(flight(1))
+    assert outgoing.take(100, 0) == []
+    assert len(outgoing.in_flight) == 1

@@ -384,3 +384,32 @@ def test_a_fault_with_one_client_does_not_keep_the_others_from_their_acknowledge
     assert to_good.take() == pubacks(1)
     assert to_bad.is_closed
     assert "'bad'" in caplog.text
+
+
+def test_ids_that_an_earlier_connection_left_take_no_place_in_the_window() -> None:
+    house = House()
+    more = {"version": Version.V5, "clean_start": False, "session_expiry_interval_s": 100}
+    terms = Terms(receive_maximum=2)
+    client, _ = house.connect(terms=terms, **more)
+    client.handle(run(2, "t", "t"))
+    house.store.commit()
+    client.lost()
+    client, channel = house.connect(terms=terms, **more)
+    client.handle(run(2, "t", "t", first_id=11))
+    house.store.commit()
+    assert channel.take() == pubrecs(11, 12)
+    with pytest.raises(ReceiveMaximumExceeded):
+        client.handle(run(1, "t", first_id=13))
+    client.handle(PubRel(packet_ids=[pid(1), pid(2)]))
+    with pytest.raises(ReceiveMaximumExceeded):
+        client.handle(run(1, "t", first_id=13))
+
+
+def test_a_qos_2_publish_is_not_kept_in_memory_until_its_release() -> None:
+    house = House()
+    client, _ = house.connect()
+    client.handle(run(2, "t", retain=True))
+    house.store.commit()
+    (receipt,) = client.session.awaiting_release.values()
+    assert receipt is not None
+    assert not receipt.messages

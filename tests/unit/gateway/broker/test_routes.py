@@ -88,3 +88,9 @@ def test_a_topic_is_looked_up_once_and_the_cache_is_bounded(monkeypatch: pytest.
     for i in range(100):
         found[b"plant/%d" % i]
         assert len(found) <= 10
+
+
+def test_long_topics_are_not_kept() -> None:
+    found = routes()
+    assert found[b"plant/" + b"x" * module.MAX_CACHED_TOPIC_BYTES].stream == 1
+    assert not found

@@ -390,3 +390,50 @@ def test_a_will_that_cannot_be_stored_is_counted_and_still_reaches_local_subscri
     assert to_reader.take() == b"\x30\x07\x00\x04gonex"
     assert house.store.stored == []
     assert house.broker.counters.refused == {word: 1}
+
+
+@pytest.mark.parametrize(("reason", "wills"), [(0x00, 0), (0x04, 1), (0x80, 1), (0x97, 1)])
+def test_only_a_normal_disconnect_deletes_the_will(reason: int, wills: int) -> None:
+    house = House()
+    client, _ = house.connect(version=Version.V5, will=WILL)
+    client.handle(Disconnect(reason_code=reason))
+    assert house.broker.counters.wills == wills
+
+
+def test_a_session_that_ended_is_taken_off_the_disk_however_often_that_fails() -> None:
+    house = House()
+    client, _ = house.connect(**DURABLE_5)
+    client.handle(Disconnect(session_expiry_interval_s=0))
+    house.store.commit(Outcome.FULL)
+    house.pass_time(2)
+    house.store.commit(Outcome.FULL)
+    assert "device" in house.store.disk
+    house.pass_time(2)
+    house.store.commit()
+    assert house.store.disk == {}
+    house.pass_time(10)
+    assert house.store.open.is_empty
+
+
+def test_a_new_session_waits_for_the_disk_to_forget_the_one_before() -> None:
+    house = House()
+    client, _ = house.connect(**DURABLE_5)
+    client.handle(Disconnect(session_expiry_interval_s=0))
+    _, channel = house.knock()
+    assert channel.writes == []
+    house.store.commit()
+    assert channel.take() == ACCEPTED
+    assert house.store.disk == {}
+
+
+def test_a_subscription_that_was_made_again_stays_when_the_first_one_could_not_be_stored() -> None:
+    house = House()
+    client, channel = house.connect(**DURABLE_311)
+    client.handle(subscribe("a", "b", qos=0, packet_id=1))
+    first = house.store.close_commit()
+    client.handle(subscribe("a", qos=1, packet_id=2))
+    house.store.end_commit(first, Outcome.FAILED)
+    house.store.commit()
+    assert channel.take() == b"\x90\x04\x00\x01\x80\x80" + b"\x90\x03\x00\x02\x01"
+    assert {key: held.subscription.qos for key, held in client.session.subscriptions.items()} == {"a": 1}
+    assert list(house.restarted().broker.sessions["device"].subscriptions) == ["a"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from gateway.broker.broker import Broker
 from gateway.broker.connack import Terms
 from gateway.listener import connection as module
 from gateway.listener.connection import Connection
+from gateway.mqtt.reason_codes import ReasonCode
 from tests.support.broker import FakeClock
 from tests.support.store import FakeStore
 
@@ -172,3 +174,21 @@ async def test_a_closed_connection_writes_and_takes_nothing_more(setup: Setup) -
 
 async def test_an_address_of_ip_6_is_written_with_its_brackets(setup: Setup) -> None:
     assert setup.connection.peer == "[::1]:5000"
+
+
+async def test_a_client_that_is_gone_already_is_closed_without_an_error(setup: Setup) -> None:
+    def gone() -> None:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+    setup.transport.write_eof = gone  # type: ignore[method-assign]
+    client = setup.broker.sessions["a"].client
+    assert client is not None
+    client.close(ReasonCode.SESSION_TAKEN_OVER)
+    assert setup.transport.ended == "aborted"
+    assert setup.broker.counters.connected_now == 0
+
+
+async def test_the_answers_to_many_small_packets_leave_in_one_write(setup: Setup) -> None:
+    setup.connection.data_received(b"\xc0\x00" * 1000)
+    await asyncio.sleep(0)
+    assert setup.transport.written == [b"\xd0\x00" * 1000]

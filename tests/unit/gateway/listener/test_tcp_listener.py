@@ -324,3 +324,18 @@ def test_every_reason_not_to_listen_is_a_sentence_with_what_to_do(error: OSError
     assert words in str(made)
     assert str(made).startswith("The listener 'local' cannot listen on 127.0.0.1:80: ")
     assert str(made).endswith(".")
+
+
+async def test_a_byte_now_and_then_does_not_make_the_time_for_connect_longer() -> None:
+    async with opened(connect_timeout_s=0.2) as door:
+        reader, writer = await door.knock()
+
+        async def drip() -> None:
+            for byte in b"\x10\x80\x10" + bytes(2000):
+                writer.write(bytes((byte,)))
+                await asyncio.sleep(0.02)
+
+        dripping = asyncio.create_task(drip())
+        assert await rest(reader) == b""
+        dripping.cancel()
+        await hang_up(writer)
