@@ -122,7 +122,9 @@ def _prepare(connection: sqlite3.Connection) -> Ledger:
 def _statement(rows: int) -> str:
     own = [[f"?{4 + row * _COLUMNS + column}" for column in range(_COLUMNS)] for row in range(rows)]
     values = ", ".join(f"(?1, ?2, ?3, {', '.join(row)})" for row in own)
-    return f"INSERT OR IGNORE INTO record VALUES {values}"  # noqa: S608 - made of parameters only
+    # Not OR IGNORE: that would drop, without a word, what an index of the owner's own making refuses.
+    known = "ON CONFLICT (gateway, stream, epoch, seq) DO NOTHING"
+    return f"INSERT INTO record VALUES {values} {known}"  # noqa: S608 - made of parameters only
 
 
 def _insert(connection: sqlite3.Connection, portion: Portion) -> None:

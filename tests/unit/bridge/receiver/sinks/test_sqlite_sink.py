@@ -107,3 +107,15 @@ async def test_a_database_that_was_removed_is_noticed_before_anything_is_lost(tm
     await sink.write(late)
     await sink.close()
     assert select(path, "SELECT min(seq), count(*) FROM record") == [(6, 5)]
+
+
+async def test_what_an_index_of_the_owner_refuses_is_told_and_not_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "received.db"
+    sink = Sqlite(path)
+    ledger = await sink.open()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE UNIQUE INDEX mine ON record (client)")
+    with pytest.raises(SinkUnavailable, match=r"took nothing: UNIQUE constraint failed: record\.client"):
+        await sink.write(batch(ledger, frame(1, 10)))
+    await sink.close()
+    assert select(path, "SELECT count(*) FROM record") == [(0,)]
