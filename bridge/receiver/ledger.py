@@ -60,13 +60,14 @@ class Lane:
                 del self.gaps[reason]
         return new
 
-    def declare(self, first_seq: int, count: int, reason: str) -> None:
-        """Note that `count` records from `first_seq` will not come, unless they did."""
+    def declare(self, first_seq: int, count: int, reason: str) -> list[Range]:
+        """Note that `count` records from `first_seq` will not come, unless they did; returns those that is news of."""
         open_ranges = self.arrived.missing(first_seq, first_seq + count)
         for declared in self.gaps.values():
             open_ranges = [part for start, stop in open_ranges for part in declared.missing(start, stop)]
         for start, stop in open_ranges:
             self.gaps.setdefault(reason, Intervals()).add(start, stop)
+        return open_ranges
 
     @property
     def next_seq(self) -> int:

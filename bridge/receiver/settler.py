@@ -65,9 +65,10 @@ class Settler:
         draft = self.ledger.draft()
         counted: Counter[str] = Counter()
         asides: list[Aside] = []
+        news: list[str] = []
         for item in items:
             if item.frame is not None:
-                self._enter(item, draft, counted)
+                self._enter(item, draft, counted, news)
             elif item.error is not None:
                 asides.append(
                     Aside(
@@ -96,15 +97,25 @@ class Settler:
         self.tally.update(counted)
         for item in items:
             self._note_gateway(item)
+        for sentence in news:
+            log.warning("%s", sentence)
         for aside in asides:
             log.warning("Set aside what came on %s (%s): %s", aside.topic, aside.code, aside.reason)
 
-    def _enter(self, item: Item, draft: Draft, counted: Counter[str]) -> None:
+    def _enter(self, item: Item, draft: Draft, counted: Counter[str], news: list[str]) -> None:
         assert item.frame is not None  # noqa: S101 - told to mypy; the caller has looked
         header = item.frame.header
         lane = draft.lane(LaneKey(header.gateway, header.stream, header.epoch))
+        whose = f"of the stream {header.stream} of gateway {header.gateway} (epoch {header.epoch})"
+        at = lane.next_seq
         for gap in header.gaps:
-            lane.declare(gap.first_seq, gap.count, gap.reason)
+            if gap.first_seq > at:
+                news.append(f"{_numbers(at, gap.first_seq)} {whose} did not arrive, and nobody said why.")
+            at = max(at, gap.first_seq + gap.count)
+            for start, stop in lane.declare(gap.first_seq, gap.count, gap.reason):
+                news.append(f"{_numbers(start, stop)} {whose} will not come: the gateway dropped them ({gap.reason}).")
+        if header.first_seq > at and header.count:
+            news.append(f"{_numbers(at, header.first_seq)} {whose} did not arrive, and nobody said why.")
         new = sum(stop - start for start, stop in lane.admit(header.first_seq, header.count))
         counted.update(frames=1, records=new, duplicates=header.count - new, wire_bytes=len(item.delivery.payload))
 
@@ -128,3 +139,7 @@ class Settler:
         news.records += header.count
         news.last_frame_at_us = max(news.last_frame_at_us, item.received_at_us)
         news.last_sent_at_us = max(news.last_sent_at_us, header.sent_at_us)
+
+
+def _numbers(start: int, stop: int) -> str:
+    return f"Record {start}" if stop - start == 1 else f"Records {start} to {stop - 1}"

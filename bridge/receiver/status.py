@@ -52,7 +52,7 @@ class StatusView:
         lanes = sorted(self.settler.ledger)
         by_reason = {name.removeprefix(SET_ASIDE): n for name, n in tally.items() if name.startswith(SET_ASIDE)}
         gaps = [found for key, lane in lanes if (found := _gaps(key, lane))]
-        holes = [found for key, lane in lanes if (found := _holes(key, lane))]
+        holes = [found for key, lane in lanes if (found := self._holes(key, lane))]
         return {
             "version": self.version,
             "receiver": self.receiver_id,
@@ -124,6 +124,20 @@ class StatusView:
             "last_write_at": None if last is None else rfc3339(last),
         }
 
+    def _holes(self, key: LaneKey, lane: Lane) -> dict[str, Any] | None:
+        """The lane's holes, without what a sink has: a state that was lost does not make records missing."""
+        holes = lane.holes()
+        for writer in self.writers:
+            if holes and (known := writer.lane(key)) is not None:
+                holes = [part for start, stop in holes for part in known.arrived.missing(start, stop)]
+        if not holes:
+            return None
+        return {
+            **key._asdict(),
+            "records": sum(stop - start for start, stop in holes),
+            "ranges": [{"first_seq": start, "count": stop - start} for start, stop in holes[-MAX_RANGES:]],
+        }
+
 
 def _gaps(key: LaneKey, lane: Lane) -> dict[str, Any] | None:
     if not lane.gaps:
@@ -135,15 +149,4 @@ def _gaps(key: LaneKey, lane: Lane) -> dict[str, Any] | None:
         "records": sum(reasons.values()),
         "reasons": reasons,
         "ranges": [{"first_seq": at, "count": n, "reason": reason} for at, n, reason in ranges[-MAX_RANGES:]],
-    }
-
-
-def _holes(key: LaneKey, lane: Lane) -> dict[str, Any] | None:
-    holes = lane.holes()
-    if not holes:
-        return None
-    return {
-        **key._asdict(),
-        "records": sum(stop - start for start, stop in holes),
-        "ranges": [{"first_seq": start, "count": stop - start} for start, stop in holes[-MAX_RANGES:]],
     }

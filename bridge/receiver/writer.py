@@ -18,7 +18,7 @@ from bridge.flow.backoff import Backoff
 from bridge.ports import Clock
 from bridge.receiver.batch import Batch, Portion, Refusal, cut
 from bridge.receiver.held import Held, Item
-from bridge.receiver.ledger import Draft, LaneKey, Ledger
+from bridge.receiver.ledger import Draft, Lane, LaneKey, Ledger
 from bridge.receiver.sinks.port import Sink
 
 log = logging.getLogger(__name__)
@@ -58,6 +58,10 @@ class SinkWriter:
         self.last_error: str | None = None
         self.last_error_code: str | None = None
         self.last_write_at_us: int | None = None
+
+    def lane(self, key: LaneKey) -> Lane | None:
+        """What of the lane is durably in the sink; None when it has nothing of it, or is down."""
+        return None if self._ledger is None or key not in self._ledger else self._ledger[key]
 
     def wake(self) -> None:
         """There is a new item."""

@@ -330,3 +330,35 @@ async def test_the_next_life_goes_on_with_the_ledger_of_the_last(tmp_path: Path)
         await until(lambda: link.acknowledged == [1, 2])
         assert sink.seqs == list(range(1, 21))
         assert (it.status()["records"], it.status()["duplicates"], it.status()["frames"]) == (20, 10, 3)
+
+
+async def test_what_a_sink_has_is_not_missing_when_the_state_was_lost(tmp_path: Path) -> None:
+    sink = FakeSink("one")
+    async with running(tmp_path, sink) as it:
+        (await it.broker.online()).deliver(1)
+        await until(lambda: it.status()["records"] == 10)
+    (tmp_path / "receiver.db").unlink()
+    async with running(tmp_path, sink) as it:
+        link = await it.broker.online()
+        link.deliver(2)
+        link.deliver(4)
+        await until(lambda: link.acknowledged == [2, 4])
+        assert [hole["ranges"] for hole in it.status()["holes"]] == [[{"first_seq": 21, "count": 10}]]
+        assert it.status()["missing"] == 10
+
+
+async def test_holes_and_gaps_are_told_in_the_log_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    gap = Gap(first_seq=6, count=2, reason="full")
+    async with running(tmp_path, FakeSink("one")) as it:
+        link = await it.broker.online()
+        for packet_id, payload in enumerate([frame(3, 2), frame(9, 1, gaps=[gap]), frame(9, 1, gaps=[gap])]):
+            link.deliver(packet_id + 1, payload)
+        await until(lambda: link.acknowledged == [1, 2, 3])
+    told = [record.getMessage() for record in caplog.records if record.name == "bridge.receiver.settler"]
+    whose = f"of the stream telemetry of gateway edge-01 (epoch {EPOCH})"
+    assert told == [
+        f"Records 1 to 2 {whose} did not arrive, and nobody said why.",
+        f"Record 5 {whose} did not arrive, and nobody said why.",
+        f"Records 6 to 7 {whose} will not come: the gateway dropped them (full).",
+        f"Record 8 {whose} did not arrive, and nobody said why.",
+    ]
