@@ -1,9 +1,12 @@
 """One connection of a client: moves bytes between a socket and the broker, keeps its times and its limits.
 
-`data_received` reads everything that came in one go and hands it on in plain calls: no task, no await, no timer is made
+`data_received` takes everything that came in one go and hands it on in plain calls: no task, no await, no timer is made
 for a packet. Reading pauses for three reasons, each its own: the client does not read what it is sent, the store has
 more than it can take, or the gateway stops. Writing pauses when the socket's buffer is over its mark; deliveries then
 wait in the session's bounded queue.
+
+While the store is congested a read takes no more than a little: ten thousand connections may become readable in one
+turn of the loop, before any of them can be paused.
 
 When this side closes, the sending half is shut first and what still comes in is thrown away for a moment, so that the
 last packet is not destroyed by a reset on its way to the client.
@@ -28,6 +31,8 @@ from gateway.mqtt.reason_codes import ReasonCode
 
 logger = logging.getLogger(__name__)
 
+READ_BYTES: Final = 256 * 1024
+READ_CONGESTED_BYTES: Final = 2 * 1024
 WRITE_BUFFER_HIGH_BYTES: Final = 256 * 1024
 SOON_BYTES: Final = 64 * 1024
 KEEP_ALIVE_FACTOR: Final = 1.5
@@ -50,6 +55,8 @@ class Door(Protocol):
 
     terms: Terms
     connect_timeout_s: float
+    read_buffer: memoryview
+    """READ_BYTES long, for all connections: each read is copied out of it before the next one."""
 
     def opened(self, connection: Connection) -> bool:
         """A connection was made; false when there is no place for it."""
@@ -58,7 +65,7 @@ class Door(Protocol):
         """The connection is gone."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One socket; a `gateway.broker.ports.Channel` for its client."""
 
     def __init__(self, broker: Broker, door: Door) -> None:
@@ -83,7 +90,7 @@ class Connection(asyncio.Protocol):
         self.peer = "?"
         self.is_writable = True
 
-    # ---- asyncio.Protocol -----------------------------------------------------------------------------------------
+    # ---- asyncio.BufferedProtocol ---------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is open: CONNECT has to come within its time."""
@@ -98,6 +105,15 @@ class Connection(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_HIGH_BYTES)
         self._last_seen_s = self._loop.time()
         self._timer = self._loop.call_later(self._patience_s, self._on_timer)
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the loop's wish does not matter
+        """Where the next read goes; it is as long as may be read."""
+        buffer = self._door.read_buffer
+        return buffer[:READ_CONGESTED_BYTES] if self._broker.store.is_congested else buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So many bytes were read."""
+        self.data_received(bytes(self._door.read_buffer[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
         """Bytes came: do all that they ask for."""

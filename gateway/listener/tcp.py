@@ -9,7 +9,7 @@ from typing import Final
 from config.settings import Address, Listener
 from gateway.broker.broker import Broker
 from gateway.broker.connack import Terms
-from gateway.listener.connection import Connection
+from gateway.listener.connection import READ_BYTES, Connection
 from gateway.listener.errors import listener_error
 
 logger = logging.getLogger(__name__)
@@ -26,6 +26,7 @@ class TcpListener:
             receive_maximum=settings.receive_maximum, max_packet_size_bytes=settings.max_packet_size_bytes
         )
         self.connect_timeout_s = settings.connect_timeout_s
+        self.read_buffer = memoryview(bytearray(READ_BYTES))
         self.name = settings.name
         self.address = settings.bind
         """Where it listens; with the port that was found free, once it is started with port 0."""

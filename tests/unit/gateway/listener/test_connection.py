@@ -12,7 +12,7 @@ from config.settings import Stream
 from gateway.broker.broker import Broker
 from gateway.broker.connack import Terms
 from gateway.listener import connection as module
-from gateway.listener.connection import Connection
+from gateway.listener.connection import READ_BYTES, READ_CONGESTED_BYTES, Connection
 from gateway.mqtt.reason_codes import ReasonCode
 from tests.support.broker import FakeClock
 from tests.support.store import FakeStore
@@ -63,6 +63,7 @@ class FakeTransport(asyncio.Transport):
 class Door:
     terms = Terms()
     connect_timeout_s = 10.0
+    read_buffer = memoryview(bytearray(READ_BYTES))
 
     def __init__(self) -> None:
         self.count = 0
@@ -192,3 +193,9 @@ async def test_the_answers_to_many_small_packets_leave_in_one_write(setup: Setup
     setup.connection.data_received(b"\xc0\x00" * 1000)
     await asyncio.sleep(0)
     assert setup.transport.written == [b"\xd0\x00" * 1000]
+
+
+async def test_a_read_is_small_while_the_store_is_congested(setup: Setup) -> None:
+    assert len(setup.connection.get_buffer(-1)) == READ_BYTES
+    setup.store.is_congested = True
+    assert len(setup.connection.get_buffer(-1)) == READ_CONGESTED_BYTES
