@@ -55,10 +55,17 @@ class Checker:
         self._broker("receiver", own.url, own.tls, own.username, own.password)
         self._retry("receiver", own.retry)
         files = [("receiver.state", own.state)]
+        brokers: dict[BrokerUrl, str] = {}
         if self._sound("sinks"):  # else the labels and the sinks may not be in step
             for label, sink in zip(self._reader.labels["sinks"], settings.sinks, strict=True):
                 if isinstance(sink, MqttSink):
                     self._broker(f"sinks[{label}]", sink.url, sink.tls, sink.username, sink.password)
+                    key = f"sinks[{label}].url"
+                    if (other := brokers.setdefault(sink.url, key)) != key:
+                        place = self._place(other)
+                        self._report(
+                            key, f"the broker {sink.url} is that of {other} ({place}); each sink needs its own"
+                        )
                 else:
                     files.append((f"sinks[{label}].path", sink.path))
         self._files(files)

@@ -57,6 +57,8 @@ class Url:
                 "an address does not hold user and password, because addresses are shown in logs; "
                 "write them as username and password_file beside it"
             )
+        if "?" in text:  # nor this
+            raise ValueError(f"an address ends with its port, and has no '?'; expected {self.expected}")
         scheme, separator, rest = text.partition("://")
         if not separator:
             raise ValueError(f"expected {self.expected}, found {text!r}")

@@ -25,7 +25,8 @@ def expand(text: str, environ: Mapping[str, str]) -> str:
             raise ValueError("a '${' is not closed by '}'; write $${ where a literal ${ is meant")
         inside = _INSIDE.fullmatch(match[1])
         if inside is None:
-            raise ValueError(f"{match[0]!r} is not a variable; expected ${{NAME}} or ${{NAME:-default}}")
+            # What stands there is not repeated: it may be a part of a password.
+            raise ValueError("a '${' begins no variable; expected ${NAME} or ${NAME:-default}, or $${ for a literal ${")
         name, default = inside[1], inside[2]
         if default is not None:
             return environ.get(name) or str(default)

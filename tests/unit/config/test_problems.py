@@ -123,6 +123,7 @@ def test_a_mistake_in_gateway_yaml_is_named_with_its_line(text: str, line: int, 
         ("sinks: [jsonl]", 1, "sinks[0]", "expected a mapping that begins with 'type:'"),
         ("sinks: []", 1, "sinks", "expected at least one sink"),
         ("sinks: [{type: jsonl, url: 'mqtt://h'}]", 1, "sinks[jsonl].url", "it belongs in"),
+        ("sinks: [{type: mqtt},\n {type: mqtt}]", 2, "sinks[1].url", "is that of sinks[0].url"),
         ("sinks: [{type: jsonl},\n {type: jsonl}]", 2, "sinks[1]", "is written by sinks[0].path"),
         ("sinks: [{type: sqlite, path: receiver.db}]", 1, "sinks[sqlite].path", "is written by receiver.state"),
         ("sinks: [{type: mqtt, tls: {ca_file: /dev/null}}]", 1, "sinks[mqtt].tls", "uses no TLS; write mqtts://"),
@@ -197,7 +198,9 @@ def test_port_0_may_be_used_by_several_and_addresses_of_two_families_are_not_one
 
 
 def test_two_mqtt_sinks_and_two_files_are_fine() -> None:
-    loaded = receiver_from("sinks: [{type: mqtt}, {type: mqtt}, {type: jsonl, path: a}, {type: jsonl, path: b}]")
+    loaded = receiver_from(
+        "sinks: [{type: mqtt}, {type: mqtt, url: 'mqtt://b'}, {type: jsonl, path: a}, {type: jsonl, path: b}]"
+    )
     assert loaded.origins["sinks[2].path"].endswith(":1")
 
 
@@ -214,3 +217,17 @@ def test_a_host_name_that_can_not_be_an_id_is_refused_where_no_id_is_written() -
 
 def test_a_null_item_of_a_list_is_one_with_all_its_defaults() -> None:
     assert gateway_from("listeners: [null]").settings == gateway_from("").settings
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "uplinks: [{url: 'mqtt://u:hunter2@h:1'}]",
+        "uplinks: [{url: 'mqtt://h:1/?password=hunter2'}]",
+        "uplinks: [{username: u, password: 'x${hunter2 x}'}]",
+        "uplinks: [{username: u, password: 'hunter2${'}]",
+        "uplinks: [{username: u, password: [hunter2]}]",
+    ],
+)
+def test_no_sentence_repeats_what_may_be_a_password(text: str) -> None:
+    assert "hunter2" not in "".join(map(str, gateway_problems(text)))

@@ -168,7 +168,9 @@ def test_the_effective_settings_are_read_back_the_same() -> None:
         uplinks: [{url: "mqtts://h", username: "yes", streams: [x, "on"], topic: "{stream}"}]
     """)
     assert gateway_from(describe(loaded)).settings == loaded.settings
-    sinks = receiver_from("sinks: [{type: jsonl}, {type: mqtt}, {type: mqtt, window: 3}, {type: sqlite}]")
+    sinks = receiver_from(
+        "sinks: [{type: jsonl}, {type: mqtt}, {type: mqtt, url: 'mqtt://b', window: 3}, {type: sqlite}]"
+    )
     assert receiver_from(describe(sinks)).settings == sinks.settings
     assert gateway_from(describe(GatewaySettings())).settings == GatewaySettings()
     assert receiver_from(describe(ReceiverSettings())).settings == ReceiverSettings()

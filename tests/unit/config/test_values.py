@@ -158,9 +158,9 @@ def test_variables_are_filled_in_once(text: str, expanded: str) -> None:
         ("${HSOT}", "the environment variable HSOT is not set; did you mean 'HOST'?"),
         ("${ZZZ}", "set it, or write ${ZZZ:-default}"),
         ("${HOST", "is not closed"),
-        ("${HO ST}", "is not a variable"),
-        ("${HOST-x}", "is not a variable"),
-        ("${}", "is not a variable"),
+        ("${HO ST}", "begins no variable"),
+        ("${HOST-x}", "begins no variable"),
+        ("${}", "begins no variable"),
     ],
 )
 def test_a_variable_that_is_missing_or_misspelt_is_refused_with_a_sentence(text: str, sentence: str) -> None:
