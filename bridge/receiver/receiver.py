@@ -11,7 +11,8 @@ Theory of operation. Four kinds of task work side by side, and each hands on to 
 
 So a crash at any point makes the broker send again what was not settled, and each sink's own ledger drops what it has.
 
-Bounds. The broker's Receive Maximum bounds the frames held, MAX_DECODED_BYTES what of them is decoded at a time. When
+Bounds. The broker's Receive Maximum bounds the frames held, MAX_DECODED_BYTES what of them is decoded at a time. QoS 0
+knows no such bound: when a sink is behind and MAX_WAITING_FRAMES wait, those of QoS 0 are dropped and counted. When
 a connection is lost the held frames stay and are written on: should the broker have lost its state too, we have the
 only copy. When the broker sends them again, the new delivery takes the old one's place.
 """
@@ -40,6 +41,7 @@ RECEIVE_MAXIMUM: Final = 200
 """Frames that the broker may have waiting for our acknowledgement."""
 MAX_DECODED_BYTES: Final = 24 * 1024 * 1024
 MAX_DECODED_AT_ONCE_BYTES: Final = 1024 * 1024
+MAX_WAITING_FRAMES: Final = 2 * RECEIVE_MAXIMUM
 STOP_GRACE_S: Final = 10.0
 _STABLE_S: Final = 10.0
 
@@ -52,6 +54,8 @@ class LinkState:
         self.since_us = now_us
         self.connections = 0
         self.sessions_lost = 0
+        self.dropped = 0
+        """Frames that came with QoS 0 and found no room."""
         self.last_error: str | None = None
         self.last_error_code: str | None = None
 
@@ -196,6 +200,10 @@ class Receiver:
         if orphan is not None and not orphan.settled:
             orphan.link, orphan.delivery = link, delivery
             return
+        if not delivery.qos and len(self._arrived) >= MAX_WAITING_FRAMES and self._held.size_bytes > MAX_DECODED_BYTES:
+            self.link.dropped += 1
+            log.warning("Dropped what came with QoS 0 on %s: a sink is behind, and too much waits.", delivery.topic)
+            return
         self._arrived.append(Item(delivery=delivery, link=link, received_at_us=self._clock.now_us()))
         self._arrival.set()
 
@@ -204,7 +212,7 @@ class Receiver:
         orphans = [item for item in (*self._held.since(0), *self._arrived) if item.link is link or item.link is None]
         for item in orphans:
             item.link = None
-        if len(orphans) > 2 * RECEIVE_MAXIMUM:
+        if len(orphans) > MAX_WAITING_FRAMES:
             # Connections that come and go while a sink is down must not pile up frames without bound.
             self._arrived = deque(item for item in self._arrived if item.link is not None)
             orphans = [item for item in orphans if item.frame is not None or item.error is not None]

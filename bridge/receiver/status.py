@@ -82,6 +82,7 @@ class StatusView:
             "since": rfc3339(link.since_us),
             "connections": link.connections,
             "sessions_lost": link.sessions_lost,
+            "dropped": link.dropped,
             "last_error": link.last_error,
         }
 

@@ -12,9 +12,10 @@ from typing import Any
 
 import pytest
 
+import bridge.receiver.receiver as receiver_module
 from bridge.errors import SinkRefused, SinkUnavailable
 from bridge.flow.backoff import Backoff
-from bridge.ports import Gap
+from bridge.ports import Delivery, Gap
 from bridge.receiver.batch import Refusal
 from bridge.receiver.decoder import Decoder
 from bridge.receiver.held import Held
@@ -362,3 +363,22 @@ async def test_holes_and_gaps_are_told_in_the_log_once(tmp_path: Path, caplog: p
         f"Records 6 to 7 {whose} will not come: the gateway dropped them (full).",
         f"Record 8 {whose} did not arrive, and nobody said why.",
     ]
+
+
+async def test_what_comes_with_qos_0_is_bounded_while_a_sink_is_down_and_the_rest_is_not_dropped(
+    tmp_path: Path,
+) -> None:
+    sink = FakeSink("slow")
+    sink.gate.clear()
+    async with running(tmp_path, sink) as it:
+        link = await it.broker.online()
+        big = bytes(receiver_module.MAX_DECODED_BYTES + 1)
+        link.deliver(1, big)
+        await until(lambda: it.status()["waiting"]["bytes"] >= len(big) and it.status()["sinks"][0]["lag_frames"] == 1)
+        for _ in range(2 * receiver_module.MAX_WAITING_FRAMES):
+            link.events.on_delivery(Delivery(topic="t", payload=b"x", qos=0, retain=False, packet_id=0))
+        link.deliver(2)
+        assert it.receiver.waiting_frames <= receiver_module.MAX_WAITING_FRAMES + 3
+        assert it.status()["link"]["dropped"] >= receiver_module.MAX_WAITING_FRAMES - 1
+        sink.gate.set()
+        await until(lambda: link.acknowledged == [1, 2])
