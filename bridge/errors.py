@@ -106,14 +106,16 @@ class LinkRefused(LinkError):
 class LinkLost(LinkError):
     """The connection ended; whatever was not acknowledged is not delivered.
 
-    `reason_code` is that of the broker's DISCONNECT, where it sent one (MQTT 5 §3.14.2.1).
+    `reason_code` is that of the broker's DISCONNECT, where it sent one (MQTT 5 §3.14.2.1). `is_silence` when it was
+    given up because nothing came any more, not cut by the other side.
     """
 
     code = "lost"
 
-    def __init__(self, message: str, *, reason_code: int | None = None) -> None:
+    def __init__(self, message: str, *, reason_code: int | None = None, is_silence: bool = False) -> None:
         super().__init__(message)
         self.reason_code = reason_code
+        self.is_silence = is_silence
 
 
 class SinkError(BridgeError):

@@ -27,6 +27,8 @@ AHEAD: Final = 3
 _SMALL_BYTES: Final = 8 * 1024
 """Sealing less than this costs less than a way through another thread."""
 _ASK_AGAIN_S: Final = 1.0
+_PROBED: Final = 64
+"""So many times it is looked further for a frame that is small enough for a probe."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,28 @@ class Feeder:
         if lane.cursor < self._outbox.backlog(lane.name).next_seq:
             lane.waiting_since_s = self._clock.monotonic_s()
         return Prepared(lane, self._seal(batcher, header, blocks, start_seq))
+
+    async def probe(self, lane: Lane, from_seq: int, *, max_bytes: int) -> Sealed | None:
+        """The smallest frame of the first blocks from there on that hold one of at most `max_bytes`; None: no such."""
+        batcher = self._batchers[lane.name]
+        for _ in range(_PROBED):
+            peek = await self._outbox.peek(
+                lane.name, from_seq, max_records=batcher.max_records, max_bytes=batcher.max_stored_bytes()
+            )
+            if not peek.blocks:
+                return None
+            header, blocks = self._header(lane, Peek(blocks=peek.blocks), peek.blocks[0].first_seq, None)
+            if header is None:
+                return None
+            frames = seal_within(
+                header, blocks, self._codec, start_seq=header.first_seq, max_bytes=None, target_bytes=max_bytes
+            )
+            sizes = {len(frame.payload): frame for frame in frames if frame.payload is not None and frame.count}
+            smallest = min(sizes, default=max_bytes + 1)
+            if smallest <= max_bytes:
+                return sizes[smallest]
+            from_seq = header.next_seq
+        return None
 
     def _frame_limit(self, stream: str) -> int | None:
         limits = (self.max_frame_bytes(stream), self.size_limit.target_bytes)

@@ -118,6 +118,7 @@ class MqttLink:
         self._unsent_bytes = 0
         self._lost_reason = "the connection ended"
         self._lost_code: int | None = None
+        self._lost_silent = False
 
     # -- connecting ------------------------------------------------------------------------------------------------
 
@@ -281,6 +282,7 @@ class MqttLink:
         if self._unsent_bytes and not self._client.want_write():
             self._unsent_bytes = 0
         if self._unsent_bytes > self._settings.max_unsent_bytes:
+            self._lost_silent = True
             self._lost_reason = f"the broker left {self._unsent_bytes} bytes unread"
             self._give_up()
             raise LinkLost(f"{self._settings.url} does not read what is sent; the connection was given up.")
@@ -407,7 +409,9 @@ class MqttLink:
             return
         self._end()
         error = LinkLost(
-            f"The link to {self._settings.url} was lost: {self._lost_reason}.", reason_code=self._lost_code
+            f"The link to {self._settings.url} was lost: {self._lost_reason}.",
+            reason_code=self._lost_code,
+            is_silence=self._lost_silent,
         )
         if not self._connected:
             if self._connack is not None and not self._connack.done():
@@ -492,6 +496,7 @@ class MqttLink:
             self._lost_code = reason.value
             self._lost_reason = f"the broker sent DISCONNECT, {describe(reason.value)}"
         elif reason.value == 0x8D:
+            self._lost_silent = True
             self._lost_reason = "the broker did not answer within the keep-alive"
         else:
             self._lost_reason = "the connection was cut"

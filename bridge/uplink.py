@@ -31,6 +31,7 @@ from bridge.link import LinkSettings
 from bridge.ports import Clock, Delivery, Link, LinkEvents, LinkLimits, Outbox, Publish
 from bridge.sealing import TOO_LARGE, Sealed
 from bridge.stepping_link import Links
+from bridge.trial import Trial
 from bridge.uplink_status import Meter, UplinkState, UplinkStatus
 from config.settings import Protocol
 from config.settings import Uplink as UplinkSettings
@@ -121,6 +122,7 @@ class Uplink:
         self._grace_s = 0.0
         self._suspect: tuple[str, int] | None = None
         self._losses = 0
+        self._trial: Trial | None = None
         self._window = Window(setting=settings.window, receive_maximum=65535, max_bytes=MAX_IN_FLIGHT_BYTES)
         self._session: _Session | None = None
         self._feeder: Feeder | None = None
@@ -216,7 +218,7 @@ class Uplink:
         most = limits.maximum_packet_size_bytes
         feeder.max_frame_bytes = lambda stream: None if most is None else most - self._overhead_bytes(stream, most)
         queue: asyncio.Queue[Prepared] = asyncio.Queue(AHEAD)
-        feeding = asyncio.create_task(feeder.run(queue, self._wake))
+        feeding = asyncio.create_task(self._feed(feeder, queue, link))
         sending = asyncio.create_task(self._send(queue, link))
         watching = asyncio.create_task(self._watch())
         stopping = asyncio.create_task(self._stopping.wait())
@@ -256,14 +258,32 @@ class Uplink:
             largest = max(self._in_flight.values(), key=lambda entry: entry.size_bytes)
             self._too_large(largest)
             return
+        trial = self._trial
+        if trial is not None:
+            if not isinstance(error, LinkLost) or error.is_silence:
+                self._trial = None
+            elif trial.cut():
+                self._trial = None
+                self._condemn(trial.lane, trial.frame, TOO_LARGE)
+            return
         # A broker of 3.1.1 has no other word for "too large" than to hang up, each time at the same frame.
         oldest = next(iter(self._in_flight.values()))
         suspect = (oldest.lane.name, oldest.frame.start_seq)
         self._losses = self._losses + 1 if suspect == self._suspect else 1
         self._suspect = suspect
-        if self._losses >= _LOSSES_BEFORE_SMALLER and oldest.frame.count > 1:
+        if self._losses >= _LOSSES_BEFORE_SMALLER and oldest.frame.count:
             self._losses = 0
-            self._too_large(oldest)
+            if oldest.frame.count > 1:
+                self._too_large(oldest)
+            else:
+                log.info(
+                    "Uplink %s: the broker may hang up on record %d of stream %s, of %d bytes; it is tried by itself.",
+                    self._name,
+                    oldest.frame.first_seq,
+                    oldest.lane.name,
+                    oldest.size_bytes,
+                )
+                self._trial = Trial(oldest.lane, oldest.frame)
 
     def _too_large(self, entry: _InFlight) -> None:
         """The broker does not take a frame of that size: smaller ones, or none of a record that cannot be divided."""
@@ -291,6 +311,36 @@ class Uplink:
 
     # -- sending ---------------------------------------------------------------------------------------------------
 
+    async def _feed(self, feeder: Feeder, queue: asyncio.Queue[Prepared], link: Link) -> None:
+        if self._trial is not None:
+            await self._try_alone(self._trial, feeder, link)
+            self._trial = None
+        await feeder.run(queue, self._wake)
+
+    async def _try_alone(self, trial: Trial, feeder: Feeder, link: Link) -> None:
+        """Send the probe, then the suspect, each with nothing else in flight; see bridge/trial.py."""
+        lane, payload = trial.lane, trial.frame.payload
+        if not trial.is_open or payload is None:
+            return
+        if trial.probe is None:
+            trial.probe = await feeder.probe(lane, trial.after_seq, max_bytes=trial.max_probe_bytes)
+        if trial.probe is None or trial.probe.payload is None:
+            return
+        if trial.probe.split_block is not None:
+            lane.note_split(*trial.probe.split_block)
+        delivered, trial.is_proved = self._meter.frames, False
+        await self._alone(link, lane, trial.probe, trial.probe.payload)
+        trial.is_proved = self._meter.frames > delivered
+        if trial.is_proved:
+            await self._alone(link, lane, trial.frame, payload)
+
+    async def _alone(self, link: Link, lane: Lane, frame: Sealed, payload: bytes) -> None:
+        lane.claim_alone(frame.stored_bytes)
+        self._publish(link, lane, frame, payload)
+        while self._in_flight:
+            self._room.clear()
+            await self._room.wait()
+
     async def _send(self, queue: asyncio.Queue[Prepared], link: Link) -> None:
         while True:
             prepared = await queue.get()
@@ -315,7 +365,11 @@ class Uplink:
         if frame.payload is None:
             self._condemn(lane, frame, frame.reason or TOO_LARGE)
             return
-        packet_id = link.publish(Publish(topic=self._topics[lane.name], payload=frame.payload, qos=1))
+        self._publish(link, lane, frame, frame.payload)
+
+    def _publish(self, link: Link, lane: Lane, frame: Sealed, payload: bytes) -> None:
+        size_bytes = len(payload)
+        packet_id = link.publish(Publish(topic=self._topics[lane.name], payload=payload, qos=1))
         self._window.take(size_bytes)
         self._in_flight[packet_id] = _InFlight(lane, frame, size_bytes, self._clock.monotonic_s())
         self._meter.wire_bytes += size_bytes + self._overhead_bytes(lane.name, size_bytes)
@@ -335,7 +389,10 @@ class Uplink:
             oldest = next(iter(self._in_flight.values()), None)
             left_s = limit_s if oldest is None else oldest.sent_at_s + limit_s - self._clock.monotonic_s()
             if left_s <= 0:
-                raise LinkLost(f"{self._settings.url} acknowledged nothing for {limit_s:g} s; the link was closed.")
+                raise LinkLost(
+                    f"{self._settings.url} acknowledged nothing for {limit_s:g} s; the link was closed.",
+                    is_silence=True,
+                )
             # With nothing in flight, what is sent meanwhile has at least this long anyway.
             await asyncio.sleep(left_s)
 
@@ -380,15 +437,18 @@ class Uplink:
 
     def _delivered(self, entry: _InFlight) -> None:
         frame = entry.frame
+        is_new = entry.lane.acks.hole(frame.start_seq)[0] == frame.start_seq
         entry.lane.delivered(frame.start_seq, frame.next_seq, frame.stored_bytes)
-        self._backoff.reset()
+        if self._trial is None:
+            self._backoff.reset()  # but a probe that was taken is no reason to try its suspect sooner
         if self._feeder is not None:
             self._feeder.size_limit.passed()
         meter = self._meter
         meter.last_error = None
         meter.frames += 1
-        meter.records += frame.count
-        meter.raw_bytes += frame.plain_size_bytes
+        if is_new:
+            meter.records += frame.count
+            meter.raw_bytes += frame.plain_size_bytes
         self._settled.set()
 
     def _condemn(self, lane: Lane, frame: Sealed, reason: str) -> None:

@@ -76,6 +76,11 @@ class Lane:
         self._claims += 1
         self.claimed_bytes += stored_bytes
 
+    def claim_alone(self, stored_bytes: int) -> None:
+        """A frame goes out of turn: the cursor stays."""
+        self._claims += 1
+        self.claimed_bytes += stored_bytes
+
     def claim_became(self, frames: int) -> None:
         """The claim was sealed into so many frames."""
         self._claims += frames - 1

@@ -110,6 +110,10 @@ class UplinkMachine(RuleBasedStateMachine):
 
         self.broker.mood = mood
 
+    @rule(most=st.sampled_from((100, 400)))
+    def the_broker_hangs_up_on_large_frames(self, most: int) -> None:
+        self.broker.mood = lambda publish, _frame: "cut" if len(publish.payload) > most else 0
+
     @rule(most=st.sampled_from((None, 300, 1000, 5000)), receive_maximum=st.sampled_from((1, 3, 65535)))
     def the_broker_grants_other_limits(self, most: int | None, receive_maximum: int) -> None:
         self.broker.cut()

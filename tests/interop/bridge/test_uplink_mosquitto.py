@@ -186,6 +186,17 @@ async def test_a_limit_is_kept_whether_the_broker_names_it_or_not(tmp_path: Path
         await cloud.link.close()
 
 
+async def test_a_record_that_a_broker_of_3_1_1_hangs_up_on_is_found_out(tmp_path: Path) -> None:
+    async with Mosquitto(tmp_path, lines=["max_packet_size 3000"]) as broker:
+        scene = Scene(broker.port, protocol=Protocol.V311)
+        scene.add(2, count=60)
+        scene.outbox.add(STREAM, [b"before", random.randbytes(5000), b"after"])
+        scene.add(1, count=60)
+        await scene.until_released()
+        await scene.stop()
+        assert scene.outbox.of[STREAM].dead == {122: "too_large"}
+
+
 async def test_a_user_without_the_right_to_publish_keeps_everything(tmp_path: Path) -> None:
     acl = tmp_path / "acl"
     acl.write_text("topic read #\n")

@@ -219,6 +219,61 @@ def test_a_single_record_that_is_refused_as_too_large_is_a_dead_letter() -> None
     play(act)
 
 
+@pytest.mark.parametrize(
+    "blocks",
+    [[[b"a", b"b"], "P"], ["P"], [[b"a", "P", b"c"]], ["P", "P", [b"a"], "P", [b"d", "P"]], ["P", *"QQQQQQQQ"]],
+)
+def test_a_single_record_that_the_broker_hangs_up_on_blocks_the_rest_no_longer_than_its_trial(
+    blocks: list[Any],
+) -> None:
+    poisons = {name: random.Random(1).randbytes(size) for name, size in (("P", 1500), ("Q", 450))}
+
+    async def act(scene: Scene) -> None:
+        scene.broker.mood = lambda publish, _frame: "cut" if len(publish.payload) > 400 else 0
+        for block in [*blocks, [b"x", b"y"], [b"z"]]:
+            scene.outbox.add(STREAM, [poisons.get(payload, payload) for payload in block])
+        begun = scene.clock.monotonic_s()
+        scene.start()
+        await scene.all_released()
+        it = scene.outbox.of[STREAM]
+        expected = {seq for seq, payload in it.payloads.items() if payload in poisons.values()}
+        assert scene.dead == dict.fromkeys(expected, "too_large")
+        assert scene.broker.gaps(STREAM) == expected
+        assert set(scene.broker.delivered(STREAM)) == set(it.payloads) - expected
+        assert scene.clock.monotonic_s() - begun < 60 * len(expected)
+
+    play(act)
+
+
+@pytest.mark.parametrize("weather", ["all is cut", "silence", "nothing behind it", "silent now and then"])
+def test_no_record_is_condemned_for_what_meets_the_others_too(weather: str) -> None:
+    poison = random.Random(1).randbytes(900)
+
+    async def act(scene: Scene) -> None:
+        connections = 0
+
+        def mood(publish: Publish, _frame: Frame) -> Answer:
+            nonlocal connections
+            if len(publish.payload) < 700:
+                return "cut" if weather == "all is cut" else 0
+            connections += 1
+            return None if weather == "silence" or (weather != "all is cut" and connections % 7 == 0) else "cut"
+
+        scene.broker.mood = mood
+        scene.outbox.add(STREAM, [poison])
+        if weather != "nothing behind it":
+            scene.outbox.add(STREAM, [b"x", b"y"])
+        scene.start()
+        await asyncio.sleep(3600)
+        assert connections > 20
+        assert not scene.dead
+        scene.broker.mood = lambda _publish, _frame: 0
+        await scene.all_released()
+        assert len(scene.broker.delivered(STREAM)) == scene.outbox.of[STREAM].next_seq - 1
+
+    play(act)
+
+
 def test_an_unreachable_broker_is_backed_off_from_and_stopping_does_not_wait_for_it() -> None:
     async def act(scene: Scene) -> None:
         scene.broker.refuse_connect = "nobody is there"
