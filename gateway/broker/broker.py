@@ -38,7 +38,10 @@ logger = logging.getLogger(__name__)
 
 MAX_SESSIONS: Final = 100_000
 MAX_SUBSCRIPTIONS: Final = 10_000
-"""Of one session. Both keep a client that makes up names without end from taking all the memory."""
+"""Of one session."""
+MAX_SUBSCRIPTIONS_BYTES: Final = 64 * 1024 * 1024
+"""Of all sessions, in memory: a filter of 200 levels takes much more than it did on the wire. These three keep a client
+that makes up names without end from taking all the memory."""
 
 TICK_S: Final = 0.25
 """How often due things are looked for; wills and expiries are in whole seconds."""
@@ -100,7 +103,7 @@ class Broker:
     def tick(self) -> None:
         """Do what has become due: delayed wills, expired sessions, second tries."""
         for action in self._agenda.take_due(self.clock.monotonic_s()):
-            action()
+            _do(action)
 
     def later(self, key: Hashable, delay_s: float, action: Callable[[], None]) -> None:
         """Have `action` done at a tick after `delay_s`."""
@@ -289,7 +292,10 @@ class Broker:
             if topic_filter.startswith(SHARE):
                 codes.append(ReasonCode.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED)
                 continue
-            if topic_filter not in session.subscriptions and len(session.subscriptions) >= MAX_SUBSCRIPTIONS:
+            if topic_filter not in session.subscriptions and (
+                len(session.subscriptions) >= MAX_SUBSCRIPTIONS
+                or self.subscriptions.size_bytes >= MAX_SUBSCRIPTIONS_BYTES
+            ):
                 codes.append(ReasonCode.QUOTA_EXCEEDED)
                 continue
             before.setdefault(topic_filter, session.subscriptions.get(topic_filter))
@@ -355,7 +361,7 @@ class Broker:
             ),
         )
         if session.client is not None:
-            session.client.pump()
+            session.client.pump_safely()
 
     def offer(self, session: Session, flight: Flight) -> None:
         """Put a message into the session's queue, or count why not."""
@@ -367,7 +373,14 @@ class Broker:
     def on_commit(self, items: list[Any], outcome: Outcome) -> None:
         """A commit that the broker itself waited for has ended: do what was to be done then."""
         for action in items:
-            action(outcome)
+            _do(partial(action, outcome))
+
+
+def _do(action: Callable[[], None]) -> None:
+    try:
+        action()
+    except Exception:  # Whatever is wrong with one of them, the others, and the store's commits, go on.
+        logger.exception("A will, an expiry or a second try has failed.")
 
 
 def _expiry_interval_s(packet: Connect) -> int:

@@ -323,6 +323,14 @@ class Client:
                 return
             counters.dropped["too_large"] += dropped
 
+    def pump_safely(self) -> None:
+        """`pump`, when it is another client's message that is sent."""
+        try:
+            self.pump()
+        except Exception:  # Whatever is wrong with this client, the publisher gets its acknowledgement.
+            logger.exception("The connection of client %r from %s is closed after an error.", self.client_id, self.peer)
+            self.close(ReasonCode.UNSPECIFIED_ERROR)
+
     def _encode(self, flight: Flight, now_s: float) -> bytes:
         if flight.step is Step.PUBCOMP:
             return writer.pubrel(flight.packet_id, version=self.version)

@@ -204,15 +204,19 @@ class Incoming:
         """PUBREL: the ids are free again; PUBCOMP says so when the disk knows."""
         session = self._session
         awaiting = session.awaiting_release
+        is_committing = False
         for packet_id in packet.packet_ids:
             # An id that is not pending is answered like the others, without reason 0x92: its exchange was completed
             # before a crash or a lost connection, and a client that reads of an error would report a loss.
-            awaiting.pop(packet_id, None)
+            receipt = awaiting.pop(packet_id, None)
+            is_committing |= receipt is not None and receipt.outcome is None
             self._inherited.discard(packet_id)
         if session.is_durable:
             # Also when none was pending: the disk may still hold what memory has let go of.
             released = Released(session, packet.packet_ids)
             released.change = self._broker.remember(session)
             self._broker.store.after_commit(self._client, released)
+        elif is_committing:  # The client did not wait for PUBREC; PUBCOMP does not overtake it.
+            self._broker.store.after_commit(self._client, Released(session, packet.packet_ids))
         else:
             self._client.reply(writer.pubcomps(packet.packet_ids, version=self._client.version))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+LEVEL_BYTES: Final = 320
+"""What a level of its own takes in memory, roughly."""
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -26,11 +29,13 @@ class SubscriptionTree(Generic[K, V]):
     wildcard [MQTT-4.7.2-1].
     """
 
-    __slots__ = ("_root", "_size")
+    __slots__ = ("_root", "_size", "size_bytes")
 
     def __init__(self) -> None:
         self._root: _Node[K, V] = _Node()
         self._size = 0
+        self.size_bytes = 0
+        """What the filters take in memory, roughly, and at most."""
 
     def __len__(self) -> int:
         return self._size
@@ -45,7 +50,9 @@ class SubscriptionTree(Generic[K, V]):
             node = child
         is_new = key not in node.entries
         node.entries[key] = value
-        self._size += is_new
+        if is_new:
+            self._size += 1
+            self.size_bytes += _weight_bytes(topic_filter)
         return is_new
 
     def remove(self, topic_filter: str, key: K) -> bool:
@@ -62,6 +69,7 @@ class SubscriptionTree(Generic[K, V]):
             return False
         del node.entries[key]
         self._size -= 1
+        self.size_bytes -= _weight_bytes(topic_filter)
         for parent, level in reversed(path):
             child = parent.children[level]
             if child.entries or child.children:
@@ -95,6 +103,10 @@ class SubscriptionTree(Generic[K, V]):
             if (child := node.children.get("#")) is not None:
                 _collect(child, found)
         return found
+
+
+def _weight_bytes(topic_filter: str) -> int:
+    return len(topic_filter) + LEVEL_BYTES * (topic_filter.count("/") + 1)
 
 
 def _collect(node: _Node[K, V], found: dict[K, list[V]]) -> None:

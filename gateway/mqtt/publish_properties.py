@@ -15,9 +15,11 @@ from gateway.mqtt.cursor import Cursor
 from gateway.mqtt.errors import ProtocolError, TopicAliasInvalid
 from gateway.mqtt.properties import P, Place, PropertyMap, encode_pairs, read_pairs
 
-MAX_ENTRIES: Final = 4096
+MAX_ENTRIES: Final = 1024
 MAX_KEY_BYTES: Final = 512
-"""Longer blocks are parsed each time: together with MAX_ENTRIES this keeps the cache under a few megabytes."""
+"""Longer blocks are parsed each time. An entry of short pairs takes twenty times its key: all together, some 12 MB."""
+MAX_PROPERTIES_BYTES: Final = 256 * 1024
+"""Of one PUBLISH: pairs are read one by one, and two megabytes of empty ones would keep the loop busy for seconds."""
 
 
 class PublishProperties(NamedTuple):

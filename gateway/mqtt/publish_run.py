@@ -24,7 +24,7 @@ from gateway.mqtt.errors import (
 from gateway.mqtt.header import read_header
 from gateway.mqtt.packets import PublishBatch, Version
 from gateway.mqtt.publish_layout import WITH_PROPERTIES, WITHOUT_PROPERTIES, Cut
-from gateway.mqtt.publish_properties import SHARED, PublishPropertyCache
+from gateway.mqtt.publish_properties import MAX_PROPERTIES_BYTES, SHARED, PublishPropertyCache
 
 _KIND_MASK: Final = 0xF6
 """Packet type and QoS: what all packets of a run share."""
@@ -240,7 +240,10 @@ class PublishRuns:
         packet_id = cursor.take(2, "packet identifier") if first & 0x06 else b""
         properties = None
         if self._version is Version.V5:
-            raw = cursor.take(cursor.varint("property length"), "properties")
+            length = cursor.varint("property length")
+            if length > MAX_PROPERTIES_BYTES:
+                raise PacketTooLarge(f"The properties of a PUBLISH have {length} bytes; {MAX_PROPERTIES_BYTES} may be.")
+            raw = cursor.take(length, "properties")
             alias, identifiers, properties = self._cache[raw]
             topic = self._resolve(topic, alias, identifiers)
         elif not topic:

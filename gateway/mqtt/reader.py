@@ -30,6 +30,9 @@ from gateway.mqtt.publish_properties import SHARED, PublishPropertyCache
 from gateway.mqtt.publish_run import PublishRuns
 from gateway.mqtt.reason_codes import PUBACK_CODES, PUBCOMP_CODES, PUBREC_CODES, PUBREL_CODES
 
+MAX_CONTROL_BYTES: Final = 256 * 1024
+"""Of a packet other than PUBLISH: a SUBSCRIBE of two megabytes keeps the loop busy for seconds."""
+
 _PINGREQ: Final = PingReq()
 _SHORT_PUBREL: Final = b"\x62\x02"
 _PUBLISH_FIRST_BYTES: Final = frozenset(range(0x30, 0x36)) | {0x3A, 0x3B, 0x3C, 0x3D}
@@ -121,10 +124,11 @@ class Reader:
                 self._wanted_bytes = end - pos + 1
                 break
             body, stop = header
-            if stop - pos > self._limit_bytes:
-                raise PacketTooLarge(
-                    f"{packet_type.name} has {stop - pos} bytes; the Maximum Packet Size is {self._limit_bytes}."
-                )
+            limit_bytes = self._limit_bytes
+            if packet_type is not PacketType.PUBLISH:
+                limit_bytes = min(limit_bytes, MAX_CONTROL_BYTES)
+            if stop - pos > limit_bytes:
+                raise PacketTooLarge(f"{packet_type.name} has {stop - pos} bytes; it may have {limit_bytes}.")
             if stop > end:
                 self._wanted_bytes = stop - pos
                 break

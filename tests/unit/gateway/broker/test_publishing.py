@@ -413,3 +413,47 @@ def test_a_qos_2_publish_is_not_kept_in_memory_until_its_release() -> None:
     (receipt,) = client.session.awaiting_release.values()
     assert receipt is not None
     assert not receipt.messages
+
+
+def test_pubcomp_does_not_overtake_the_commit_of_its_publish() -> None:
+    house = House()
+    client, channel = house.connect()
+    client.handle(run(2, "t"))
+    client.handle(PubRel(packet_ids=[pid(1)]))
+    assert channel.writes == []
+    house.store.commit()
+    assert channel.take() == pubrecs(1) + pubcomps(1)
+
+
+def test_a_fault_with_a_subscriber_does_not_cost_the_publisher_its_acknowledgement(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House()
+    subscriber, broken = house.connect("subscriber")
+    subscriber.handle(subscribe("t"))
+    client, channel = house.connect()
+
+    def fail(_data: bytes) -> None:
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(broken, "write_soon", fail)
+    client.handle(run(1, "t"))
+    house.store.commit()
+    assert channel.take() == pubacks(1)
+    assert client.is_open
+    assert not subscriber.is_open
+    assert "closed after an error" in caplog.text
+
+
+def test_a_fault_in_what_the_broker_waits_for_does_not_reach_the_store(caplog: pytest.LogCaptureFixture) -> None:
+    house = House()
+    done = []
+
+    def fail(_outcome: Outcome) -> None:
+        raise RuntimeError("broken")
+
+    house.store.after_commit(house.broker, fail)
+    house.store.after_commit(house.broker, done.append)
+    house.store.commit()
+    assert done == [Outcome.DURABLE]
+    assert "has failed" in caplog.text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from gateway.broker import broker as broker_module
 from gateway.broker.connack import Terms
 from gateway.mqtt.errors import ProtocolError
 from gateway.mqtt.packets import Auth, Connect, Disconnect, PingReq, Unsubscribe, Version, Will
@@ -437,3 +438,11 @@ def test_a_subscription_that_was_made_again_stays_when_the_first_one_could_not_b
     assert channel.take() == b"\x90\x04\x00\x01\x80\x80" + b"\x90\x03\x00\x02\x01"
     assert {key: held.subscription.qos for key, held in client.session.subscriptions.items()} == {"a": 1}
     assert list(house.restarted().broker.sessions["device"].subscriptions) == ["a"]
+
+
+def test_all_subscriptions_together_have_a_bound_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker_module, "MAX_SUBSCRIPTIONS_BYTES", 900)
+    house = House()
+    client, channel = house.connect(version=Version.V5)
+    client.handle(subscribe("a/b/c", "d", "a/b/c", packet_id=1))
+    assert channel.take() == b"\x90\x06\x00\x01\x00\x00\x97\x00"

@@ -214,9 +214,23 @@ def test_the_tables_shared_by_all_connections_are_bounded() -> None:
 
 
 def test_many_user_properties_do_not_cost_quadratic_time_or_stay() -> None:
-    many = b"\x26\x00\x00\x00\x00" * 100_000
+    many = b"\x26\x00\x00\x00\x00" * 50_000
     reader = connected(5)
     before = len(SHARED)
     (batch,) = reader.feed(publish(level=5, properties=many))
-    assert len(batch.properties[0].user_property) == 100_000  # type: ignore[union-attr, index]
+    assert len(batch.properties[0].user_property) == 50_000  # type: ignore[union-attr, index]
     assert len(SHARED) <= before
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        packet(0x82, b"\x00\x01", b"\x00", b"\x00\x01a\x00" * 70_000),
+        publish(level=5, properties=b"\x26\x00\x00\x00\x00" * 60_000),
+    ],
+    ids=["SUBSCRIBE", "properties"],
+)
+def test_a_packet_of_very_many_parts_is_refused_before_they_are_read(data: bytes) -> None:
+    reader = connected(5)
+    assert reader.feed(data) == []
+    assert isinstance(reader.error, errors.PacketTooLarge)
