@@ -84,7 +84,10 @@ class State:
             database = await open_database(path, synchronous="FULL")
         except sqlite3.Error as error:
             os.close(lock)
-            raise StateUnusable(f"The receiver's state file {path} cannot be opened: {error}.") from error
+            raise StateUnusable(
+                f"The receiver's state file {path} cannot be opened: {error}. Choose another path (receiver.state), or "
+                "move it away; a new one is begun then, which knows nothing of what came before."
+            ) from error
         state = cls(path, database, lock)
         try:
             await state._run(_create, in_transaction=True)

@@ -29,7 +29,7 @@ async def test_a_second_process_gets_a_sentence(tmp_path: Path) -> None:
 async def test_what_is_no_state_file_is_named(tmp_path: Path) -> None:
     path = tmp_path / "receiver.db"
     path.write_bytes(b"junk" * 1000)
-    with pytest.raises(StateUnusable, match=r"receiver\.db cannot be opened: file is not a database"):
+    with pytest.raises(StateUnusable, match=r"receiver\.db cannot be opened: file is not a database\. .* move it away"):
         await State.open(path)
 
 
