@@ -4,19 +4,16 @@ Theory of operation. paho's `loop_start` thread is not used; the event loop watc
 `loop_write` and `loop_misc` itself. Three reasons: paho's own loops wait with select(), which fails for good once the
 socket's number is 1024 or more (a gateway with a thousand devices has that); a second thread must win the interpreter
 lock for each of the four reads that a PUBACK takes while the hot path holds it; and with one thread the order of
-events is simply the order of the bytes. Only connecting (name, TCP, TLS) blocks, so that runs in a thread of its own.
+events is simply the order of the bytes. Only connecting (name, TCP, TLS) blocks, so that runs in a thread of its own
+(link_opening.py).
 
-What paho does that shapes this file (2.1 and 2.2):
+What paho does that shapes this file (2.1 and 2.2; see also paho_client.py):
 
-- It sends its whole queue again on reconnect and keeps no window: so a client lives for one connection, its own
-  limits are out of the way, and who waits for what is the owner's business.
 - It calls back from inside its locks: so events are collected while paho runs and handed on when it has returned.
 - It answers QoS 2 with PUBREC before the application has seen the message, whatever `manual_ack` says; a crash after
   that loses it. So a subscription here is QoS 1 at most [MQTT-4.3.2-4].
 - It goes on with PUBREL after a PUBREC that refuses (MQTT 5 §4.3.3): the refusal of a QoS 2 publish shows as the
   PUBCOMP's 0x92 (packet identifier not found), its reason is gone.
-- It hangs up when a PUBACK carries a code that MQTT 5 does not list for it, and Mosquitto answers a payload above its
-  `message_size_limit` with such a one (0x95, packet too large): so paho's table of names is widened here.
 - It says nothing about a keep-alive that was not answered for up to twice its length: an owner with something in
   flight has its own time-out.
 """
@@ -25,69 +22,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import ssl
-import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from collections.abc import Callable
 from typing import Any, Final
 
 from paho.mqtt import client as paho
-from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.enums import MQTTErrorCode
 from paho.mqtt.properties import Properties as PahoProperties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from bridge.errors import LinkError, LinkLost, LinkRefused, LinkUnreachable
 from bridge.flow.reasons import describe
+from bridge.link_opening import open_client
+from bridge.link_settings import LinkSettings
+from bridge.paho_client import drop, new_client, publish_properties
 from bridge.ports import Delivery, LinkEvents, LinkLimits, Publish
-from config.settings import BrokerUrl, Protocol, Tls
+from config.settings import Protocol
+
+__all__ = ["LinkSettings", "MqttLink"]
 
 _TICK_S: Final = 1.0
 _READS_PER_TURN: Final = 64
 _CLOSE_TIMEOUT_S: Final = 1.0
-
-
-def _widened(names: Mapping[int, Mapping[str, list[int]]]) -> Mapping[int, Mapping[str, list[int]]]:
-    """paho's table of reason codes with every refusal allowed in the answers to a PUBLISH."""
-    answers = (PacketTypes.PUBACK, PacketTypes.PUBREC, PacketTypes.PUBCOMP)
-    wide = {code: dict(by_name) for code, by_name in names.items()}
-    for code, by_name in wide.items():
-        if code >= 0x80 and len(by_name) == 1:
-            ((name, packets),) = by_name.items()
-            by_name[name] = [*packets, *(packet for packet in answers if packet not in packets)]
-    return MappingProxyType(wide)
-
-
-ReasonCode.names = _widened(ReasonCode.names)  # type: ignore[assignment]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LinkSettings:
-    """Where a link goes and who it says it is."""
-
-    url: BrokerUrl
-    client_id: str
-    protocol: Protocol = Protocol.V5
-    username: str | None = None
-    password: str | None = field(default=None, repr=False)
-    tls: Tls = field(default_factory=Tls)
-    keep_alive_s: int = 30
-    connect_timeout_s: float = 10.0
-    clean_start: bool = True
-    session_expiry_s: int = 0
-    """How long the broker keeps the session after the connection (MQTT 5; 3.1.1 keeps it unless `clean_start`)."""
-    receive_maximum: int = 65535
-    """How many deliveries the broker may have waiting for our acknowledgement (MQTT 5)."""
-    max_unsent_bytes: int = 64 * 1024 * 1024
-    """More than this unsent means that the broker does not read: the link is given up."""
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.receive_maximum <= 65535 or not 0 <= self.keep_alive_s <= 65535:
-            raise ValueError("receive_maximum is 1 to 65535, keep_alive_s 0 to 65535")
-        if not self.client_id:
-            raise ValueError("a link has a client id of its own, so that the broker knows it again")
 
 
 class MqttLink:
@@ -103,7 +59,6 @@ class MqttLink:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._fd = -1
         self._tls_socket: ssl.SSLSocket | None = None
-        self._tls_context: _ClientContext | None = None
         self._writer_on = False
         self._flush_due = False
         self._reading = False
@@ -123,21 +78,7 @@ class MqttLink:
     # -- connecting ------------------------------------------------------------------------------------------------
 
     def _new_client(self) -> paho.Client:
-        settings = self._settings
-        five = settings.protocol is Protocol.V5
-        client = paho.Client(
-            CallbackAPIVersion.VERSION2,
-            client_id=settings.client_id,
-            clean_session=None if five else settings.clean_start,
-            protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
-            reconnect_on_failure=False,
-            manual_ack=True,
-        )
-        client.max_inflight_messages_set(0)  # no limit of paho's: the owner has the window
-        client.connect_timeout = settings.connect_timeout_s
-        if settings.username is not None:
-            client.username_pw_set(settings.username, settings.password)
-        client.on_socket_open = _no_delay
+        client = new_client(self._settings)
         client.on_socket_register_write = self._on_register_write
         client.on_socket_unregister_write = self._on_unregister_write
         client.on_connect = self._on_connect
@@ -154,7 +95,7 @@ class MqttLink:
         self._connack = self._loop.create_future()
         try:
             async with asyncio.timeout(settings.connect_timeout_s):
-                await self._open()
+                await open_client(self._client, settings)
                 self._attach()
                 return await self._connack
         except TimeoutError:
@@ -171,87 +112,6 @@ class MqttLink:
         except (LinkError, asyncio.CancelledError):
             self._end()
             raise
-
-    async def _open(self) -> None:
-        """Run paho's blocking connect in a thread; a thread that comes too late throws its connection away."""
-        loop = asyncio.get_running_loop()
-        opened = loop.create_future()
-        lock, abandoned = threading.Lock(), False
-
-        def settle(error: Exception | None) -> None:
-            if not opened.done():
-                if error is None:
-                    opened.set_result(None)
-                else:
-                    opened.set_exception(error)
-
-        def run() -> None:
-            error: Exception | None = None
-            try:
-                self._connect_blocking()
-            except (OSError, ValueError, UnicodeError) as cause:
-                error = self._unreachable(cause)
-                if self._tls_context is not None and self._tls_context.wrapped is not None:
-                    self._tls_context.wrapped.close()
-            with lock:
-                if abandoned:
-                    _drop(self._client)
-                    return
-            # The loop may be closed by now, at the end of the process.
-            with contextlib.suppress(RuntimeError):
-                loop.call_soon_threadsafe(settle, error)
-
-        threading.Thread(target=run, name=f"link-connect-{self._settings.url}", daemon=True).start()
-        try:
-            await opened
-        except asyncio.CancelledError:
-            with lock:
-                abandoned = True
-            raise
-
-    def _connect_blocking(self) -> None:
-        settings = self._settings
-        if settings.url.tls:
-            tls = settings.tls
-            context = self._tls_context = _ClientContext(ssl.PROTOCOL_TLS_CLIENT)
-            if tls.ca_file is None:
-                context.load_default_certs()
-            else:
-                context.load_verify_locations(tls.ca_file)
-            if tls.cert_file is not None:
-                context.load_cert_chain(tls.cert_file, tls.key_file)
-            self._client.tls_set_context(context)
-        if settings.protocol is Protocol.V311:
-            self._client.connect(settings.url.host, settings.url.port, settings.keep_alive_s)
-            return
-        properties = PahoProperties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-        properties.SessionExpiryInterval = settings.session_expiry_s
-        properties.ReceiveMaximum = settings.receive_maximum
-        self._client.connect(
-            settings.url.host,
-            settings.url.port,
-            settings.keep_alive_s,
-            clean_start=settings.clean_start,
-            properties=properties,
-        )
-
-    def _unreachable(self, cause: Exception) -> LinkUnreachable:
-        url = self._settings.url
-        if isinstance(cause, ssl.SSLCertVerificationError):
-            text = (
-                f"the certificate of {url} is not trusted: {cause.verify_message}. Check tls.ca_file and the host name."
-            )
-        elif isinstance(cause, ssl.SSLError):
-            text = f"No TLS with {url}: {cause.reason or cause}. Check tls, and whether the port speaks TLS."
-        elif isinstance(cause, FileNotFoundError):
-            text = f"A file that tls names for {url} is not there: {cause}."
-        elif isinstance(cause, socket.gaierror):
-            text = f"The name {url.host} of {url} is not known: {cause.strerror}. Check the address and the DNS."
-        elif isinstance(cause, ConnectionRefusedError):
-            text = f"{url} refused the connection. Is the broker running there?"
-        else:
-            text = f"{url} could not be reached: {cause or type(cause).__name__}."
-        return LinkUnreachable(text)
 
     def _attach(self) -> None:
         """Have the event loop watch paho's socket from now on."""
@@ -286,7 +146,7 @@ class MqttLink:
             self._lost_reason = f"the broker left {self._unsent_bytes} bytes unread"
             self._give_up()
             raise LinkLost(f"{self._settings.url} does not read what is sent; the connection was given up.")
-        properties = _publish_properties(message) if self._settings.protocol is Protocol.V5 else None
+        properties = publish_properties(message) if self._settings.protocol is Protocol.V5 else None
         # A packet id whose acknowledgement is still due is passed over (MQTT 5 §2.2.1); paho would refuse it.
         for _ in range(65535):
             info = self._client.publish(message.topic, message.payload, message.qos, message.retain, properties)
@@ -435,7 +295,7 @@ class MqttLink:
             self._loop.remove_reader(self._fd)
             self._loop.remove_writer(self._fd)
             self._fd = -1
-        _drop(self._client)
+        drop(self._client)
         for granted in self._subacks.values():
             if not granted.done():
                 granted.set_exception(LinkLost(f"The link to {self._settings.url} was lost: {self._lost_reason}."))
@@ -539,45 +399,3 @@ class MqttLink:
         granted = self._subacks.get(packet_id)
         if granted is not None and not granted.done():
             granted.set_result(reasons[0].value if reasons else 0x80)
-
-
-class _ClientContext(ssl.SSLContext):
-    """Believes a server by its certificate and name, and remembers its socket: paho leaves it open when it does not."""
-
-    wrapped: ssl.SSLSocket | None = None
-
-    def wrap_socket(self, *args: Any, **more: Any) -> ssl.SSLSocket:
-        """As `ssl.SSLContext` does."""
-        self.wrapped = super().wrap_socket(*args, **more)
-        return self.wrapped
-
-
-def _publish_properties(message: Publish) -> PahoProperties | None:
-    """paho's form of the properties that are set; building one takes longer than sending the packet."""
-    known = {
-        "UserProperty": list(message.user_properties) or None,
-        "ContentType": message.content_type,
-        "ResponseTopic": message.response_topic,
-        "CorrelationData": message.correlation_data,
-        "PayloadFormatIndicator": message.payload_format_indicator,
-        "MessageExpiryInterval": message.message_expiry_interval_s,
-    }
-    written = {name: value for name, value in known.items() if value is not None}
-    if not written:
-        return None
-    properties = PahoProperties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    for name, value in written.items():
-        setattr(properties, name, value)
-    return properties
-
-
-def _no_delay(_client: paho.Client, _userdata: Any, sock: Any) -> None:
-    # A frame is one write already; waiting to fill a segment would only add to its round trip.
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-
-
-def _drop(client: paho.Client) -> None:
-    """Close the client's socket, if it has one; paho has no public way that does not wait for the broker."""
-    sock = client.socket()
-    if sock is not None:
-        sock.close()

@@ -14,7 +14,8 @@ from dataclasses import replace
 from typing import Final
 
 from bridge.errors import LinkRefused
-from bridge.link import LinkSettings, MqttLink
+from bridge.link import MqttLink
+from bridge.link_settings import LinkSettings
 from bridge.ports import Delivery, Link, LinkEvents, LinkLimits, Publish
 from config.settings import Protocol
 

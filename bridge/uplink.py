@@ -27,7 +27,7 @@ from bridge.flow.backoff import Backoff
 from bridge.flow.lane import Lane
 from bridge.flow.reasons import UNEXPLAINED, Verdict, describe, verdict
 from bridge.flow.window import Window
-from bridge.link import LinkSettings
+from bridge.link_settings import LinkSettings
 from bridge.ports import Clock, Delivery, Link, LinkEvents, LinkLimits, Outbox, Publish
 from bridge.sealing import TOO_LARGE, Sealed
 from bridge.stepping_link import Links

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from bridge.clock import SystemClock
 from bridge.flow.backoff import Backoff
-from bridge.link import LinkSettings, MqttLink
+from bridge.link import MqttLink
+from bridge.link_settings import LinkSettings
 from bridge.memory import return_freed_memory
 from bridge.ports import Link, LinkEvents
 from bridge.receiver.api import Api
