@@ -4,7 +4,8 @@ Theory of operation. SQLite is the only retry state: a frame is made from the ou
 but a contiguous watermark of acknowledgements releases records there. A session is one connection: a feeder claims and
 seals frames ahead, a sender takes a place in the window for each and publishes it, a watch closes a link whose
 acknowledgements stay away. When the session ends, whatever was in flight is simply not delivered; the next one begins
-at the watermark. A keeper, older than any session, tells the outbox what is released and what is a dead letter.
+at the watermark. A keeper (keeper.py), older than any session, tells the outbox what is released and what is a
+dead letter.
 
     connecting --CONNACK--> online --lost, silent--> backing_off --delay--> connecting
          \\--refused, unreachable--> backing_off                 any --stop--> stopped
@@ -27,6 +28,7 @@ from bridge.flow.backoff import Backoff
 from bridge.flow.lane import Lane
 from bridge.flow.reasons import UNEXPLAINED, Verdict, describe, verdict
 from bridge.flow.window import Window
+from bridge.keeper import Keeper
 from bridge.link_settings import LinkSettings
 from bridge.ports import Clock, Delivery, Link, LinkEvents, LinkLimits, Outbox, Publish
 from bridge.sealing import TOO_LARGE, Sealed
@@ -75,15 +77,6 @@ class _InFlight:
     sent_at_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Condemned:
-    """Records on their way into the dead letters; their claim is held until they are there."""
-
-    lane: Lane
-    frame: Sealed
-    reason: str
-
-
 class Uplink:
     """One road to a cloud broker. `run` it in a task that somebody owns; errors that it cannot explain come out."""
 
@@ -107,18 +100,15 @@ class Uplink:
         self._meter = Meter(clock)
         self._backoff = Backoff(settings.retry, rng)
         self._lanes: dict[str, Lane] = {}
-        self._released: dict[str, int] = {}
         self._topics: dict[str, str] = {}
         self._in_flight: dict[int, _InFlight] = {}
-        self._condemned: list[_Condemned] = []
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
-        self._settled = asyncio.Event()
+        self._keeper = Keeper(outbox, self._lanes, self._meter, self._wake)
         self._stopping = asyncio.Event()
         self._finished = asyncio.Event()
         self._is_five = settings.protocol is Protocol.V5
         self._running = False
-        self._closing = False
         self._grace_s = 0.0
         self._suspect: tuple[str, int] | None = None
         self._losses = 0
@@ -147,18 +137,16 @@ class Uplink:
             first = self._outbox.backlog(name).next_to_deliver_seq
             backoff = Backoff(self._settings.retry, self._rng)
             self._lanes[name] = Lane(name=name, epoch=self._outbox.epoch(name), next_seq=first, backoff=backoff)
-            self._released[name] = first
             self._topics[name] = self._settings.topic.format(gateway=self._gateway_id, stream=name)
         self._feeder = Feeder(
             self._settings, gateway_id=self._gateway_id, outbox=self._outbox, lanes=self._lanes, clock=self._clock
         )
         self._outbox.on_change(self._on_change)
-        keeper = asyncio.create_task(self._keep(), name=f"uplink-{self._settings.name}-keeper")
+        keeper = asyncio.create_task(self._keeper.run(), name=f"uplink-{self._settings.name}-keeper")
         sessions = asyncio.create_task(self._sessions(self._feeder), name=f"uplink-{self._settings.name}-sessions")
         try:
             await _first_of(keeper, sessions)
-            self._closing = True
-            self._settled.set()
+            self._keeper.finish()
             await keeper
         finally:
             await _cancel(keeper, sessions)
@@ -245,9 +233,9 @@ class Uplink:
         self._in_flight.clear()
         for lane in self._lanes.values():
             lane.link_lost()
-        for condemned in self._condemned:
-            condemned.lane.claim(condemned.lane.cursor, condemned.frame.stored_bytes)
-            condemned.lane.rewind(now_s=self._clock.monotonic_s(), wait=False)
+        for lane, frame in self._keeper.condemned:
+            lane.claim(lane.cursor, frame.stored_bytes)
+            lane.rewind(now_s=self._clock.monotonic_s(), wait=False)
 
     def _failed(self, error: LinkError) -> None:
         self._meter.last_error = str(error)
@@ -260,7 +248,7 @@ class Uplink:
             return
         trial = self._trial
         if trial is not None:
-            if not isinstance(error, LinkLost) or error.is_silence:
+            if not isinstance(error, LinkLost) or error.is_silence or error.reason_code is not None:
                 self._trial = None
             elif trial.cut():
                 self._trial = None
@@ -449,38 +437,12 @@ class Uplink:
         if is_new:
             meter.records += frame.count
             meter.raw_bytes += frame.plain_size_bytes
-        self._settled.set()
+        self._keeper.look()
 
     def _condemn(self, lane: Lane, frame: Sealed, reason: str) -> None:
         """Records that can never go: into the dead letters, then the lane begins again and declares the gap."""
-        self._condemned.append(_Condemned(lane, frame, reason))
+        self._keeper.condemn(lane, frame, reason)
         lane.rewind(now_s=self._clock.monotonic_s(), wait=False)
-        self._settled.set()
-
-    # -- the outbox ------------------------------------------------------------------------------------------------
-
-    async def _keep(self) -> None:
-        while not self._closing:
-            await self._settled.wait()
-            self._settled.clear()
-            await self._settle_outbox()
-
-    async def _settle_outbox(self) -> None:
-        """Write down what was delivered and what is condemned; many acknowledgements make one call."""
-        while self._condemned:
-            condemned = self._condemned[0]
-            lane, frame = condemned.lane, condemned.frame
-            await self._outbox.dead_letter(lane.name, frame.first_seq, frame.count, reason=condemned.reason)
-            del self._condemned[0]
-            self._meter.dead_letters += frame.count
-            lane.dead_lettered(frame.first_seq, frame.count)
-            lane.given_back(frame.stored_bytes)
-            self._wake.set()
-        for name, lane in self._lanes.items():
-            if lane.release_seq > self._released[name]:
-                next_seq = lane.release_seq
-                await self._outbox.release(name, next_seq)
-                self._released[name] = next_seq
 
 
 class _Session:

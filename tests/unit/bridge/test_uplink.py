@@ -245,7 +245,9 @@ def test_a_single_record_that_the_broker_hangs_up_on_blocks_the_rest_no_longer_t
     play(act)
 
 
-@pytest.mark.parametrize("weather", ["all is cut", "silence", "nothing behind it", "silent now and then"])
+@pytest.mark.parametrize(
+    "weather", ["all is cut", "silence", "nothing behind it", "silent now and then", "it says why"]
+)
 def test_no_record_is_condemned_for_what_meets_the_others_too(weather: str) -> None:
     poison = random.Random(1).randbytes(900)
 
@@ -257,6 +259,10 @@ def test_no_record_is_condemned_for_what_meets_the_others_too(weather: str) -> N
             if len(publish.payload) < 700:
                 return "cut" if weather == "all is cut" else 0
             connections += 1
+            if weather == "it says why":
+                error = LinkLost("shutting down", reason_code=0x8B)
+                asyncio.get_running_loop().call_soon(scene.broker.links[-1].lose, error)
+                return None
             return None if weather == "silence" or (weather != "all is cut" and connections % 7 == 0) else "cut"
 
         scene.broker.mood = mood
