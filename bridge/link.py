@@ -146,7 +146,7 @@ class MqttLink:
             self._lost_reason = f"the broker left {self._unsent_bytes} bytes unread"
             self._give_up()
             raise LinkLost(f"{self._settings.url} does not read what is sent; the connection was given up.")
-        properties = publish_properties(message) if self._settings.protocol is Protocol.V5 else None
+        properties = publish_properties(message) if self._settings.protocol is not Protocol.V311 else None
         # A packet id whose acknowledgement is still due is passed over (MQTT 5 §2.2.1); paho would refuse it.
         for _ in range(65535):
             info = self._client.publish(message.topic, message.payload, message.qos, message.retain, properties)

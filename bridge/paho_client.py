@@ -40,7 +40,7 @@ ReasonCode.names = _widened(ReasonCode.names)  # type: ignore[assignment]
 
 def new_client(settings: LinkSettings) -> paho.Client:
     """A client for one connection, not connected yet and without callbacks."""
-    five = settings.protocol is Protocol.V5
+    five = settings.protocol is not Protocol.V311
     client = paho.Client(
         CallbackAPIVersion.VERSION2,
         client_id=settings.client_id,

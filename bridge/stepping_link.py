@@ -1,7 +1,8 @@
 """Links that try MQTT 5 and step down to 3.1.1 where the broker knows nothing newer.
 
 A broker of 3.1.1 answers a CONNECT of version 5 with return code 1 (3.1.1 [MQTT-3.1.2-2]), which is 0x84 in MQTT 5's
-words. Every new connection begins with 5 again, so that a broker that was renewed is met at its best. A broker that
+words. Only `protocol: auto` steps down: who wrote 5 wants its reason codes, and would rather wait than go without.
+Every new connection begins with 5 again, so that a broker that was renewed is met at its best. A broker that
 says nothing at all, or hangs up without a word, can't be told from one that is away: there `protocol: 3.1.1` must be
 written.
 """
@@ -37,14 +38,16 @@ class Links:
 
     def __call__(self, events: LinkEvents) -> Link:
         """A link that is not connected yet."""
-        if self._settings.protocol is Protocol.V5:
+        if self._settings.protocol is Protocol.AUTO:
             return SteppingLink(self, events)
         return self.make(events)
 
     def make(self, events: LinkEvents, *, is_old: bool = False) -> Link:
         """A link of the version that is configured, or of 3.1.1."""
-        settings = replace(self._settings, protocol=Protocol.V311) if is_old else self._settings
-        return self._make(settings, events)
+        protocol = Protocol.V311 if is_old else self._settings.protocol
+        if protocol is Protocol.AUTO:
+            protocol = Protocol.V5
+        return self._make(replace(self._settings, protocol=protocol), events)
 
     def stepped_down(self) -> None:
         """The broker did not take MQTT 5."""
@@ -52,7 +55,7 @@ class Links:
             self._is_told = True
             log.warning(
                 "%s does not speak MQTT 5; 3.1.1 it is. %s "
-                "Use a broker of MQTT 5, or write protocol: 3.1.1 to have this line no more.",
+                "Use a broker of MQTT 5; or write protocol: 5 to wait for one, or 3.1.1 to have this line no more.",
                 self._settings.url,
                 self._lost,
             )

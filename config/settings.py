@@ -40,8 +40,9 @@ class Compression(enum.Enum):
 
 
 class Protocol(enum.Enum):
-    """The MQTT version an uplink speaks."""
+    """The MQTT version that is spoken to a broker. `auto`: 5, or 3.1.1 where the broker refuses 5."""
 
+    AUTO = "auto"
     V5 = "5"
     V311 = "3.1.1"
 
@@ -152,7 +153,7 @@ class Uplink:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     tls: Tls = Tls()
-    protocol: Protocol = Protocol.V5
+    protocol: Protocol = Protocol.AUTO
     streams: tuple[str, ...] = ("*",)
     topic: str = "fieldgate/v1/{gateway}/{stream}"
     batch: Batch = Batch()
@@ -201,7 +202,7 @@ class ReceiverIdentity:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     tls: Tls = Tls()
-    protocol: Protocol = Protocol.V5
+    protocol: Protocol = Protocol.AUTO
     topic: str = "fieldgate/v1/+/+"
     state: Path = Path("./receiver.db")
     keep_alive_s: int = 30

@@ -54,7 +54,7 @@ class Brokers:
         return (self.five if settings.protocol is Protocol.V5 else self.old).link(events)
 
 
-def settings(port: int = 1, *, protocol: Protocol = Protocol.V5, client_id: str = "edge") -> LinkSettings:
+def settings(port: int = 1, *, protocol: Protocol = Protocol.AUTO, client_id: str = "edge") -> LinkSettings:
     return LinkSettings(url=BrokerUrl(host="127.0.0.1", port=port), client_id=client_id, protocol=protocol)
 
 
@@ -69,7 +69,7 @@ async def test_every_connection_tries_5_first_and_the_step_down_is_told_once(cap
     assert brokers.tried == [Protocol.V5, Protocol.V311] * 3
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "mqtt://127.0.0.1:1 does not speak MQTT 5" in caplog.text
-    assert "Much is lost. Use a broker of MQTT 5, or write protocol: 3.1.1" in caplog.text
+    assert "Much is lost. Use a broker of MQTT 5; or write protocol: 5 to wait" in caplog.text
     brokers.five.refuse_connect = None  # the broker was renewed
     await links(Owner()).connect()
     assert brokers.tried[-1] is Protocol.V5
@@ -92,6 +92,14 @@ async def test_what_the_old_version_is_refused_for_is_what_counts(caplog: pytest
         await Links(settings(), lost="", make=brokers.make)(Owner()).connect()
     assert refused.value.reason_code == 0x86
     assert not caplog.records
+
+
+async def test_who_wrote_5_is_not_stepped_down() -> None:
+    brokers = Brokers()
+    brokers.five.refuse_connect = UNSUPPORTED_VERSION
+    with pytest.raises(LinkRefused):
+        await Links(settings(protocol=Protocol.V5), lost="", make=brokers.make)(Owner()).connect()
+    assert brokers.tried == [Protocol.V5]
 
 
 async def test_3_1_1_that_was_written_is_used_at_once_and_without_a_word(caplog: pytest.LogCaptureFixture) -> None:

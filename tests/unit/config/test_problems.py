@@ -59,7 +59,7 @@ from tests.support.configuration import gateway_from, gateway_problems, receiver
         ("uplinks: [{window: -3}]", 1, "uplinks[cloud].window", "found '-3'"),
         ("uplinks: [{window: 1.5}]", 1, "uplinks[cloud].window", "found '1.5'"),
         ("uplinks: [{window: many}]", 1, "uplinks[cloud].window", "found 'many'"),
-        ("uplinks: [{protocol: 4}]", 1, "uplinks[cloud].protocol", "expected 5 or 3.1.1, found '4'"),
+        ("uplinks: [{protocol: 4}]", 1, "uplinks[cloud].protocol", "expected auto, 5 or 3.1.1, found '4'"),
         ("uplinks: [{keep_alive: 1500ms}]", 1, "uplinks[cloud].keep_alive", "expected whole seconds"),
         ("uplinks: [{topic: a/+}]", 1, "uplinks[cloud].topic", "has a wildcard"),
         ("uplinks: [{topic: 'a/{x}'}]", 1, "uplinks[cloud].topic", "the placeholder {x}"),
