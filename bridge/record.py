@@ -46,6 +46,16 @@ class Properties:
     correlation_data: bytes | None = None
     user_property: tuple[tuple[str, str], ...] = ()
 
+    @property
+    def size_bytes(self) -> int:
+        """What they take in a block, roughly, names and all; a block's bound counts it."""
+        texts = [
+            self.content_type or "",
+            self.response_topic or "",
+            *(text for pair in self.user_property for text in pair),
+        ]
+        return 64 + 16 * len(self.user_property) + sum(map(len, texts)) + len(self.correlation_data or b"")
+
     def to_map(self) -> dict[str, Any]:
         """The properties that are set, by name, as the formats write them."""
         return {f.name: value for f in fields(self) if (value := getattr(self, f.name)) not in (None, ())}
@@ -193,7 +203,7 @@ class BlockBuilder:
             position = sets.get(item)
             if position is None:
                 position = sets[item] = len(sets) + 1
-                self.size_bytes += 64 + 32 * len(item.user_property)
+                self.size_bytes += item.size_bytes
             self._property_index.append(position)
 
     def encode(self) -> bytes:

@@ -22,6 +22,9 @@ from gateway.mqtt.reason_codes import ReasonCode
 if TYPE_CHECKING:
     from gateway.broker.client import Client
 
+WAITING_BYTES: Final = 64
+"""What a publish that only waits for a commit takes in memory, roughly."""
+
 _RECORD_FLAGS: Final = bytes(first & FLAGS_MASK for first in range(256))
 """A PUBLISH's first byte to a record's flags: QoS and RETAIN stay, type and DUP go."""
 
@@ -83,7 +86,9 @@ class Incoming:
                 if packet_id not in awaiting:
                     continue  # The first of the two was refused just now, in its place: that answer is for both.
                 self._broker.counters.duplicates += 1
-                self._broker.store.after_commit(self._client, Repeat(packet_id, awaiting[packet_id]))
+                self._broker.store.after_commit(
+                    self._client, Repeat(packet_id, awaiting[packet_id]), held_bytes=WAITING_BYTES
+                )
             else:
                 seen.add(packet_id)
         self._publish(part(batch, start, len(batch)))
@@ -185,20 +190,22 @@ class Incoming:
             refusals=refusals,
             needs_disk=bool(lanes) or (qos == 2 and self._session.is_durable),
         )
+        # What no stream took waits in memory alone.
+        held_bytes = 0 if lanes else WAITING_BYTES * len(batch) + sum(message.size_bytes for message in messages)
         if qos == 2:
             taken = [packet_id for i, packet_id in enumerate(batch.packet_ids) if i not in refusals]
-            self._await_release(receipt, taken)
+            self._await_release(receipt, taken, held_bytes)
         else:
             self.unanswered += len(batch) if qos else 0
-            broker.store.after_commit(self._client, receipt)
+            broker.store.after_commit(self._client, receipt, held_bytes=held_bytes)
 
-    def _await_release(self, receipt: Receipt, packet_ids: list[bytes]) -> None:
+    def _await_release(self, receipt: Receipt, packet_ids: list[bytes], held_bytes: int = 0) -> None:
         """QoS 2: the ids are pending from now on, on disk with the same commit as the records."""
         session = self._session
         session.awaiting_release.update(dict.fromkeys(packet_ids, receipt))
         if session.is_durable and packet_ids:
             receipt.change = self._broker.remember(session)
-        self._broker.store.after_commit(self._client, receipt)
+        self._broker.store.after_commit(self._client, receipt, held_bytes=held_bytes)
 
     def release(self, packet: PubRel) -> None:
         """PUBREL: the ids are free again; PUBCOMP says so when the disk knows."""

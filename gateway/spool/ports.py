@@ -51,8 +51,11 @@ class Store(Protocol):
     def remember(self, client_id: str, snapshot: Callable[[], bytes | None]) -> None:
         """Have the session's state in the open commit; `snapshot` is called once when it closes (None: forget it)."""
 
-    def after_commit(self, waiter: Waiter, item: Any) -> None:
-        """Have `waiter.on_commit` called when the open commit ends, with `item` among the items."""
+    def after_commit(self, waiter: Waiter, item: Any, *, held_bytes: int = 0) -> None:
+        """Have `waiter.on_commit` called when the open commit ends, with `item` among the items.
+
+        `held_bytes` is what the item keeps in memory until then beside what was appended; `is_congested` counts it.
+        """
 
     @property
     def has_room(self) -> bool:

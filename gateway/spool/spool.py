@@ -167,7 +167,8 @@ class Spool:
         self._committer.open.sessions[client_id] = snapshot
         self._committer.work.set()
 
-    def after_commit(self, waiter: Waiter, item: Any) -> None:
+    def after_commit(self, waiter: Waiter, item: Any, *, held_bytes: int = 0) -> None:
+        self._committer.open.size_bytes += held_bytes
         waiters = self._committer.open.waiters
         items = waiters.get(waiter)
         if items is None:

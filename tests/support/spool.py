@@ -37,10 +37,10 @@ class Commits:
         self._waiting: dict[int, asyncio.Future[Outcome]] = {}
         self._numbers = itertools.count()
 
-    def expect(self, spool: Spool) -> asyncio.Future[Outcome]:
+    def expect(self, spool: Spool, *, held_bytes: int = 0) -> asyncio.Future[Outcome]:
         number = next(self._numbers)
         future = self._waiting[number] = asyncio.get_running_loop().create_future()
-        spool.after_commit(self, number)
+        spool.after_commit(self, number, held_bytes=held_bytes)
         return future
 
     def on_commit(self, items: list[Any], outcome: Outcome) -> None:

@@ -29,6 +29,7 @@ class Commit:
     records: list[Stored] = field(default_factory=list)
     snapshots: dict[str, Callable[[], bytes | None]] = field(default_factory=dict)
     waiters: dict[int, tuple[Waiter, list[Any]]] = field(default_factory=dict)
+    held_bytes: int = 0
 
     @property
     def is_empty(self) -> bool:
@@ -89,7 +90,8 @@ class FakeStore:
         self.open.snapshots[client_id] = snapshot
         self._schedule()
 
-    def after_commit(self, waiter: Waiter, item: Any) -> None:
+    def after_commit(self, waiter: Waiter, item: Any, *, held_bytes: int = 0) -> None:
+        self.open.held_bytes += held_bytes
         self.open.waiters.setdefault(id(waiter), (waiter, []))[1].append(item)
         self._schedule()
 

@@ -195,3 +195,25 @@ def test_a_property_that_is_not_known_is_skipped() -> None:
 def test_an_array_that_declares_billions_is_refused_without_room_for_them() -> None:
     with pytest.raises(BlockError):
         list(decode_blocks(b"\xdd\xff\xff\xff\xff" * 100, 1))
+
+
+def test_the_size_of_an_open_block_counts_all_of_its_properties() -> None:
+    builder = BlockBuilder(1)
+    for _ in range(20):
+        builder.extend(
+            client="c",
+            now_us=1,
+            topics=[b"t"],
+            payloads=[b""],
+            flags=b"\0",
+            plain_size_bytes=1,
+            properties=[
+                Properties(
+                    correlation_data=bytes(1000),
+                    content_type="x" * 1000,
+                    response_topic="x" * 1000,
+                    user_property=(("x" * 1000, "x" * 1000),),
+                )
+            ],
+        )
+    assert 0.9 < builder.size_bytes / len(builder.encode()) < 1.2

@@ -457,3 +457,14 @@ def test_a_fault_in_what_the_broker_waits_for_does_not_reach_the_store(caplog: p
     house.store.commit()
     assert done == [Outcome.DURABLE]
     assert "has failed" in caplog.text
+
+
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_what_no_stream_takes_is_told_to_the_store_while_it_waits(qos: int) -> None:
+    house = House(Stream(topics=("kept",)))
+    client, _ = house.connect()
+    client.handle(run(qos, "local", payloads=[b"x" * 5000], retain=True))
+    assert house.store.open.held_bytes > 5000
+    house.store.commit()
+    client.handle(run(qos, "kept", payloads=[b"x" * 5000], retain=True, first_id=2))
+    assert house.store.open.held_bytes == 0

@@ -13,7 +13,7 @@ from config.settings import Batch, Stream, Uplink
 from gateway.spool.errors import DataFolderInUse, SpoolVersionError
 from gateway.spool.outbox import UplinkOutbox, part_of
 from gateway.spool.ports import Outcome
-from gateway.spool.spool import Spool
+from gateway.spool.spool import CONGESTED_BYTES, Spool
 from tests.support.spool import Commits, StepClock, put, running, settings, store
 
 
@@ -260,3 +260,15 @@ async def test_a_part_of_a_compressed_block_holds_just_those_records(tmp_path: P
     part = part_of(block, 11, 13)
     assert [record.seq for record in next(decode_blocks(part.body, part.first_seq))] == [11, 12]
     assert next(decode_blocks(part.body, 11)).payloads == [b"x" * 100 + b"10", b"x" * 100 + b"11"]
+
+
+async def test_readers_are_held_back_by_what_waits_and_was_not_appended_too(tmp_path: Path) -> None:
+    async with running(settings(tmp_path)) as spool:
+        relieved = asyncio.Event()
+        ended = Commits().expect(spool, held_bytes=CONGESTED_BYTES)
+        assert spool.is_congested
+        spool.on_relief(relieved.set)
+        async with asyncio.timeout(5):
+            await ended
+            await relieved.wait()
+        assert not spool.is_congested
