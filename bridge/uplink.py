@@ -107,7 +107,7 @@ class Uplink:
         self._keeper = Keeper(outbox, self._lanes, self._meter, self._wake)
         self._stopping = asyncio.Event()
         self._finished = asyncio.Event()
-        self._is_five = settings.protocol is Protocol.V5
+        self._is_five = settings.protocol is not Protocol.V311
         self._running = False
         self._grace_s = 0.0
         self._suspect: tuple[str, int] | None = None
