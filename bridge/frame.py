@@ -193,9 +193,9 @@ def decode_frame(data: bytes, max_raw_bytes: int, codec: Codec) -> Frame:
     blocks: tuple[Block, ...]
     try:
         if header.encoding is Encoding.JSON:
-            blocks = (decode_lines(raw, header.first_seq),)
+            blocks = (decode_lines(raw, header.first_seq, header.count),)
         else:
-            blocks = tuple(decode_blocks(raw, header.first_seq))
+            blocks = tuple(decode_blocks(raw, header.first_seq, header.count))
     except BlockError as error:
         raise FrameMalformed(f"The frame's body is not its records: {error}") from error
     found = sum(map(len, blocks))

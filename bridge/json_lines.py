@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -25,6 +26,9 @@ from bridge.record import FLAG_QOS_SHIFT, FLAG_RETAIN, MAX_TIME_US, Block, Prope
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_FEW_CONTAINERS: Final = 1000
+_PAIR_BYTES: Final = 8
 
 
 @lru_cache(maxsize=256)
@@ -121,8 +125,11 @@ def _payload_member(payload: bytes) -> bytes:
         return b'"payload_base64":"%b"' % base64.b64encode(payload)
 
 
-def decode_lines(data: bytes, first_seq: int) -> Block:
-    """The lines as one block whose first record is `first_seq`. Raises BlockError when they are anything else."""
+def decode_lines(data: bytes, first_seq: int, max_records: int | None = None) -> Block:
+    """The lines as one block whose first record is `first_seq`. Raises BlockError when they are anything else.
+
+    With `max_records`, as a frame declares them, more lines are refused before any is read.
+    """
     topics: dict[str, int] = {}
     clients: dict[str, int] = {}
     topic_index: list[int] = []
@@ -134,8 +141,11 @@ def decode_lines(data: bytes, first_seq: int) -> Block:
     property_index: list[int] = []
     if not data.endswith(b"\n"):
         raise BlockError("The last line of JSON does not end.")
+    if max_records is not None and data.count(b"\n") > max_records:
+        raise BlockError(f"There are more lines of JSON than {max_records}.")
     for number, text in enumerate(data[:-1].split(b"\n")):
         try:
+            _check_nesting(text)
             line = orjson.loads(text)
             if line["seq"] != first_seq + number:
                 raise ValueError(f"its sequence number is {line['seq']}, expected {first_seq + number}")
@@ -164,6 +174,19 @@ def decode_lines(data: bytes, first_seq: int) -> Block:
         property_sets=sets,
         property_index=property_index if sets else None,
     )
+
+
+def _check_nesting(text: bytes) -> None:
+    """Refuse a line with more arrays and objects than its length explains, before they are built.
+
+    An array is two bytes of JSON and some seventy of memory. A record's are pairs of strings, of seven bytes each and
+    their comma; what stands in a payload's text builds nothing.
+    """
+    if text.count(b"[") + text.count(b"{") <= _FEW_CONTAINERS:
+        return
+    bare = _STRING.sub(b"", text)
+    if (bare.count(b"[") + bare.count(b"{")) * _PAIR_BYTES > len(text):
+        raise ValueError("it holds more arrays and objects than a record has")
 
 
 def _text(value: Any) -> str:

@@ -24,6 +24,7 @@ from typing import Any, Final
 
 import msgpack
 
+from bridge.columns import ColumnReader
 from bridge.errors import BlockError
 
 FLAG_RETAIN: Final = 0x01
@@ -280,27 +281,26 @@ class Block:
         return builder.encode()
 
 
-def decode_blocks(data: bytes, first_seq: int) -> Iterator[Block]:
-    """Blocks laid end to end, numbered from `first_seq`. Raises BlockError when the bytes are anything else."""
-    # A record takes more than a byte in its columns, so no honest array is longer than the data; the unpacker reserves
-    # what an array declares before it has read the entries.
-    unpacker = msgpack.Unpacker(
-        None, max_buffer_size=max(len(data), 1), max_array_len=len(data), max_map_len=1024, strict_map_key=True
-    )
-    unpacker.feed(data)
+def decode_blocks(data: bytes, first_seq: int, max_records: int | None = None) -> Iterator[Block]:
+    """Blocks laid end to end, numbered from `first_seq`. Raises BlockError when the bytes are anything else.
+
+    With `max_records`, as a frame declares them, no block of more is built: bytes that anybody may have sent.
+    """
+    # A record takes more than a byte in its columns, so no honest column is longer than the data.
+    reader = ColumnReader(data, len(data) if max_records is None else min(max_records, len(data)))
     seq = first_seq
     consumed = 0
     while consumed < len(data):
         try:
-            columns = unpacker.unpack()
+            columns = reader.read()
         except msgpack.OutOfData:
             raise BlockError(f"The block at byte {consumed} is cut short.") from None
         except (msgpack.UnpackException, ValueError, TypeError, RecursionError, MemoryError) as error:
-            raise BlockError(f"The block at byte {consumed} is not MessagePack: {error}") from error
+            raise BlockError(f"The block at byte {consumed} is not MessagePack of a block: {error}") from error
         block = _checked(columns, seq, consumed)
         yield block
         seq = block.next_seq
-        consumed = unpacker.tell()
+        consumed = reader.at
 
 
 def _checked(columns: Any, first_seq: int, at: int) -> Block:

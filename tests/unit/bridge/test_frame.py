@@ -284,7 +284,9 @@ def test_more_or_fewer_records_than_declared_are_refused() -> None:
     _, body = decode_header(a_frame(compression=Compression.NONE))
     for count in (1, 3):
         packed = msgpack.packb(FIELDS | {"n": count, "raw": len(body)})
-        with pytest.raises(FrameMalformed, match=f"declares {count} records and holds 2"):
+        with pytest.raises(
+            FrameMalformed, match=rf"declares {count} records and holds 2|exceeds max_array_len\({count}\)"
+        ):
             decode_frame(assembled(packed, body), CAP, CODEC)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from datetime import UTC, datetime
 
 import pytest
@@ -99,3 +100,33 @@ def test_what_is_no_line_is_refused(data: bytes) -> None:
 def test_random_bytes_raise_nothing_but_a_block_error(data: bytes) -> None:
     with pytest.raises(BlockError):
         decode_lines(data, 1)
+
+
+def peak_bytes(data: bytes) -> int:
+    """What refusing the lines takes in memory at the most, besides the lines."""
+    tracemalloc.start()
+    try:
+        with pytest.raises(BlockError):
+            decode_lines(data, 1, 1)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("empty", [[], {}])
+def test_a_line_of_empty_arrays_or_objects_is_refused_before_they_are_built(empty: object) -> None:
+    line = json.dumps(LINE | {"properties": [empty] * 300_000}).encode() + b"\n"
+    assert peak_bytes(line) < 4 * len(line)
+
+
+def test_more_lines_than_declared_are_refused_before_any_is_read() -> None:
+    assert peak_bytes(b"{}\n" * 300_000) < 100_000
+
+
+def test_a_line_with_many_brackets_in_its_payload_or_many_user_properties_is_read() -> None:
+    payload = json.dumps([[], {}, '"\\'] * 20_000)
+    pairs = [["", ""]] * 20_000
+    line = json.dumps(LINE | {"payload": payload, "properties": {"user_property": pairs}}, separators=(",", ":"))
+    block = decode_lines(line.encode() + b"\n", 1, 1)
+    assert block.payloads == [payload.encode()]
+    assert len(block.property_sets[0].user_property) == 20_000
