@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import random
+import resource
 import secrets
 import signal
 from collections.abc import Coroutine, Iterator
@@ -39,6 +40,7 @@ MAX_RECOVERIES: Final = 3
 async def run_gateway(settings: GatewaySettings) -> None:
     """Run until SIGTERM or SIGINT; a second one ends the process at once. Raises what kept it from going on."""
     return_freed_memory()
+    _raise_file_limit()
     stop = asyncio.Event()
     with _signals(stop):
         for _ in range(MAX_RECOVERIES):
@@ -172,6 +174,14 @@ class Gateway:
         finally:
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
+
+
+def _raise_file_limit() -> None:
+    """Take all the file descriptors that this user may have: each connection is one, and the usual limit is 1024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # a limit that can't be raised is the one that holds
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 from collections.abc import Callable, Sequence
@@ -222,28 +223,28 @@ def _read(
     connection: sqlite3.Connection, *, stream: int, start: int, max_records: int, max_bytes: int
 ) -> list[StoredBlock]:
     """Blocks from the one that holds `start`, on the reader's thread. Raises BlockDamaged for one that is not sound."""
-    rows = connection.execute(
+    query = connection.execute(
         f"SELECT {BLOCK_COLUMNS} FROM block"  # noqa: S608 - a constant
         " WHERE key >= coalesce((SELECT max(key) FROM block WHERE key BETWEEN ? AND ?), ?) AND key < ? ORDER BY key",
         (key_of(stream, 0), key_of(stream, start), key_of(stream, start), key_of(stream + 1, 0)),
     )
     found: list[StoredBlock] = []
     records = size = 0
-    for row in rows:
-        is_sound = is_row_sound(row) and is_body_sound(row)
-        if is_sound and seq_of(row[0]) + row[1] <= start:
-            continue
-        if not is_sound:
-            if found:
+    with contextlib.closing(query) as rows:  # an open query would keep the write-ahead log from beginning anew
+        for row in rows:
+            is_sound = is_row_sound(row) and is_body_sound(row)
+            if is_sound and seq_of(row[0]) + row[1] <= start:
+                continue
+            if not is_sound:
+                if found:
+                    break
+                raise BlockDamaged(row[0])
+            block = block_of(row)
+            records += block.count
+            size += len(block.body)
+            if found and (records > max_records or size > max_bytes):
                 break
-            raise BlockDamaged(row[0])
-        block = block_of(row)
-        records += block.count
-        size += len(block.body)
-        if found and (records > max_records or size > max_bytes):
-            break
-        found.append(block)
-    rows.close()
+            found.append(block)
     return found
 
 
