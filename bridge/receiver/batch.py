@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from bridge.receiver.ledger import LaneKey
 from bridge.record import Block
@@ -33,6 +34,8 @@ class Batch:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """A record that a sink will never take, with the reason as a sentence."""
+
+    code: ClassVar[str] = "sink_refused"
 
     lane: LaneKey
     seq: int

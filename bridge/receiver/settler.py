@@ -11,12 +11,10 @@ from typing import Final
 from bridge.ports import Clock
 from bridge.receiver.held import Item
 from bridge.receiver.ledger import Draft, LaneKey, Ledger
-from bridge.receiver.state import OWNER, Aside, State
+from bridge.receiver.state import OWNER, SET_ASIDE, Aside, State
 
 log = logging.getLogger(__name__)
 
-SET_ASIDE: Final = "set_aside."
-"""What the tally of each reason begins with."""
 _SESSION: Final = "session"
 
 
@@ -61,7 +59,10 @@ class Settler:
             self.tally[_SESSION] = 1
 
     async def settle(self, items: Sequence[Item]) -> None:
-        """Make the items part of the ledger, durably. Raises StateUnusable, and then nothing has changed."""
+        """Make the items part of the ledger, durably. Raises StateUnusable, and then nothing has changed.
+
+        What a sink refused it has set aside itself, together with its progress; here it only joins the tally's copy.
+        """
         draft = self.ledger.draft()
         counted: Counter[str] = Counter()
         asides: list[Aside] = []
@@ -79,22 +80,12 @@ class Settler:
                         data=item.delivery.payload,
                     )
                 )
-            asides += [
-                Aside(
-                    received_at_us=item.received_at_us,
-                    code="sink_refused",
-                    reason=refusal.reason,
-                    topic=refusal.topic,
-                    data=refusal.payload,
-                )
-                for refusal in item.refusals
-            ]
-        for aside in asides:
-            counted[SET_ASIDE + aside.code] += 1
         await self._state.settle(draft.rows(), asides, counted)
         self._note_epochs([key for key in draft.lanes if key not in self.ledger])
         self.ledger.accept(draft)
         self.tally.update(counted)
+        self.tally.update(SET_ASIDE + aside.code for aside in asides)
+        self.tally.update(SET_ASIDE + refusal.code for item in items for refusal in item.refusals)
         for item in items:
             self._note_gateway(item)
         for sentence in news:

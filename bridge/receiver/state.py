@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,8 @@ T = TypeVar("T")
 
 OWNER: Final = "receiver"
 """The receiver's own rows in the ledger."""
+SET_ASIDE: Final = "set_aside."
+"""What the tally of each reason begins with."""
 
 MAX_SET_ASIDE_BYTES: Final = 64 * 1024 * 1024
 """Of frames set aside, so many bytes are kept in all; later ones are kept without their bytes."""
@@ -131,12 +134,19 @@ class State:
         return await self._run(read)
 
     async def save_progress(
-        self, sink: str, rows: Sequence[tuple[str, str, str, bytes]], mark: FileMark | None = None
+        self,
+        sink: str,
+        rows: Sequence[tuple[str, str, str, bytes]],
+        mark: FileMark | None = None,
+        asides: Sequence[Aside] = (),
     ) -> None:
-        """Make a sink's ledger rows, and how far its file is accounted for, durable together."""
+        """Make a sink's ledger rows, how far its file is accounted for, and what it refused durable together."""
 
         def save(connection: sqlite3.Connection) -> None:
             write_ledger(connection, sink, rows)
+            if asides:
+                _set_aside(connection, asides)
+                _count(connection, Counter(SET_ASIDE + aside.code for aside in asides))
             if mark is not None:
                 connection.execute(
                     "INSERT INTO sink_file VALUES (?, ?, ?, ?) ON CONFLICT (sink) DO UPDATE "
@@ -149,16 +159,16 @@ class State:
     async def settle(
         self, rows: Sequence[tuple[str, str, str, bytes]], asides: Sequence[Aside], counted: Mapping[str, int]
     ) -> None:
-        """Make the receiver's ledger rows, what was set aside and what was counted durable together."""
+        """Make the receiver's ledger rows, what was set aside and what was counted durable together.
+
+        What is set aside is counted here, by SET_ASIDE and its code, besides `counted`.
+        """
 
         def save(connection: sqlite3.Connection) -> None:
             write_ledger(connection, OWNER, rows)
             if asides:
                 _set_aside(connection, asides)
-            connection.executemany(
-                "INSERT INTO tally VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
-                list(counted.items()),
-            )
+            _count(connection, Counter(counted) + Counter(SET_ASIDE + aside.code for aside in asides))
 
         await self._run(save, in_transaction=True)
 
@@ -179,6 +189,13 @@ def _set_aside(connection: sqlite3.Connection, asides: Sequence[Aside]) -> None:
                 aside.data if has_room else None,
             ),
         )
+
+
+def _count(connection: sqlite3.Connection, counted: Mapping[str, int]) -> None:
+    connection.executemany(
+        "INSERT INTO tally VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = value + excluded.value",
+        list(counted.items()),
+    )
 
 
 def _create(connection: sqlite3.Connection) -> None:

@@ -14,7 +14,8 @@ from bridge.ports import Clock
 from bridge.receiver.held import Held
 from bridge.receiver.ledger import Lane, LaneKey
 from bridge.receiver.receiver import Receiver
-from bridge.receiver.settler import SET_ASIDE, Settler
+from bridge.receiver.settler import Settler
+from bridge.receiver.state import SET_ASIDE
 from bridge.receiver.writer import SinkWriter
 
 MAX_RANGES: Final = 100

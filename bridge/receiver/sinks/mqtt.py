@@ -26,7 +26,7 @@ from bridge.receiver.errors import StateUnusable
 from bridge.receiver.intervals import Intervals
 from bridge.receiver.ledger import LaneKey, Ledger
 from bridge.receiver.sinks.packet_rules import impossible, is_disputed
-from bridge.receiver.state import State
+from bridge.receiver.state import Aside, State
 from bridge.record import Record
 
 ACK_TIMEOUT_S: Final = 30.0
@@ -91,7 +91,8 @@ class Mqtt:
         listener.exchange = exchange
         try:
             await self._publish(batch, link, listener, exchange)
-            await self._state.save_progress(self.name, batch.ledger_rows)
+            asides = [self._aside(refusal) for refusal in exchange.refusals]
+            await self._state.save_progress(self.name, batch.ledger_rows, asides=asides)
         except TimeoutError as error:
             raise SinkUnavailable(
                 f"The sink's broker {self._address} acknowledged nothing for {ACK_TIMEOUT_S:g} s."
@@ -106,6 +107,15 @@ class Mqtt:
         self._losses.clear()
         self._delivered.clear()
         return exchange.refusals
+
+    def _aside(self, refusal: Refusal) -> Aside:
+        return Aside(
+            received_at_us=self._clock.now_us(),
+            code=refusal.code,
+            reason=refusal.reason,
+            topic=refusal.topic,
+            data=refusal.payload,
+        )
 
     async def close(self) -> None:
         """Disconnect."""

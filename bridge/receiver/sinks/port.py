@@ -29,6 +29,9 @@ class Sink(Protocol):
     async def write(self, batch: Batch) -> Sequence[Refusal]:
         """Write the records and the ledger rows; returns when both are durable, with the records it will never take.
 
+        Those it has set aside in the receiver's state (`State.save_progress`) in the transaction that makes the rows
+        durable: between the two a crash would lose them, as the ledger says that the sink has them.
+
         Raises SinkUnavailable or SinkRefused: then nothing of it may count as written.
         """
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -111,6 +112,21 @@ async def test_a_record_that_the_broker_never_takes_is_a_refusal_and_the_rest_go
         link.events.on_acknowledged(1, 0x99)
         link.events.on_acknowledged(2, 0)
         assert sorted(refusal.seq for refusal in await writing) == [1, 2]
+
+
+async def test_a_refused_record_is_set_aside_with_the_progress_so_that_no_crash_loses_it(tmp_path: Path) -> None:
+    broker = FakeBroker()
+    broker.limits = LinkLimits(maximum_packet_size_bytes=200)
+    async with sink_to(broker, tmp_path) as sink:
+        await sink.write(batch(await sink.open(), frame(1, [b"x" * 500])))
+    # The process ended before the receiver settled the frame.
+    with contextlib.closing(sqlite3.connect(tmp_path / "receiver.db")) as connection:
+        assert connection.execute("SELECT code, topic, bytes FROM set_aside").fetchall() == [
+            ("sink_refused", "site/a/device-0", b"x" * 500)
+        ]
+        assert connection.execute("SELECT name, value FROM tally").fetchall() == [("set_aside.sink_refused", 1)]
+    async with sink_to(broker, tmp_path) as sink:
+        assert LaneKey("edge-01", "telemetry", EPOCH) in await sink.open()
 
 
 async def test_a_reason_that_would_meet_every_record_is_tried_again(tmp_path: Path) -> None:
