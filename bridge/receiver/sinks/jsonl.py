@@ -2,7 +2,8 @@
 
 Exactly once across crashes: a write appends lines, has them on disk, and only then makes the file's new length durable
 in the receiver's state, together with the ledger of what the file holds. What is found after that length at the next
-start was never accounted for (a torn line, or lines that will come again) and is cut off. That is only done to a file
+start was never accounted for (a torn line, or lines that will come again) and is cut off; whole lines are copied to a
+file beside it before, for a state that came back from a backup knows less than it acknowledged. Cut is only a file
 that is known again, by its inode and its first bytes, and whose tail begins as our lines do: a file that somebody put
 in the place of ours is appended to and never cut. When the file was rotated away, a new one is begun.
 
@@ -17,8 +18,9 @@ import fcntl
 import logging
 import os
 import stat
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -35,12 +37,15 @@ log = logging.getLogger(__name__)
 
 _HEAD_BYTES: Final = 512
 _LINE_START: Final = b'{"gateway":'
+_PIECE_BYTES: Final = 1 << 20
 
 
 class JsonLines:
     """The sink; its file is written on a thread of its own."""
 
-    def __init__(self, path: Path, state: State) -> None:
+    def __init__(self, path: Path, state: State, utc_now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> None:
+        """`utc_now` names what is cut off."""
+        self._utc_now = utc_now
         self._path = path.absolute()
         self._state = state
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="jsonl")
@@ -110,6 +115,7 @@ class JsonLines:
         inode, size = status.st_ino, status.st_size
         if known is not None and self._is_ours(known, inode, size):
             if size > known.length:
+                self._keep_tail(known.length, size)
                 log.warning("Cut %d bytes that were not accounted for off %s.", size - known.length, self._path)
                 os.ftruncate(self._file, known.length)
                 os.fsync(self._file)
@@ -119,12 +125,41 @@ class JsonLines:
         if size and os.pread(self._file, 1, size - 1) != b"\n":
             size += os.write(self._file, b"\n")  # somebody's last line has no end: ours must not become part of it
         os.fsync(self._file)
+        self._sync_folder()
+        return FileMark(inode=inode, length=size, head=os.pread(self._file, min(size, _HEAD_BYTES), 0))
+
+    def _keep_tail(self, start: int, end: int) -> None:
+        """Copy what is to be cut to a file of its own when it has a whole line."""
+        if not any(b"\n" in piece for piece in self._pieces(start, end)):
+            return
+        path = self._path.with_name(f"{self._path.name}.cut-{self._utc_now():%Y%m%dT%H%M%S.%fZ}")
+        with path.open("xb") as kept:
+            try:
+                for piece in self._pieces(start, end):
+                    kept.write(piece)
+                kept.flush()
+                os.fsync(kept.fileno())
+            except OSError:
+                path.unlink(missing_ok=True)  # it is tried again, and a full disk must not fill with attempts
+                raise
+        self._sync_folder()
+        log.warning(
+            "What is cut off %s has whole lines, which are kept in %s. After a crash they come again and the copy may "
+            "be deleted; when the state file came from a backup, they do not, and the copy is all there is of them.",
+            self._path,
+            path,
+        )
+
+    def _pieces(self, start: int, end: int) -> Iterator[bytes]:
+        for at in range(start, end, _PIECE_BYTES):
+            yield os.pread(self._file, min(_PIECE_BYTES, end - at), at)
+
+    def _sync_folder(self) -> None:
         folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
-        return FileMark(inode=inode, length=size, head=os.pread(self._file, min(size, _HEAD_BYTES), 0))
 
     def _lock(self) -> None:
         try:

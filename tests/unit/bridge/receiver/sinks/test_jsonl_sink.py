@@ -8,6 +8,7 @@ import json
 import logging
 import resource
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,10 @@ async def opened(folder: Path) -> AsyncIterator[State]:
         yield state
     finally:
         await state.close()
+
+
+def cut_files(folder: Path) -> list[str]:
+    return [path.name for path in folder.glob("*.cut-*")]
 
 
 def seqs(path: Path) -> list[int]:
@@ -78,6 +83,35 @@ async def test_a_tail_that_was_not_accounted_for_is_cut_off_at_the_next_start(tm
         await sink.write(batch(ledger, frame(6, 2)))
         await sink.close()
     assert seqs(path) == [1, 2, 3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize(
+    ("tail", "kept"),
+    [
+        (b'{"gateway":"edge-01","str', False),
+        (b'{"gateway":"edge-01","seq":6}\n', True),
+        (b'{"gateway":"edge-01","seq":6}\n{"gat', True),
+    ],
+)
+async def test_whole_lines_are_copied_to_a_file_beside_before_they_are_cut_off(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, tail: bytes, kept: bool
+) -> None:
+    path = tmp_path / "received.jsonl"
+    async with opened(tmp_path) as state:
+        sink = JsonLines(path, state)
+        await sink.write(batch(await sink.open(), frame(1, 5)))
+        await sink.close()
+        with path.open("ab") as file:
+            file.write(tail)
+        again = JsonLines(path, state, utc_now=lambda: datetime(2026, 2, 3, 4, 5, 6, 7, tzinfo=UTC))
+        await again.open()
+        await again.close()
+    assert seqs(path) == [1, 2, 3, 4, 5]
+    copy = tmp_path / "received.jsonl.cut-20260203T040506.000007Z"
+    assert cut_files(tmp_path) == [copy.name] * kept
+    assert (str(copy) in caplog.text) is kept
+    if kept:
+        assert copy.read_bytes() == tail
 
 
 async def test_a_crash_before_the_first_commit_leaves_an_empty_file_at_the_next_start(tmp_path: Path) -> None:
