@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from config import topics
 from config.kinds import Choice, Duration, FilePath, Size, Text, Whole
-from config.settings import GIB, KIB, JsonLinesSink, MqttSink, ReceiverIdentity, ReceiverSettings, SqliteSink
+from config.settings import GIB, MIB, JsonLinesSink, MqttSink, ReceiverIdentity, ReceiverSettings, SqliteSink
 from config.shapes import Key, Section, SectionList
 from config.shared_keys import API, BROKER, KEEP_ALIVE, LOG, RETRY
+
+FRAME_BYTES = 16 * MIB
+"""What a gateway fills a frame to (`bridge.sealing.MAX_RAW_BYTES`): a receiver that takes less would set aside, and so
+lose, what is sent to it in good order."""
 
 _RECEIVER = Section(
     settings=ReceiverIdentity,
@@ -33,7 +37,7 @@ _RECEIVER = Section(
         Key(
             name="max_frame_size",
             attribute="max_frame_size_bytes",
-            shape=Size(minimum_bytes=KIB, maximum_bytes=GIB),
+            shape=Size(minimum_bytes=FRAME_BYTES, maximum_bytes=GIB),
             doc="No frame is inflated past this; a larger one is set aside.",
         ),
         Key(name="retry", shape=RETRY, doc="How long to wait after a failure, with full jitter."),

@@ -54,14 +54,13 @@ def check_stream_filter(text: str) -> None:
 
 
 def check_subscription(text: str) -> None:
-    """What the receiver subscribes to: a topic filter, or `$share/group/filter` [MQTT-4.8.2]."""
-    if not text.startswith(_SHARE):
-        check_topic_filter(text)
-        return
-    group, _, rest = text.removeprefix(_SHARE).partition("/")
-    if not group or "+" in group or "#" in group or not rest:
-        raise ValueError(f"expected $share/group/filter, found {text!r}")
-    check_topic_filter(rest)
+    """What the receiver subscribes to; of receivers that share one, each would see the frames of the others missing."""
+    check_topic_filter(text)
+    if text.startswith(_SHARE):
+        raise ValueError(
+            f"{text!r} is a shared subscription, and a stream takes one receiver, for now; give each receiver streams "
+            "of its own with a plain topic filter"
+        )
 
 
 def check_topic_template(text: str) -> None:

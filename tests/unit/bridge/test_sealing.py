@@ -13,6 +13,7 @@ from bridge.compression import Codec
 from bridge.frame import FrameHeader, decode_frame
 from bridge.ports import Gap
 from bridge.sealing import CORRUPT, MAX_RAW_BYTES, TOO_LARGE, Sealed, seal_within
+from config.receiver_keys import FRAME_BYTES
 from config.settings import MIB, Encoding
 from tests.support.cloud import EPOCH, stored_block
 
@@ -95,6 +96,10 @@ def test_a_block_that_lies_about_its_count_is_given_up_when_it_must_be_split() -
     block = dataclasses.replace(stored_block(10, [b"a" * 99, b"b" * 99]), count=3)
     frames = seal_within(header(3, gaps=()), [block], CODEC, start_seq=10, max_bytes=None, target_bytes=50)
     assert [(frame.count, frame.reason) for frame in frames] == [(3, CORRUPT)]
+
+
+def test_a_receiver_cannot_be_told_to_take_less_than_a_gateway_puts_into_a_frame() -> None:
+    assert FRAME_BYTES == MAX_RAW_BYTES
 
 
 @pytest.mark.parametrize("limit", [None, 10])

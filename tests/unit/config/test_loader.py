@@ -98,16 +98,16 @@ def test_every_key_reaches_its_setting_in_its_unit() -> None:
 
 def test_every_key_of_the_receiver_reaches_its_setting() -> None:
     settings = receiver_from("""
-        receiver: {id: r1, url: "mqtt://b", topic: $share/g/fieldgate/v1/+/+, state: s.db, session_expiry: 1h,
-                   max_frame_size: 1MiB, protocol: 5}
+        receiver: {id: r1, url: "mqtt://b", topic: plants/v1/+/+, state: s.db, session_expiry: 1h,
+                   max_frame_size: 16MiB, protocol: 5}
         sinks:
           - {type: sqlite, path: a.db}
           - {type: jsonl, path: a.jsonl}
           - {type: mqtt, url: "mqtt://c", window: 9}
           - {type: mqtt}
     """).settings
-    assert settings.receiver.topic == "$share/g/fieldgate/v1/+/+"
-    assert (settings.receiver.session_expiry_s, settings.receiver.max_frame_size_bytes) == (3600, 2**20)
+    assert settings.receiver.topic == "plants/v1/+/+"
+    assert (settings.receiver.session_expiry_s, settings.receiver.max_frame_size_bytes) == (3600, 2**24)
     assert settings.api.bind.port == 8081
     assert settings.sinks == (
         SqliteSink(path=Path("a.db")),
