@@ -5,7 +5,7 @@ const MAX_RAW = 64 << 20; // never inflate to more than this, whatever the frame
 
 function unpacker(bytes) { // the part of MessagePack that frames use
   let at = 0;
-  const take = (n) => { if (at + n > bytes.length) throw Error("malformed"); return bytes.subarray(at, (at += n)); };
+  const take = (n) => { if (at + n > bytes.length) throw Error("it is malformed"); return bytes.subarray(at, (at += n)); };
   const uint = (n) => n === 8 ? Number(take(8).readBigUInt64BE()) : take(n).readUIntBE(0, n);
   const int = (n) => n === 8 ? Number(take(8).readBigInt64BE()) : take(n).readIntBE(0, n);
   const list = (n) => { const out = []; while (n--) out.push(value()); return out; };
@@ -24,7 +24,7 @@ function unpacker(bytes) { // the part of MessagePack that frames use
     if (t >= 0xd9 && t <= 0xdb) return take(uint(1 << (t - 0xd9))).toString();
     if (t === 0xdc || t === 0xdd) return list(uint(t === 0xdc ? 2 : 4));
     if (t === 0xde || t === 0xdf) return map(uint(t === 0xde ? 2 : 4));
-    throw Error("malformed");
+    throw Error("it is malformed");
   }
   return { value, done: () => at === bytes.length };
 }
@@ -36,13 +36,15 @@ function crc32c(bytes) {
 const time = (us) => new Date(Math.floor(us / 1000)).toISOString().slice(0, 23) + String(us % 1000).padStart(3, "0") + "Z";
 const isText = (bytes) => Buffer.from(bytes.toString()).equals(bytes);
 
+process.on("uncaughtException", (error) => { console.error(`This frame can't be decoded: ${error.message}.`); process.exit(1); });
 const data = Buffer.from(readFileSync(process.argv[2], "ascii").replace(/\s/g, ""), "hex");
-if (data.readUIntBE(0, 3) !== 0x46479d || data[3] !== 1) throw Error("not a frame of version 1");
+if (data.readUIntBE(0, 3) !== 0x46479d || data[3] !== 1) throw Error("it is not a frame of version 1");
 const split = 16 + data.readUInt32BE(8);
-if (data.length !== split + data.readUInt32BE(12)) throw Error("truncated");
-if (crc32c(data.subarray(8)) !== data.readUInt32BE(4)) throw Error("checksum");
+if (data.length !== split + data.readUInt32BE(12)) throw Error("it is cut short, or has trailing bytes");
+if (crc32c(data.subarray(8)) !== data.readUInt32BE(4)) throw Error("its checksum is wrong");
 const head = unpacker(data.subarray(16, split)).value();
-if (head.raw > MAX_RAW || !["none", "gzip"].includes(head.cmp)) throw Error("too large, or not a compression of this decoder");
+if (!["none", "gzip"].includes(head.cmp)) throw Error(`its compression is ${head.cmp}, and this decoder knows none and gzip`);
+if (head.raw > MAX_RAW) throw Error(`it inflates to ${head.raw} bytes, more than ${MAX_RAW}`);
 const body = data.subarray(split);
 const raw = head.cmp === "gzip" ? gunzipSync(body, { maxOutputLength: Math.max(head.raw, 1) }) : body;
 const records = head.enc === "json" ? raw.toString().split("\n").filter(Boolean).map((line) => JSON.parse(line)) : [];

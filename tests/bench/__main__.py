@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import fnmatch
+import os
 import signal
 import subprocess
 import sys
@@ -86,7 +87,11 @@ def main() -> int:
     options = parse()
     cases = all_cases()
     if options.list:
-        print("\n".join([*(f"{case.name:32}{case.title}" for case in cases), f"{RECEIVER:32}Frames into each sink"]))
+        lines = [*(f"{case.name:32}{case.title}" for case in cases), f"{RECEIVER:32}Frames into each sink"]
+        try:
+            print("\n".join(lines), flush=True)
+        except BrokenPipeError:  # `--list | head`; the interpreter must not flush once more on its way out
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     signal.signal(signal.SIGTERM, _on_terminate)
     wanted = chosen(options.only, cases)

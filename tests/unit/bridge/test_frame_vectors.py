@@ -78,12 +78,16 @@ def test_the_decoder_in_another_language_agrees(path: Path) -> None:
     assert wanted["header"].items() <= found["header"].items()
 
 
-@pytest.mark.parametrize("name", ["bad-magic", "bad-version", "bad-truncated", "bad-checksum"])
-def test_the_decoder_in_another_language_refuses_what_is_broken(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["bad-magic", "bad-version", "bad-truncated", "bad-checksum", "blocks-zstd", "json-zstd"]
+)
+def test_the_decoder_in_another_language_refuses_with_a_sentence_what_it_cannot_read(name: str) -> None:
     node = shutil.which("node")
     if node is None:
         pytest.skip("node is not installed")
     ran = subprocess.run(
         [node, str(DECODER), str(FOLDER / f"{name}.hex")], check=False, capture_output=True, timeout=30
     )
-    assert ran.returncode != 0
+    assert ran.returncode == 1
+    assert ran.stderr.startswith(b"This frame can't be decoded: ")
+    assert ran.stderr.count(b"\n") == 1

@@ -50,6 +50,25 @@ def test_the_help_of_every_command_has_an_example_of_it(command: list[str]) -> N
     assert f"Example:\n    fieldgate {' '.join(command)}" in result.stdout
 
 
+def test_the_whole_gateway_of_the_readme_passes_the_check_as_it_stands(tmp_path: Path) -> None:
+    _, _, rest = (ROOT / "README.md").read_text().partition("This is a whole gateway:\n\n```yaml\n")
+    example = tmp_path / "gateway.yaml"
+    example.write_text(rest.partition("```\n")[0])
+    assert "uplinks:" in example.read_text()
+    result = fieldgate("check", "-c", str(example))
+    assert result.exit_code == 0, result.output
+
+
+def test_the_list_of_cases_ends_quietly_when_nobody_reads_on() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as pipe:
+        ran = subprocess.run(
+            [sys.executable, "-m", "tests.bench", "--list"], cwd=ROOT, stdout=pipe, stderr=subprocess.PIPE, check=False
+        )
+    assert ran.stderr == b""
+
+
 def test_the_help_lists_every_command_and_the_exit_codes() -> None:
     result = fieldgate("--help")
     assert result.exit_code == 0
