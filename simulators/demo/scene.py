@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,7 +21,11 @@ class Scene:
     """Filled by the watch and the story; read by the views. Bytes are of the uplink, since the demo's start."""
 
     duration_s: float
-    began_s: float = field(default_factory=time.monotonic)
+    now_s: Callable[[], float] = time.monotonic
+    started_s: float = field(init=False)
+    """When the demo began; what is shown counts from here."""
+    began_s: float = field(init=False)
+    """When the devices began; the acts count from here."""
     headline: str = "Starting."
     events: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
     fleet: FleetProgress | None = None
@@ -31,15 +36,27 @@ class Scene:
     _before_restart: tuple[int, int, int] = (0, 0, 0)
     _last_gateway: Status | None = None
 
+    def __post_init__(self) -> None:
+        self.started_s = self.began_s = self.now_s()
+
     def begin(self) -> None:
-        """The devices begin: time counts from here."""
-        self.began_s = time.monotonic()
-        self.events.clear()
+        """The devices begin: the acts count from here."""
+        self.began_s = self.now_s()
 
     @property
     def elapsed_s(self) -> float:
+        """Since the demo began; never goes back."""
+        return self.now_s() - self.started_s
+
+    @property
+    def acted_s(self) -> float:
         """Since the devices began."""
-        return time.monotonic() - self.began_s
+        return self.now_s() - self.began_s
+
+    @property
+    def ends_s(self) -> float:
+        """When the devices will have published for `duration_s`, since the demo began."""
+        return self.began_s - self.started_s + self.duration_s
 
     def tell(self, sentence: str) -> str:
         """What is happening now."""
@@ -79,7 +96,7 @@ class Scene:
     @property
     def uplink(self) -> str:
         """The state of the uplink."""
-        return "unknown" if self.gateway is None else str(self.gateway["uplinks"]["cloud"]["state"])
+        return "gateway away" if self.gateway is None else str(self.gateway["uplinks"]["cloud"]["state"])
 
     @property
     def connections(self) -> int:

@@ -112,7 +112,7 @@ class Story:
 
     async def _at(self, part: float) -> None:
         """Until this part of the duration is over."""
-        await asyncio.sleep(max(0.0, part * self._options.duration_s - self._scene.elapsed_s))
+        await asyncio.sleep(max(0.0, part * self._options.duration_s - self._scene.acted_s))
 
     async def _drain(self) -> None:
         scene = self._scene

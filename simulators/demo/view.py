@@ -116,10 +116,12 @@ def figures(scene: Scene) -> list[tuple[str, str]]:
     if scene.plain_bytes:
         spared = max(0, scene.plain_bytes - scene.wire_bytes)
         saved = f"{format_bytes(spared)} of {format_bytes(scene.plain_bytes)} ({spared / scene.plain_bytes:.0%})"
+    link = f"link {scene.link.value.replace('_', ' ')}"
+    flying = "" if waiting is None else f", {scene.in_flight} frames in flight"
     return [
         *found,
         ("queue on disk", queue),
-        ("uplink", f"{scene.uplink}, link {scene.link.value.replace('_', ' ')}, {scene.in_flight} frames in flight"),
+        ("uplink", f"{scene.uplink}, {link}{flying}"),
         ("bytes saved", saved or "nothing sent yet"),
         ("received", f"{scene.received:,} in the cloud, {scene.duplicates:,} duplicates dropped"),
     ]
@@ -139,7 +141,7 @@ def panel(scene: Scene) -> Panel:
     for at_s, sentence in scene.events:
         events.add_row(clock(at_s), Text(sentence, style="dim"))
     headline = Text(f"● {scene.headline}", style="bold yellow" if trouble else "bold green")
-    title = f"Fieldgate demo  {clock(scene.elapsed_s)} of {clock(scene.duration_s)}"
+    title = f"Fieldgate demo  {clock(scene.elapsed_s)} of {clock(scene.ends_s)}"
     return Panel(Group(headline, Text(), rows, Text(), events), title=title, title_align="left", box=box.ROUNDED)
 
 

@@ -68,7 +68,7 @@ def test_the_gateways_counters_go_on_over_its_restart() -> None:
     scene.saw_gateway(gateway_status(uptime_s=5, delivered=70))
     scene.saw_gateway(gateway_status(uptime_s=9, delivered=100))
     scene.saw_gateway(None)
-    assert (scene.delivered, scene.waiting, scene.uplink) == (100, None, "unknown")
+    assert (scene.delivered, scene.waiting, scene.uplink) == (100, None, "gateway away")
     scene.saw_gateway(gateway_status(uptime_s=1, delivered=5))
     scene.saw_gateway(gateway_status(uptime_s=2, delivered=30, waiting=7))
     assert (scene.delivered, scene.plain_bytes, scene.wire_bytes) == (130, 13_000, 2_600)
@@ -163,6 +163,20 @@ def test_the_figures_stand_also_while_nobody_answers() -> None:
     found = dict(figures(Scene(duration_s=60)))
     assert found["queue on disk"] == "the gateway is away"
     assert found["bytes saved"] == "nothing sent yet"
+    assert found["uplink"] == "gateway away, link up"
+
+
+def test_the_clock_does_not_go_back_when_the_devices_begin() -> None:
+    now_s = 100.0
+    scene = Scene(duration_s=60, now_s=lambda: now_s)
+    now_s = 103.0
+    scene.tell("The gateway starts.")
+    scene.begin()
+    scene.tell("The devices publish.")
+    now_s = 110.0
+    assert [at_s for at_s, _ in scene.events] == [3, 3]
+    assert (scene.elapsed_s, scene.acted_s) == (10, 7)
+    assert "00:10 of 01:03" in shown(panel(scene))
 
 
 def test_a_narrow_terminal_breaks_no_line_of_figures() -> None:
