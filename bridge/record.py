@@ -286,8 +286,7 @@ def decode_blocks(data: bytes, first_seq: int, max_records: int | None = None) -
 
     With `max_records`, as a frame declares them, no block of more is built: bytes that anybody may have sent.
     """
-    # A record takes more than a byte in its columns, so no honest column is longer than the data.
-    reader = ColumnReader(data, len(data) if max_records is None else min(max_records, len(data)))
+    reader = ColumnReader(data, max_records)
     seq = first_seq
     consumed = 0
     while consumed < len(data):
