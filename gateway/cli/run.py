@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
+import threading
 
 from gateway.cli.options import GATEWAY_FILE, GatewayConfig, found
 
