@@ -20,6 +20,10 @@ def run(config: GatewayConfig = None) -> None:
     Until SIGTERM or Ctrl-C, which stop it in order; a second one stops it at once. Either way nothing acknowledged is
     lost.
     """
+    # aiohttp reads the system's certificates when it is imported, without the interpreter lock: a tenth of a second in
+    # which everything else can be imported.
+    threading.Thread(target=importlib.import_module, args=("aiohttp.web",), name="import aiohttp", daemon=True).start()
+
     from config.loader import load_gateway
     from gateway import logs
     from gateway.cli import loop
