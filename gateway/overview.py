@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 from bridge.ports import Clock
 from bridge.uplink import Uplink
@@ -16,7 +15,6 @@ from gateway.api.status import (
     Recovery,
     SpoolStatus,
     StreamStatus,
-    UplinkStatus,
 )
 from gateway.api.view import Check
 from gateway.listener.tcp import TcpListener
@@ -65,7 +63,7 @@ class Overview:
                 for item in self._listeners
             ),
             streams={lane.name: self._stream(lane) for lane in self._spool.lanes.values()},
-            uplinks={name: UplinkStatus(**asdict(uplink.status)) for name, uplink in self._uplinks.items()},
+            uplinks={name: uplink.status for name, uplink in self._uplinks.items()},
             spool=SpoolStatus(
                 size_bytes=self._spool.size_bytes(),
                 limit_bytes=self._settings.spool.max_size_bytes,

@@ -8,7 +8,6 @@ from gateway.api.status import (
     Recovery,
     SpoolStatus,
     StreamStatus,
-    UplinkStatus,
 )
 from gateway.api.view import Check, GatewayView
 
@@ -22,5 +21,4 @@ __all__ = [
     "Recovery",
     "SpoolStatus",
     "StreamStatus",
-    "UplinkStatus",
 ]

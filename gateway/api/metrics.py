@@ -14,7 +14,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gateway.api.status import UPLINK_ONLINE, GatewayStatus, StreamStatus, UplinkStatus
+from bridge.uplink_status import UplinkStatus
+from gateway.api.status import UPLINK_ONLINE, GatewayStatus, StreamStatus
 
 _STREAM_GAUGES: tuple[tuple[str, str, Callable[[StreamStatus], float | None]], ...] = (
     ("fieldgate_stream_records", "Records that wait in the spool.", lambda item: item.records),

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from bridge.uplink_status import UplinkStatus
 from config.settings import Address
 
 DROP_REASONS = ("full", "expired")
@@ -44,26 +45,6 @@ class StreamStatus:
     def all_dropped(self) -> dict[str, int]:
         """`dropped` with the reasons that are always listed."""
         return dict.fromkeys(DROP_REASONS, 0) | dict(self.dropped)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UplinkStatus:
-    """One uplink: `since` is when it got into `state` (RFC 3339); frames and records are those acknowledged.
-
-    `raw_bytes` is what those records took as plain MQTT, `wire_bytes` what was sent for them. Dead letters are counted
-    in records.
-    """
-
-    state: str
-    since: str
-    in_flight: int
-    last_error: str | None
-    retries: int
-    frames: int
-    records: int
-    raw_bytes: int
-    wire_bytes: int
-    dead_letters: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

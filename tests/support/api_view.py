@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from bridge.uplink_status import UplinkStatus
 from config.settings import Address
 from gateway.api import (
     Check,
@@ -12,7 +13,6 @@ from gateway.api import (
     RateStatus,
     SpoolStatus,
     StreamStatus,
-    UplinkStatus,
 )
 
 
