@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from itertools import islice
 from operator import itemgetter
 from typing import Any, Final
 
@@ -183,7 +184,7 @@ class BlockBuilder:
         if properties is not None or self._property_sets is not None:
             self._extend_properties(n, properties)
         if len(self._topics) > known:
-            self.size_bytes += sum(map(len, list(self._topics)[known:]))
+            self.size_bytes += sum(map(len, islice(reversed(self._topics), len(self._topics) - known)))
         if len(self._clients) > clients:
             self.size_bytes += len(client)
         self.plain_size_bytes += plain_size_bytes
