@@ -56,17 +56,19 @@ async def run_gateway(settings: GatewaySettings) -> None:
 async def _run_once(settings: GatewaySettings, stop: asyncio.Event) -> None:
     gateway = await Gateway.open(settings)
     try:
-        await gateway.start()
-        stopping = asyncio.create_task(stop.wait(), name="stop signal")
-        await asyncio.wait({stopping, *gateway.tasks}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
+        try:
+            await gateway.start()
+            stopping = asyncio.create_task(stop.wait(), name="stop signal")
+            await asyncio.wait({stopping, *gateway.tasks}, return_when=asyncio.FIRST_COMPLETED)
+            stopping.cancel()
+            gateway.check()
+        finally:
+            await gateway.stop()
         gateway.check()
     except SpoolCorrupt as error:
-        gateway.spool.condemn(error)  # also when it was an uplink that found it: the next opening may see no damage
+        # Also when it was an uplink that found it, and while stopping: the next opening may see no damage.
+        gateway.spool.condemn(error)
         raise
-    finally:
-        await gateway.stop()
-    gateway.check()
 
 
 class Gateway:

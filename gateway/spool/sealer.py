@@ -1,8 +1,8 @@
 """From an open block to the bytes that are stored: encoded once, compressed once, summed once.
 
 Compression is done here, at the commit, and not only at the uplink: it takes a few per cent of a core (it runs without
-the interpreter lock) and saves the flash four fifths of what it would have to write; under load the uplink sends
-the stored bytes as they are.
+the interpreter lock) and saves the flash most of what it would have to write; under load the uplink sends the
+stored bytes as they are.
 """
 
 from __future__ import annotations

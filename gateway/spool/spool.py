@@ -76,7 +76,8 @@ class Spool:
     async def open(cls, settings: GatewaySettings, *, clock: Clock) -> Spool:
         """Lock the folder, open (or save from) the database, read where every stream stands.
 
-        Raises DataFolderInUse, SpoolVersionError, SpoolUnusable. Takes the same time whatever the backlog.
+        Raises DataFolderInUse, SpoolVersionError, SpoolFull, SpoolUnusable, and SpoolCorrupt, after which the next
+        opening saves what can be read. Takes the same time whatever the backlog.
         """
         wal_pages = min(1024, max(64, settings.spool.max_size_bytes // 8 // PAGE_SIZE_BYTES))
         # On a full disk the reserve makes room for all of the log to go into the database, and for a new log.
