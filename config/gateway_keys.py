@@ -17,6 +17,7 @@ from config.settings import (
     Listener,
     Spool,
     Stream,
+    Transport,
     Uplink,
     WhenFull,
 )
@@ -45,7 +46,7 @@ _LISTENER = Section(
     settings=Listener,
     keys=(
         name_key("listener"),
-        Key(name="transport", shape=Choice(words={"tcp": "tcp"}), doc="How devices connect."),
+        Key(name="transport", shape=Choice(words={"tcp": Transport.TCP}), doc="How devices connect."),
         Key(name="bind", shape=BindAddress(), doc="The address devices connect to; port 0 means any free port."),
         Key(
             name="max_connections",

@@ -75,16 +75,239 @@ class GatewayIdentity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UnixPath:
+    """A Unix socket to listen on, in place of a host and port."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        return f"unix:{self.path}"
+
+
+class Transport(enum.Enum):
+    """How devices connect: over a stream of bytes or over WebSocket, each in the clear or under TLS."""
+
+    TCP = "tcp"
+    TLS = "tls"
+    WS = "ws"
+    WSS = "wss"
+
+    @property
+    def is_tls(self) -> bool:
+        """Whether the listener needs a certificate."""
+        return self in {Transport.TLS, Transport.WSS}
+
+    @property
+    def is_websocket(self) -> bool:
+        """Whether MQTT travels in WebSocket messages (MQTT 5 §6)."""
+        return self in {Transport.WS, Transport.WSS}
+
+
+class ProxyProtocol(enum.Enum):
+    """Whether a load balancer in front says who is behind it; `v2`: no connection without its header."""
+
+    OFF = "off"
+    V2 = "v2"
+
+
+class ClientCertificate(enum.Enum):
+    """Whether a TLS client has to show a certificate of its own."""
+
+    NONE = "none"
+    OPTIONAL = "optional"
+    REQUIRED = "required"
+
+
+class UsernameFrom(enum.Enum):
+    """What of a client's certificate is its user name; `password`: nothing, CONNECT says who it is."""
+
+    PASSWORD = "password"  # noqa: S105 - a word of the configuration
+    COMMON_NAME = "common_name"
+    SUBJECT_ALT_NAME = "subject_alt_name"
+
+
+class TlsVersion(enum.Enum):
+    """The oldest version of TLS that is spoken."""
+
+    V12 = "1.2"
+    V13 = "1.3"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenerTls:
+    """The `tls` section of a listener: its certificate, and what it asks of clients."""
+
+    cert_file: Path | None = None
+    key_file: Path | None = None
+    ca_file: Path | None = None
+    """Whose client certificates are believed."""
+    crl_file: Path | None = None
+    client_certificate: ClientCertificate = ClientCertificate.NONE
+    username_from: UsernameFrom = UsernameFrom.PASSWORD
+    min_version: TlsVersion = TlsVersion.V12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
-    """One door for devices."""
+    """One door for devices. `access` names the rules of entry that hold here (`Access`)."""
 
     name: str = "local"
-    transport: str = "tcp"
-    bind: Address = Address(host="127.0.0.1", port=1883)
+    transport: Transport = Transport.TCP
+    bind: Address | UnixPath = Address(host="127.0.0.1", port=1883)
+    access: str = "default"
+    tls: ListenerTls = ListenerTls()
+    websocket_path: str = "/mqtt"
+    websocket_origins: tuple[str, ...] = ()
+    """Origins of web pages that may connect; empty: any."""
+    proxy_protocol: ProxyProtocol = ProxyProtocol.OFF
     max_connections: int = 10_000
+    max_connections_per_address: int | None = None
+    max_connect_rate: int | None = 5000
+    """New connections a second; those on top wait in the system's queue."""
+    connect_timeout_s: float = 10.0
+    max_connect_size_bytes: int = 64 * KIB
+    """The largest packet taken before a client was let in."""
     max_packet_size_bytes: int = 2 * MIB
     receive_maximum: int = 1024
-    connect_timeout_s: float = 10.0
+    topic_alias_maximum: int = 16
+    max_message_rate: int | None = None
+    """Publishes a second of one client; faster ones are read more slowly."""
+    max_byte_rate: int | None = None
+    """Bytes a second of one client, likewise."""
+    max_keep_alive_s: int | None = None
+    """MQTT 5 clients that ask for a longer one, or for none, are told this one (§3.2.2.3.14)."""
+    stall_timeout_s: float = 60.0
+    """A client that takes nothing of what waits for it for so long is cut."""
+
+
+class Anonymous(enum.Enum):
+    """Who may come without proving who he is."""
+
+    LOCAL = "local"
+    """Where the access has no way to prove it, clients of this machine: listeners on loopback and Unix sockets."""
+    ALLOW = "allow"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jwt:
+    """The `jwt` section: tokens as passwords (RFC 7519). Off while `key_file` is None."""
+
+    key_file: Path | None = None
+    """A secret for HS256, or a public key (PEM) for RS256 and ES256."""
+    algorithm: str = "RS256"
+    username_claim: str = "sub"
+    audience: str | None = None
+    issuer: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAuthentication:
+    """The `http` section: a service that is asked (POST, JSON). Off while `url` is None."""
+
+    url: str | None = None
+    timeout_s: float = 5.0
+    cache_s: float = 60.0
+
+
+class Effect(enum.Enum):
+    """What a rule says."""
+
+    ALLOW = "allow"
+    DENY = "deny"
+
+
+class Action(enum.Enum):
+    """What a rule speaks of; `read` is the delivery of a message to its subscriber."""
+
+    PUBLISH = "publish"
+    SUBSCRIBE = "subscribe"
+    READ = "read"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """One rule of authorisation. `users` and `clients` are patterns with `*` and `?`; in `topics`, `%u` and `%c` stand
+    for the user name and the client id. A rule that denies wins over those that allow."""
+
+    name: str
+    effect: Effect = Effect.ALLOW
+    users: tuple[str, ...] = ("*",)
+    clients: tuple[str, ...] = ("*",)
+    actions: tuple[Action, ...] = (Action.PUBLISH, Action.SUBSCRIBE, Action.READ)
+    topics: tuple[str, ...] = ("#",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """Rules of entry, for the listeners that name them: who may come in, and what he may do then.
+
+    The ways to prove who one is are tried in this order: certificate, password file, token, HTTP service. Without
+    `acl_file` and `rules` everything is allowed; with one of them, nothing that they don't allow.
+    """
+
+    name: str = "default"
+    anonymous: Anonymous = Anonymous.LOCAL
+    password_file: Path | None = None
+    jwt: Jwt = Jwt()
+    http: HttpAuthentication = HttpAuthentication()
+    client_id_is_username: bool = False
+    """A client is refused whose client id is not its user name."""
+    acl_file: Path | None = None
+    """In Mosquitto's syntax."""
+    rules: tuple[Rule, ...] = ()
+
+    @property
+    def has_authentication(self) -> bool:
+        """Whether there is a way to prove who one is, besides certificates."""
+        return self.password_file is not None or self.jwt.key_file is not None or self.http.url is not None
+
+    @property
+    def has_authorization(self) -> bool:
+        """Whether anything is denied."""
+        return self.acl_file is not None or bool(self.rules)
+
+
+class WhenQueueFull(enum.Enum):
+    """What happens to a message for a subscriber whose queue is full."""
+
+    DROP_NEWEST = "drop_newest"
+    DROP_OLDEST = "drop_oldest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sessions:
+    """The `sessions` section: what is kept for subscribers. Limits of queues hold for one session, `max_total_*` for all."""
+
+    max_sessions: int = 100_000
+    max_expiry_s: int | None = None
+    """Sessions that ask for longer get this; None: as long as they ask, 3.1.1 ones for ever."""
+    max_sessions_per_user: int | None = None
+    max_subscriptions: int = 10_000
+    max_queued_messages: int = 10_000
+    max_queued_bytes: int = 16 * MIB
+    max_total_queued_bytes: int = 64 * MIB
+    when_full: WhenQueueFull = WhenQueueFull.DROP_NEWEST
+    max_in_flight: int = 1024
+    """Messages in flight to one subscriber, where it did not ask for fewer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retained:
+    """The `retained` section: how much is kept of what was published with RETAIN."""
+
+    max_messages: int = 100_000
+    max_bytes: int = 64 * MIB
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The `limits` section: what one packet may hold."""
+
+    max_topic_levels: int = 128
+    max_user_properties: int = 64
+    sys_interval_s: float | None = 10.0
+    """How often `$SYS` is published; None: never."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +409,10 @@ class GatewaySettings:
 
     gateway: GatewayIdentity = field(default_factory=GatewayIdentity)
     listeners: tuple[Listener, ...] = (Listener(),)
+    access: tuple[Access, ...] = (Access(),)
+    sessions: Sessions = Sessions()
+    retained: Retained = Retained()
+    limits: Limits = Limits()
     streams: tuple[Stream, ...] = (Stream(),)
     spool: Spool = Spool()
     uplinks: tuple[Uplink, ...] = (Uplink(),)

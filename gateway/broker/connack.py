@@ -15,11 +15,11 @@ MAX_KEEP_ALIVE_S: Final = 65535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What a listener grants each connection. `server_keep_alive_s`, where set, is for clients that ask for none."""
+    """What a listener grants each connection; `max_keep_alive_s` None: as long a keep alive as a client asks for."""
 
     receive_maximum: int = 1024
     max_packet_size_bytes: int = 2 * 1024 * 1024
-    server_keep_alive_s: int | None = None
+    max_keep_alive_s: int | None = None
     topic_alias_maximum: int = 16
 
     def __post_init__(self) -> None:
@@ -27,16 +27,15 @@ class Terms:
             raise ValueError(
                 f"A Receive Maximum is between 1 and 65535, not {self.receive_maximum} (MQTT 5 §3.2.2.3.3)."
             )
-        if self.server_keep_alive_s is not None and not 1 <= self.server_keep_alive_s <= MAX_KEEP_ALIVE_S:
-            raise ValueError(
-                f"A server keep alive is between 1 and {MAX_KEEP_ALIVE_S} s, not {self.server_keep_alive_s}."
-            )
+        if self.max_keep_alive_s is not None and not 1 <= self.max_keep_alive_s <= MAX_KEEP_ALIVE_S:
+            raise ValueError(f"A keep alive is between 1 and {MAX_KEEP_ALIVE_S} s, not {self.max_keep_alive_s}.")
 
     def keep_alive_s(self, connect: Connect) -> int:
-        """The keep alive that holds for the connection; 0 for none."""
-        if connect.keep_alive_s == 0 and self.server_keep_alive_s is not None and connect.version is Version.V5:
-            return self.server_keep_alive_s
-        return connect.keep_alive_s
+        """The keep alive that holds for the connection; 0 for none. 3.1.1 has no way to tell of another one."""
+        asked_s = connect.keep_alive_s
+        if self.max_keep_alive_s is None or connect.version is not Version.V5:
+            return asked_s
+        return min(asked_s or self.max_keep_alive_s, self.max_keep_alive_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +61,7 @@ class Connack:
             if self.assigned_client_id is not None:
                 properties[P.ASSIGNED_CLIENT_IDENTIFIER] = self.assigned_client_id
             if terms.keep_alive_s(self.connect) != self.connect.keep_alive_s:
-                properties[P.SERVER_KEEP_ALIVE] = terms.server_keep_alive_s
+                properties[P.SERVER_KEEP_ALIVE] = terms.keep_alive_s(self.connect)
         return writer.connack(
             version=version,
             session_present=self.session_present,

@@ -31,6 +31,17 @@ class Waiter(Protocol):
         """The commit that held `items` (as given to `after_commit`, in that order) has ended."""
 
 
+class Table(enum.Enum):
+    """Tables of the broker's own; each maps a key to a body that only the broker understands."""
+
+    MESSAGE = "message"
+    """What waits for sessions, once each; the key is a number."""
+    DELIVERY = "delivery"
+    """That a session is to get a message; the key is a number, `session number << 32 | place in its queue`."""
+    RETAINED = "retained"
+    """Retained messages; the key is the topic."""
+
+
 class Store(Protocol):
     """The spool as the broker uses it; every method runs on the event loop and none blocks."""
 
@@ -50,6 +61,22 @@ class Store(Protocol):
 
     def remember(self, client_id: str, snapshot: Callable[[], bytes | None]) -> None:
         """Have the session's state in the open commit; `snapshot` is called once when it closes (None: forget it)."""
+
+    def keep(self, table: Table, key: int | str, body: bytes) -> None:
+        """Have a row in the open commit, in the place of one with this key: on disk if the commit is DURABLE."""
+
+    def discard(self, table: Table, key: int | str) -> None:
+        """Take a row away with the open commit or, when nothing else hurries it, a moment later.
+
+        A refusal for lack of room never loses a removal: it is carried out with the first commit that can. Of a `keep`
+        and a `discard` of one key, the later one holds.
+        """
+
+    def discard_range(self, table: Table, first: int, last: int) -> None:
+        """The same for all keys from `first` to `last`, both included."""
+
+    def load(self, table: Table) -> list[tuple[int | str, bytes]]:
+        """The rows that were on disk when the spool was opened, in the order of their keys; can be asked once."""
 
     def after_commit(self, waiter: Waiter, item: Any, *, held_bytes: int = 0) -> None:
         """Have `waiter.on_commit` called when the open commit ends, with `item` among the items.

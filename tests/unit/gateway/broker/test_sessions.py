@@ -258,7 +258,7 @@ def test_connack_says_what_the_server_takes() -> None:
     _, channel = House().knock(
         version=Version.V5,
         keep_alive_s=0,
-        terms=Terms(receive_maximum=7, max_packet_size_bytes=1000, server_keep_alive_s=60),
+        terms=Terms(receive_maximum=7, max_packet_size_bytes=1000, max_keep_alive_s=60),
     )
     data = channel.take()
     assert b"\x21\x00\x07" in data
