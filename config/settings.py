@@ -277,7 +277,7 @@ class WhenQueueFull(enum.Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sessions:
-    """The `sessions` section: what is kept for subscribers. Limits of queues hold for one session, `max_total_*` for all."""
+    """The `sessions` section: what is kept for subscribers. Limits hold for one session, but for `max_total_…`."""
 
     max_sessions: int = 100_000
     max_expiry_s: int | None = None
