@@ -361,7 +361,7 @@ class Broker:
             ),
         )
         if session.client is not None:
-            session.client.pump_safely()
+            session.client.sending.pump_safely()
 
     def offer(self, session: Session, flight: Flight) -> None:
         """Put a message into the session's queue, or count why not."""

@@ -22,8 +22,9 @@ from gateway.broker.exchanges import (
     answer,
 )
 from gateway.broker.incoming import Incoming
-from gateway.broker.outgoing import Answer, Flight, Step
+from gateway.broker.outgoing import Flight
 from gateway.broker.ports import Channel
+from gateway.broker.sending import Sending
 from gateway.broker.session import Session
 from gateway.mqtt import writer
 from gateway.mqtt.errors import ProtocolError, ProtocolViolation
@@ -51,9 +52,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-MAX_WINDOW: Final = 1024
-"""Messages in flight to one subscriber, where it did not ask for fewer."""
-
 TRY_AGAIN_AFTER_S: Final = 1.0
 
 
@@ -63,15 +61,11 @@ class Client:
     __slots__ = (
         "_channel",
         "_connack",
-        "_held",
         "_incoming",
-        "_is_settling",
-        "_is_welcome",
-        "_max_packet_size_bytes",
-        "_window",
         "broker",
         "client_id",
         "is_open",
+        "sending",
         "session",
         "version",
         "will",
@@ -95,12 +89,8 @@ class Client:
         self.is_open = True
         self._channel = channel
         self._connack = connack
-        self._held: list[bytes] = []
-        self._is_welcome = False
-        self._is_settling = False
         self._incoming = Incoming(self, receive_maximum)
-        self._window = min(connect.receive_maximum, MAX_WINDOW)
-        self._max_packet_size_bytes = connect.maximum_packet_size_bytes
+        self.sending = Sending(self, channel, connect)
 
     @property
     def peer(self) -> str:
@@ -118,9 +108,7 @@ class Client:
         """Write CONNACK; from now on the client gets what waits for it."""
         if not self.is_open:
             return
-        self._is_welcome = True
-        self._channel.write(self._connack(ReasonCode.SUCCESS) + b"".join(self._held))
-        self._held.clear()
+        self.sending.welcome(self._connack(ReasonCode.SUCCESS))
         self.broker.counters.connections += 1
         self.session.outgoing.resume()
         self.pump()
@@ -143,7 +131,7 @@ class Client:
         if not self.is_open:
             return
         self.broker.counters.disconnects[reason.name.lower()] += 1
-        if self.version is Version.V5 and self._is_welcome:
+        if self.version is Version.V5 and self.sending.is_welcome:
             self._channel.write(writer.disconnect(reason))
         self._end(with_will=with_will)
 
@@ -196,7 +184,7 @@ class Client:
             data = self._settle(items, outcome)
             if self.is_open:
                 if data:
-                    self.write(data)
+                    self.sending.write(data)
                 self.pump()
         except Exception:  # Whatever is wrong with this client, the others wait for the same commit.
             logger.exception("The connection of client %r from %s is closed after an error.", self.client_id, self.peer)
@@ -206,7 +194,7 @@ class Client:
         reason = REASONS[outcome]
         out: list[bytes] = []
         pubacks: list[bytes] = []
-        self._is_settling = True
+        self.sending.is_settling = True
         for item in items:
             kind = type(item)
             if kind is list:
@@ -223,7 +211,7 @@ class Client:
             out.append(item.settle(self, outcome))
         if pubacks:
             out.append(self._acknowledge(pubacks, reason))
-        self._is_settling = False
+        self.sending.is_settling = False
         return out[0] if len(out) == 1 else b"".join(out)
 
     def _acknowledge(self, packet_ids: list[bytes], reason: ReasonCode) -> bytes:
@@ -304,86 +292,20 @@ class Client:
 
     def pump(self) -> None:
         """Send what waits, as far as the window and the connection let it."""
-        if not (self._is_welcome and self.is_open and self._channel.is_writable) or self._is_settling:
-            return
-        outgoing = self.session.outgoing
-        now_s = self.broker.clock.monotonic_s()
-        while flights := outgoing.take(self._window, now_s):
-            dropped = 0
-            for flight in flights:
-                data = self._encode(flight, now_s)
-                if self._max_packet_size_bytes is not None and len(data) > self._max_packet_size_bytes:
-                    outgoing.discard(flight)  # [MQTT-3.1.2-25]
-                    dropped += 1
-                else:
-                    self._channel.write_soon(data)
-            counters = self.broker.counters
-            counters.delivered += len(flights) - dropped
-            if not dropped:
-                return
-            counters.dropped["too_large"] += dropped
-
-    def pump_safely(self) -> None:
-        """`pump`, when it is another client's message that is sent."""
-        try:
-            self.pump()
-        except Exception:  # Whatever is wrong with this client, the publisher gets its acknowledgement.
-            logger.exception("The connection of client %r from %s is closed after an error.", self.client_id, self.peer)
-            self.close(ReasonCode.UNSPECIFIED_ERROR)
-
-    def _encode(self, flight: Flight, now_s: float) -> bytes:
-        if flight.step is Step.PUBCOMP:
-            return writer.pubrel(flight.packet_id, version=self.version)
-        message = flight.message
-        left_s: int | None = None
-        if message.expires_at_s is not None:
-            left_s = max(1, int(message.expires_at_s - now_s))  # [MQTT-3.3.2-6]
-        return writer.publish(
-            message.topic,
-            message.payload,
-            version=self.version,
-            qos=flight.qos,
-            retain=flight.retain,
-            dup=flight.is_resent and flight.qos > 0,
-            packet_id=flight.packet_id,
-            properties=message.properties,
-            subscription_identifiers=flight.identifiers,
-            message_expiry_interval_s=left_s,
-        )
-
-    def _on_puback(self, packet: PubAck) -> None:
-        self._answered(self.session.outgoing.on_puback(packet.packet_id), "PUBACK", packet.packet_id)
-
-    def _on_pubcomp(self, packet: PubComp) -> None:
-        self._answered(self.session.outgoing.on_pubcomp(packet.packet_id), "PUBCOMP", packet.packet_id)
-
-    def _on_pubrec(self, packet: PubRec) -> None:
-        found = self.session.outgoing.on_pubrec(packet.packet_id, packet.reason_code)
-        if found is Answer.CONTINUE or (found is Answer.UNKNOWN and packet.reason_code < 0x80):
-            # Unknown is an exchange from before a restart: PUBREL lets the client finish it.
-            self.reply(writer.pubrel(packet.packet_id, version=self.version))
-        else:
-            self._answered(found, "PUBREC", packet.packet_id)
-
-    def _answered(self, found: Answer, name: str, packet_id: int) -> None:
-        if found is Answer.WRONG:
-            raise ProtocolError(f"{name} came for packet identifier {packet_id}, which waits for another packet.")
-        if found is Answer.DONE:
-            self.pump()
-
-    def write(self, data: bytes) -> None:
-        """Write at once; before CONNACK, behind it."""
-        if self._is_welcome:
-            self._channel.write(data)
-        elif self.is_open:
-            self._held.append(data)
+        self.sending.pump()
 
     def reply(self, data: bytes) -> None:
-        """Answer one packet, in one write with the other answers of this turn: they may be a hundred thousand."""
-        if self._is_welcome:
-            self._channel.write_soon(data)
-        elif self.is_open:
-            self._held.append(data)
+        """Answer one packet, in one write with the other answers of this turn."""
+        self.sending.reply(data)
+
+    def _on_puback(self, packet: PubAck) -> None:
+        self.sending.on_puback(packet)
+
+    def _on_pubrec(self, packet: PubRec) -> None:
+        self.sending.on_pubrec(packet)
+
+    def _on_pubcomp(self, packet: PubComp) -> None:
+        self.sending.on_pubcomp(packet)
 
 
 _HANDLERS: Final[dict[type, Callable[[Client, Any], None]]] = {

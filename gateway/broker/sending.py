@@ -1,0 +1,154 @@
+"""The sending half of a connection: what is written to the client, and the messages of its session on their way to it.
+
+Nothing is written before CONNACK is. Deliveries go out as far as the client's window and its connection let them; the
+rest waits in the session (`gateway.broker.outgoing`), which is bounded.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Final
+
+from gateway.broker.outgoing import Answer, Flight, Step
+from gateway.broker.ports import Channel
+from gateway.mqtt import writer
+from gateway.mqtt.errors import ProtocolError
+from gateway.mqtt.packets import Connect, PubAck, PubComp, PubRec
+from gateway.mqtt.reason_codes import ReasonCode
+
+if TYPE_CHECKING:
+    from gateway.broker.client import Client
+
+logger = logging.getLogger(__name__)
+
+MAX_WINDOW: Final = 1024
+"""Messages in flight to one subscriber, where it did not ask for fewer."""
+
+
+class Sending:
+    """One connection's way out. `is_settling`: a commit's answers are being gathered; deliveries come after them."""
+
+    __slots__ = (
+        "_channel",
+        "_client",
+        "_held",
+        "_max_packet_size_bytes",
+        "_session",
+        "_version",
+        "_window",
+        "is_settling",
+        "is_welcome",
+    )
+
+    def __init__(self, client: Client, channel: Channel, connect: Connect) -> None:
+        self._client = client
+        self._channel = channel
+        self._session = client.session
+        self._version = connect.version
+        self._held: list[bytes] = []
+        self._window = min(connect.receive_maximum, MAX_WINDOW)
+        self._max_packet_size_bytes = connect.maximum_packet_size_bytes
+        self.is_welcome = False
+        self.is_settling = False
+
+    # ---- bytes ----------------------------------------------------------------------------------------------------
+
+    def welcome(self, connack: bytes) -> None:
+        """Write CONNACK, and behind it what was answered before it."""
+        self.is_welcome = True
+        self._channel.write(connack + b"".join(self._held))
+        self._held.clear()
+
+    def write(self, data: bytes) -> None:
+        """Write at once; before CONNACK, behind it."""
+        if self.is_welcome:
+            self._channel.write(data)
+        elif self._client.is_open:
+            self._held.append(data)
+
+    def reply(self, data: bytes) -> None:
+        """Answer one packet, in one write with the other answers of this turn: they may be a hundred thousand."""
+        if self.is_welcome:
+            self._channel.write_soon(data)
+        elif self._client.is_open:
+            self._held.append(data)
+
+    # ---- messages -------------------------------------------------------------------------------------------------
+
+    def pump(self) -> None:
+        """Send what waits, as far as the window and the connection let it."""
+        if not (self.is_welcome and self._client.is_open and self._channel.is_writable) or self.is_settling:
+            return
+        outgoing = self._session.outgoing
+        broker = self._client.broker
+        now_s = broker.clock.monotonic_s()
+        while flights := outgoing.take(self._window, now_s):
+            dropped = 0
+            for flight in flights:
+                data = self._encode(flight, now_s)
+                if self._max_packet_size_bytes is not None and len(data) > self._max_packet_size_bytes:
+                    outgoing.discard(flight)  # [MQTT-3.1.2-25]
+                    dropped += 1
+                else:
+                    self._channel.write_soon(data)
+            counters = broker.counters
+            counters.delivered += len(flights) - dropped
+            if not dropped:
+                return
+            counters.dropped["too_large"] += dropped
+
+    def pump_safely(self) -> None:
+        """`pump`, when it is another client's message that is sent."""
+        try:
+            self.pump()
+        except Exception:  # Whatever is wrong with this client, the publisher gets its acknowledgement.
+            client = self._client
+            logger.exception(
+                "The connection of client %r from %s is closed after an error.", client.client_id, client.peer
+            )
+            client.close(ReasonCode.UNSPECIFIED_ERROR)
+
+    def _encode(self, flight: Flight, now_s: float) -> bytes:
+        if flight.step is Step.PUBCOMP:
+            return writer.pubrel(flight.packet_id, version=self._version)
+        message = flight.message
+        left_s: int | None = None
+        if message.expires_at_s is not None:
+            left_s = max(1, int(message.expires_at_s - now_s))  # [MQTT-3.3.2-6]
+        return writer.publish(
+            message.topic,
+            message.payload,
+            version=self._version,
+            qos=flight.qos,
+            retain=flight.retain,
+            dup=flight.is_resent and flight.qos > 0,
+            packet_id=flight.packet_id,
+            properties=message.properties,
+            subscription_identifiers=flight.identifiers,
+            message_expiry_interval_s=left_s,
+        )
+
+    # ---- acknowledgements -----------------------------------------------------------------------------------------
+
+    def on_puback(self, packet: PubAck) -> None:
+        """PUBACK from the subscriber. Raises ProtocolError, as the next two do."""
+        self._answered(self._session.outgoing.on_puback(packet.packet_id), "PUBACK", packet.packet_id)
+
+    def on_pubcomp(self, packet: PubComp) -> None:
+        """PUBCOMP from the subscriber."""
+        self._answered(self._session.outgoing.on_pubcomp(packet.packet_id), "PUBCOMP", packet.packet_id)
+
+    def on_pubrec(self, packet: PubRec) -> None:
+        """PUBREC from the subscriber: PUBREL answers it."""
+        found = self._session.outgoing.on_pubrec(packet.packet_id, packet.reason_code)
+        if found is Answer.CONTINUE or (found is Answer.UNKNOWN and packet.reason_code < 0x80):
+            # Unknown is an exchange from before a restart: PUBREL lets the client finish it.
+            self.reply(writer.pubrel(packet.packet_id, version=self._version))
+        else:
+            self._answered(found, "PUBREC", packet.packet_id)
+
+    def _answered(self, found: Answer, name: str, packet_id: int) -> None:
+        if found is Answer.WRONG:
+            raise ProtocolError(f"{name} came for packet identifier {packet_id}, which waits for another packet.")
+        if found is Answer.DONE:
+            self.pump()
