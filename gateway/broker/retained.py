@@ -1,76 +1,256 @@
-"""The last message of each topic that was published with RETAIN, kept in memory (MQTT 5 §3.3.1.3)."""
+"""The last message of each topic that was published with RETAIN (MQTT 5 §3.3.1.3): a tree of topic levels.
+
+A walk for a filter goes only down the branches that can match, so it costs what it finds, not what there is; `+` and
+`#` look at the children of a level, in their order. The names of each level's children are kept sorted beside them:
+a walk remembers where it is by name, in a few words of memory, and goes on rightly whatever came or went meanwhile.
+So a subscriber whose queue has no room for more takes the rest as the queue drains, and nothing is copied for it.
+
+What is on disk is the caller's affair: it asks `may_keep` when a message comes, and calls `keep` when the disk has it.
+"""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+import heapq
+from bisect import bisect_left, bisect_right, insort
+from collections.abc import Iterable, Iterator
+from typing import Final
 
+from config.settings import Retained
 from gateway.broker.message import Message
 
+RetainedLimits = Retained
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetainedLimits:
-    """How much may be retained; a message that would go past it is delivered, but not kept, and counted."""
+STRIDE: Final = 1000
+"""How many branches one step of a walk looks at before it lets others go on: a millisecond or less."""
 
-    max_messages: int = 100_000
-    max_bytes: int = 64 * 1024 * 1024
+
+_AFTER_DOLLAR: Final = "%"
+"""Names that begin with `$` are sorted before it, and nothing stands between."""
+
+
+_NO_NAMES: Final[list[str]] = []
+_NO_NODES: Final[dict[str, _Node]] = {}
+"""What a node without children has, never written to: most nodes are such, and an empty dict takes 64 bytes."""
+
+
+class _Node:
+    """One level: the message of the topic that ends here, and the levels below it."""
+
+    __slots__ = ("below", "message", "names")
+
+    def __init__(self) -> None:
+        self.message: Message | None = None
+        self.below = _NO_NODES
+        self.names = _NO_NAMES
+        """The keys of `below`, sorted."""
 
 
 class RetainedMessages:
-    """Topic to retained message."""
+    """Topic to retained message, within limits: a message beyond them is delivered but not kept, and is counted."""
 
-    __slots__ = ("_limits", "_messages", "refused", "size_bytes")
+    __slots__ = ("_expiries", "_limits", "_root", "_size", "refused", "size_bytes")
 
-    def __init__(self, limits: RetainedLimits | None = None) -> None:
-        self._limits = limits or RetainedLimits()
-        self._messages: dict[str, Message] = {}
+    def __init__(self, limits: Retained | None = None) -> None:
+        self._limits = limits or Retained()
+        self._root = _Node()
+        self._size = 0
+        self._expiries: list[tuple[float, str]] = []
+        """A heap; an entry that no longer speaks of its topic's message is passed over when it is due."""
         self.size_bytes = 0
         self.refused = 0
 
     def __len__(self) -> int:
-        return len(self._messages)
+        return self._size
+
+    def __iter__(self) -> Iterator[Message]:
+        return (message for message in _walk(self._root, None) if message is not None)
+
+    def get(self, topic: str) -> Message | None:
+        """The topic's message, expired or not."""
+        node = self._node(topic)
+        return None if node is None else node.message
+
+    def may_keep(self, message: Message) -> bool:
+        """Whether `keep` would have room for it now; a refusal is counted. What stood under the topic stays then."""
+        if not message.payload:
+            return True
+        old = self.get(message.topic)
+        size, size_bytes = self._size, self.size_bytes
+        if old is not None:
+            size -= 1
+            size_bytes -= old.size_bytes
+        limits = self._limits
+        if size < limits.max_messages and size_bytes + message.size_bytes <= limits.max_bytes:
+            return True
+        self.refused += 1
+        return False
 
     def keep(self, message: Message) -> bool:
         """Replace the topic's message; an empty payload only removes it [MQTT-3.3.1-6]. False when there is no room."""
-        old = self._messages.pop(message.topic, None)
-        if old is not None:
-            self.size_bytes -= old.size_bytes
         if not message.payload:
+            self.remove(message.topic)
             return True
-        limits = self._limits
-        if len(self._messages) >= limits.max_messages or self.size_bytes + message.size_bytes > limits.max_bytes:
-            self.refused += 1
+        if not self.may_keep(message):
             return False
-        self._messages[message.topic] = message
-        self.size_bytes += message.size_bytes
+        self._put(message)
         return True
 
-    def match(self, topic_filter: str, now_s: float) -> list[Message]:
-        """The messages that a new subscription to the filter gets; those found expired are forgotten."""
-        if "+" not in topic_filter and "#" not in topic_filter:
-            message = self._messages.get(topic_filter)
-            found = [] if message is None else [message]
+    def restore(self, messages: Iterable[Message]) -> None:
+        """Take what was on disk, whatever the limits of now are: it was kept under those of then."""
+        for message in messages:
+            self._put(message)
+
+    def remove(self, topic: str) -> bool:
+        """Forget the topic's message, and the branches that are empty then; false when there was none."""
+        path: list[tuple[_Node, str]] = []
+        node = self._root
+        for level in topic.split("/"):
+            path.append((node, level))
+            child = node.below.get(level)
+            if child is None:
+                return False
+            node = child
+        if node.message is None:
+            return False
+        self._size -= 1
+        self.size_bytes -= node.message.size_bytes
+        node.message = None
+        for parent, level in reversed(path):
+            child = parent.below[level]
+            if child.message is not None or child.below:
+                break
+            del parent.below[level]
+            del parent.names[bisect_left(parent.names, level)]
+        return True
+
+    def forget_expired(self, now_s: float) -> list[str]:
+        """Forget the messages whose Message Expiry Interval has passed; returns their topics, for the disk."""
+        expired = []
+        while self._expiries and self._expiries[0][0] <= now_s:
+            _, topic = heapq.heappop(self._expiries)
+            message = self.get(topic)
+            if message is not None and message.is_expired(now_s):
+                self.remove(topic)
+                expired.append(topic)
+        return expired
+
+    def match(self, topic_filter: str, now_s: float) -> Matches:
+        """The messages that a new subscription to the filter gets, in the order of their topics' levels."""
+        return Matches(_walk(self._root, topic_filter.split("/")), now_s)
+
+    def _node(self, topic: str) -> _Node | None:
+        node: _Node | None = self._root
+        for level in topic.split("/"):
+            if node is None:
+                break
+            node = node.below.get(level)
+        return node
+
+    def _put(self, message: Message) -> None:
+        node = self._root
+        for level in message.topic.split("/"):
+            child = node.below.get(level)
+            if child is None:
+                if node.below is _NO_NODES:
+                    node.below, node.names = {}, []
+                child = node.below[level] = _Node()
+                insort(node.names, level)
+            node = child
+        if node.message is None:
+            self._size += 1
         else:
-            matches = _pattern(topic_filter).fullmatch
-            found = [message for topic, message in self._messages.items() if matches(topic)]
-        fresh = []
-        for message in found:
-            if message.is_expired(now_s):
-                del self._messages[message.topic]
-                self.size_bytes -= message.size_bytes
-            else:
-                fresh.append(message)
-        return fresh
+            self.size_bytes -= node.message.size_bytes
+        node.message = message
+        self.size_bytes += message.size_bytes
+        if message.expires_at_s is not None:
+            self._expire_later(message.expires_at_s, message.topic)
+
+    def _expire_later(self, at_s: float, topic: str) -> None:
+        heapq.heappush(self._expiries, (at_s, topic))
+        # A topic that is published again and again leaves an entry each time; they are cleared away in one go.
+        if len(self._expiries) > 64 + 2 * self._size:
+            self._expiries = [entry for entry in self._expiries if self._is_current(*entry)]
+            heapq.heapify(self._expiries)
+
+    def _is_current(self, at_s: float, topic: str) -> bool:
+        message = self.get(topic)
+        return message is not None and message.expires_at_s == at_s
 
 
-def _pattern(topic_filter: str) -> re.Pattern[str]:
-    """The filter as an expression; a leading wildcard does not match a leading `$` [MQTT-4.7.2-1]."""
-    text = "".join(
-        "[^/]*" if part == "+" else "/" if part == "/" else re.escape(part)
-        for part in re.split("(/)", topic_filter.removesuffix("#"))
-    )
-    if topic_filter == "#":
-        text = ".*"
-    elif topic_filter.endswith("/#"):
-        text = text.removesuffix("/") + "(?:/.*)?"
-    return re.compile(("(?!\\$)" if topic_filter[0] in "+#" else "") + text, re.DOTALL)
+class Matches(Iterator[Message]):
+    """What a filter finds, a bit at a time; the tree may change in between. Holds a few words for each level.
+
+    `for message in matches` takes all that is left. `take` bounds the work of one turn of the loop.
+    """
+
+    __slots__ = ("_now_s", "_walk", "is_done")
+
+    def __init__(self, walk: Iterator[Message | None], now_s: float) -> None:
+        self._walk = walk
+        self._now_s = now_s
+        self.is_done = False
+        """Whether there is nothing more to take."""
+
+    def __next__(self) -> Message:
+        for message in self._walk:
+            if message is not None and not message.is_expired(self._now_s):
+                return message
+        self.is_done = True
+        raise StopIteration
+
+    def take(self, max_messages: int, now_s: float) -> list[Message]:
+        """At most so many more, and no more than one stride of work: it may be none though `is_done` is false."""
+        self._now_s = now_s
+        found: list[Message] = []
+        while len(found) < max_messages:
+            try:
+                message = next(self._walk)
+            except StopIteration:
+                self.is_done = True
+                break
+            if message is None:
+                break
+            if not message.is_expired(now_s):
+                found.append(message)
+        return found
+
+
+def _walk(root: _Node, levels: list[str] | None) -> Iterator[Message | None]:
+    """The messages that the filter's levels match, all with None; None in between, after each stride of work."""
+    wanted = [] if levels is None else levels
+    has_rest = levels is None or levels[-1] == "#"
+    if levels is not None and has_rest:
+        wanted = levels[:-1]
+    last = len(wanted)
+    path: list[tuple[_Node, str | None]] = [(root, None)]
+    """The nodes that are being looked through, each with the name of the child that was looked at last."""
+    work = 0
+    while path:
+        work += 1
+        if work >= STRIDE:
+            work = 0
+            yield None
+        parent, name = path.pop()
+        depth = len(path)
+        child: _Node | None = None
+        if depth < last and wanted[depth] != "+":
+            if name is None:
+                name = wanted[depth]
+                child = parent.below.get(name)
+        elif depth < last or has_rest:
+            names = parent.names
+            at = 0 if name is None else bisect_right(names, name)
+            if depth == 0 and levels is not None and at < len(names) and names[at].startswith("$"):
+                at = bisect_left(names, _AFTER_DOLLAR)  # [MQTT-4.7.2-1]
+            if at < len(names):
+                name = names[at]
+                child = parent.below[name]
+        if child is None:
+            continue
+        path.append((parent, name))
+        if depth + 1 == last or (depth + 1 > last and has_rest):
+            message = child.message
+            if message is not None:
+                yield message
+        if child.below and (depth + 1 < last or has_rest):
+            path.append((child, None))
