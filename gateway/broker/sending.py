@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
+from gateway.broker.aliases import TopicAliases
 from gateway.broker.outgoing import Answer, Flight, Step
 from gateway.broker.ports import Channel
 from gateway.mqtt import writer
@@ -29,6 +30,7 @@ class Sending:
     """One connection's way out. `is_settling`: a commit's answers are being gathered; deliveries come after them."""
 
     __slots__ = (
+        "_aliases",
         "_channel",
         "_client",
         "_held",
@@ -48,6 +50,7 @@ class Sending:
         self._held: list[bytes] = []
         self._window = min(connect.receive_maximum, MAX_WINDOW)
         self._max_packet_size_bytes = connect.maximum_packet_size_bytes
+        self._aliases = TopicAliases(connect.topic_alias_maximum) if connect.topic_alias_maximum else None
         self.is_welcome = False
         self.is_settling = False
 
@@ -88,6 +91,8 @@ class Sending:
                 data = self._encode(flight, now_s)
                 if self._max_packet_size_bytes is not None and len(data) > self._max_packet_size_bytes:
                     outgoing.discard(flight)  # [MQTT-3.1.2-25]
+                    if self._aliases is not None:
+                        self._aliases.forget(flight.message.topic)
                     dropped += 1
                 else:
                     self._channel.write_soon(data)
@@ -115,8 +120,9 @@ class Sending:
         left_s: int | None = None
         if message.expires_at_s is not None:
             left_s = max(1, int(message.expires_at_s - now_s))  # [MQTT-3.3.2-6]
+        topic, alias = (message.topic, None) if self._aliases is None else self._aliases.encode(message.topic)
         return writer.publish(
-            message.topic,
+            topic,
             message.payload,
             version=self._version,
             qos=flight.qos,
@@ -126,6 +132,7 @@ class Sending:
             properties=message.properties,
             subscription_identifiers=flight.identifiers,
             message_expiry_interval_s=left_s,
+            topic_alias=alias,
         )
 
     # ---- acknowledgements -----------------------------------------------------------------------------------------
