@@ -79,6 +79,21 @@ class Rights(Protocol):
         """Whether every answer is yes, so that nobody need ask."""
 
 
+class Rules(Protocol):
+    """All rules of authorisation of one `access`; never changed: files that were read again make new ones."""
+
+    @property
+    def uses_username(self) -> bool:
+        """Whether the user name is put into a pattern, so that a name with `+`, `#` or `/` must not come in."""
+
+    @property
+    def uses_client_id(self) -> bool:
+        """Likewise for the client id."""
+
+    def rights(self, *, client_id: str, username: str | None) -> Rights:
+        """What a client may do."""
+
+
 class Entry(Protocol):
     """One `access` of the settings, at work. Every method runs on the event loop, and none blocks."""
 
