@@ -2,7 +2,7 @@
 
 While a commit runs on the database's thread, the open one takes what comes; when it ends, the open one is written, if
 there is anything in it. Under load commits therefore batch themselves, and without load nothing waits. What was
-released, expired or dead-lettered goes along with the next commit, or makes one of its own after a moment.
+released, expired, removed or dead-lettered goes along with the next commit, or makes one of its own after a moment.
 """
 
 from __future__ import annotations
@@ -27,7 +27,12 @@ log = logging.getLogger(__name__)
 TRY_AGAIN_S: Final = 1.0
 """How long publishes are refused unseen after some were refused for lack of room."""
 RELEASE_LINGER_S: Final = 0.2
-"""A release waits this long for a commit to go along with. A crash before it only sends again what was delivered."""
+"""A release or a removal waits this long for a commit to go along with. A crash before it only sends again what was
+delivered."""
+REMOVALS_AT_ONCE: Final = 16384
+REMOVALS_WHEN_TIGHT: Final = 256
+"""Removals of one table in one commit: so that no acknowledgement waits for a great cleaning; and so that there is room
+for them in what a full disk has left."""
 
 
 @dataclass(slots=True)
@@ -131,8 +136,13 @@ class Committer:
             return
         lane.watermarks[uplink] = min(seq, lane.next_seq)
         self._dirty_watermarks.add((uplink, lane.name))
+        self.linger()
+
+    def linger(self) -> None:
+        """There is something that can wait a moment for a commit to go along with."""
         if self._release_timer is None:
-            self._release_timer = asyncio.get_running_loop().call_later(RELEASE_LINGER_S, self.work.set)
+            delay_s = RELEASE_LINGER_S if self._could_write else TRY_AGAIN_S
+            self._release_timer = asyncio.get_running_loop().call_later(delay_s, self.work.set)
 
     async def _commit(self) -> None:
         commit, self.open = self.open, OpenCommit()
@@ -142,6 +152,8 @@ class Committer:
         if self._release_timer:
             self._release_timer.cancel()
             self._release_timer = None
+        limit = REMOVALS_AT_ONCE if self._could_write else REMOVALS_WHEN_TIGHT
+        self.open.removals = commit.removals.cut(limit, commit.kept)
         try:
             plan = self._plan(commit, dirty, [job for job, _ in jobs])
             for callback in relief:  # behind the plan: what they let in belongs to the next commit
@@ -159,8 +171,10 @@ class Committer:
             self._declared.clear()
         else:
             self._dirty_watermarks |= dirty
-            self._release_timer = asyncio.get_running_loop().call_later(TRY_AGAIN_S, self.work.set)
+            self._put_back(commit, plan)
         self._could_write = result.written
+        if not result.written or self.open.removals:
+            self.linger()
         self._apply(commit, result)
         for waiter, items in commit.waiters.items():
             waiter.on_commit(items, result.outcome)
@@ -169,6 +183,13 @@ class Committer:
             self.expire()  # there may be more of them
         if (result.sealed and self._is_synced_by_commit) or result.drops or jobs:
             self._changed()
+
+    def _put_back(self, commit: OpenCommit, plan: Plan) -> None:
+        """Try again what is to be forgotten or removed. What the open commit keeps came later, and will be kept."""
+        self.open.removals.add_all(commit.removals)
+        for client_id, snapshot in plan.sessions:
+            if snapshot is None:
+                self.open.sessions.setdefault(client_id, _forgotten)
 
     def _changed(self) -> None:
         for callback in self.on_change:
@@ -212,6 +233,8 @@ class Committer:
             sessions=[(client_id, snapshot()) for client_id, snapshot in commit.sessions.items()],
             watermarks=[(uplink, self._lanes[name].id, self._lanes[name].watermark(uplink)) for uplink, name in dirty],
             gaps_declared=tuple(declared),
+            kept=commit.kept,
+            removals=commit.removals,
             jobs=jobs,
         )
 
@@ -230,9 +253,9 @@ class Committer:
                 lane.accepted += block.count
                 lane.tail.append((block,))
                 lane.ratio += (max(0.05, len(block.body) / block.raw_size_bytes) - lane.ratio) * 0.2
-            if result.sealed:
+            if result.sealed or commit.kept:
                 self.is_refusing = False
-        elif commit.blocks and result.outcome is Outcome.FULL:
+        elif (commit.blocks or commit.kept) and result.outcome is Outcome.FULL:
             self._refuse(sum(block.count for blocks in commit.blocks.values() for block in blocks), result.error)
         elif result.outcome is Outcome.FAILED:
             log.error("%s Nothing of the last commit was stored.", result.error)
@@ -263,6 +286,10 @@ class Committer:
         if not self.is_refusing:
             log.error("%s New records are refused until there is room.", error)
         self.is_refusing = True
+
+
+def _forgotten() -> None:
+    """The snapshot of a session that has ended."""
 
 
 def _answer(jobs: list[tuple[Job, asyncio.Future[Any]]], result: Result) -> None:

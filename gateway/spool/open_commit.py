@@ -7,10 +7,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.record import BlockBuilder, Properties
-from gateway.spool.ports import Waiter
+from gateway.spool.ports import Table, Waiter
+from gateway.spool.removals import Key, Removals
 
 MAX_BLOCK_BYTES: Final = 1024 * 1024
 """Raw size at which a block is closed whatever its compression promises; bounds what a reader inflates at once."""
+KEPT_ROW_BYTES: Final = 96
+"""What a row of the broker's takes in memory and on disk beside its body, about."""
 
 
 @dataclass(slots=True)
@@ -44,19 +47,57 @@ class Columns:
 
 
 class OpenCommit:
-    """Collects publishes into blocks, sessions to remember, and waiters. Nothing here blocks or fails."""
+    """Collects publishes into blocks, sessions to remember, rows to keep or to remove, and waiters.
 
-    __slots__ = ("_last", "blocks", "sessions", "size_bytes", "waiters")
+    Removals are carried out before rows are kept: of the two, for one key, the later one therefore holds when a removal
+    takes back what was to be kept. Nothing here blocks or fails.
+    """
+
+    __slots__ = ("_last", "blocks", "kept", "removals", "sessions", "size_bytes", "waiters")
 
     def __init__(self) -> None:
         self.blocks: dict[int, list[BlockBuilder]] = {}
         self._last: dict[int, BlockBuilder] = {}
         self.sessions: dict[str, Callable[[], bytes | None]] = {}
         self.waiters: dict[Waiter, list[Any]] = {}
+        self.kept: dict[Table, dict[Key, bytes]] = {}
+        """A table has rows here, or is not here."""
+        self.removals = Removals()
         self.size_bytes = 0
 
     def __bool__(self) -> bool:
-        return bool(self.blocks or self.sessions or self.waiters)
+        return bool(self.blocks or self.sessions or self.waiters or self.kept or self.removals)
+
+    def keep(self, table: Table, key: Key, body: bytes) -> None:
+        """Have a row written, in the place of one with this key."""
+        rows = self.kept.get(table)
+        if rows is None:
+            rows = self.kept[table] = {}
+        elif key in rows:
+            self.size_bytes -= len(rows[key]) + KEPT_ROW_BYTES
+        rows[key] = body
+        self.size_bytes += len(body) + KEPT_ROW_BYTES
+
+    def discard(self, table: Table, key: Key) -> None:
+        """Have a row removed, also one that an earlier commit wrote or is writing."""
+        if table in self.kept:
+            self._take_back(table, [key])
+        self.removals.add(table, key)
+
+    def discard_range(self, table: Table, first: int, last: int) -> None:
+        """The same for all keys from `first` to `last`."""
+        if table in self.kept:
+            self._take_back(table, [key for key in self.kept[table] if isinstance(key, int) and first <= key <= last])
+        self.removals.ranges.add((table, first, last))
+
+    def _take_back(self, table: Table, keys: list[Key]) -> None:
+        rows = self.kept[table]
+        for key in keys:
+            body = rows.pop(key, None)
+            if body is not None:
+                self.size_bytes -= len(body) + KEPT_ROW_BYTES
+        if not rows:
+            del self.kept[table]
 
     def append(self, stream: int, columns: Columns, *, max_records: int, max_bytes: int) -> None:
         """Add publishes to the stream's open block; at its bounds it is closed and the next one opened.

@@ -31,7 +31,7 @@ class Waiter(Protocol):
         """The commit that held `items` (as given to `after_commit`, in that order) has ended."""
 
 
-class Table(enum.Enum):
+class Table(enum.StrEnum):
     """Tables of the broker's own; each maps a key to a body that only the broker understands."""
 
     MESSAGE = "message"

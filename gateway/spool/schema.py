@@ -10,6 +10,8 @@
     gap         ranges dropped on purpose; `uplink` '' means for all of them. Kept until every uplink declared it.
     dead_letter blocks that can't be delivered, with the reason; `uplink` '' when none of them will get it.
     session     the broker's persistent sessions, as opaque snapshots.
+    message, delivery, retained
+                the broker's own rows: a key, a body, and a checksum over both (`gateway.spool.tables`).
     counter     totals that outlive a restart.
 
 A commit of new records touches `block` only: one leaf page for a small one.
@@ -18,13 +20,16 @@ Limits: 2^15 streams, 2^48 records a stream and epoch.
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from typing import Final
 
 from gateway.spool.errors import SpoolVersionError
 
+log = logging.getLogger(__name__)
+
 SEQ_BITS: Final = 48
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 PAGE_SIZE_BYTES: Final = 4096
 """SQLite's smallest sensible page: a small commit writes whole pages to flash, so the page is the price of one."""
 
@@ -82,6 +87,13 @@ CREATE TABLE counter (
     PRIMARY KEY (stream, name)
 ) WITHOUT ROWID;
 """
+# `retained` has its topics in an index and its bodies in a table: bodies may be large, and would make the one tree of a
+# table WITHOUT ROWID as tall as they are wide. What is retained again, the common case, changes one page of the table.
+_TABLES_OF_2: Final = """
+CREATE TABLE message (key INTEGER PRIMARY KEY, crc INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE delivery (key INTEGER PRIMARY KEY, crc INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE retained (key TEXT PRIMARY KEY NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
+"""
 
 
 def key_of(stream: int, seq: int) -> int:
@@ -95,7 +107,7 @@ def seq_of(key: int) -> int:
 
 
 def prepare(connection: sqlite3.Connection) -> None:
-    """Make the tables in an empty database; check the version of one that has them.
+    """Make the tables in an empty database; add to one of an older version what it lacks, all at once or not at all.
 
     Raises SpoolVersionError when a newer Fieldgate wrote it, and sqlite3.DatabaseError when it can't be read.
     """
@@ -107,4 +119,12 @@ def prepare(connection: sqlite3.Connection) -> None:
             f"The spool was written by a newer Fieldgate (schema {version}, this one knows {SCHEMA_VERSION}). "
             "Upgrade Fieldgate, or set gateway.data_dir to another folder."
         )
-    connection.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    tables = _TABLES_OF_2 if version else _TABLES + _TABLES_OF_2
+    try:
+        connection.executescript(f"BEGIN IMMEDIATE; {tables} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    if version:
+        log.info("The spool's database was brought from schema %d to %d.", version, SCHEMA_VERSION)

@@ -25,10 +25,13 @@ from gateway.spool.lane import Lane
 from gateway.spool.loading import load_lanes, load_sessions
 from gateway.spool.open_commit import MAX_BLOCK_BYTES, Columns
 from gateway.spool.outbox import UplinkOutbox
-from gateway.spool.ports import Waiter
+from gateway.spool.ports import Table, Waiter
 from gateway.spool.recovery import mark_damaged, recover
+from gateway.spool.removals import Key
 from gateway.spool.salvage import Salvage
 from gateway.spool.schema import PAGE_SIZE_BYTES
+from gateway.spool.tables import Loaded
+from gateway.spool.tables import load as load_tables
 from gateway.spool.transaction import Transactor
 from gateway.spool.upkeep import maintain, sync
 
@@ -50,6 +53,7 @@ class Spool:
         transactor: Transactor,
         lanes: Sequence[Lane],
         sessions: dict[str, bytes],
+        tables: dict[Table, Loaded],
         clock: Clock,
         salvage: Salvage | None,
     ) -> None:
@@ -59,6 +63,9 @@ class Spool:
         self._reader = reader
         self._transactor = transactor
         self._sessions = sessions
+        self._tables = tables
+        self.damaged_rows = sum(loaded.damaged for loaded in tables.values())
+        """Rows of the broker's tables that were left out at the opening, because they were not what was written."""
         self.clock = clock
         self._committer = Committer(
             writer, transactor, lanes, clock, is_synced_by_commit=self._settings.durability_s is None
@@ -131,6 +138,7 @@ class Spool:
                 ),
                 lanes=lanes,
                 sessions=await writer.run(load_sessions),
+                tables=await writer.run(load_tables),
                 clock=clock,
                 salvage=salvage,
             )
@@ -167,6 +175,21 @@ class Spool:
     def remember(self, client_id: str, snapshot: Callable[[], bytes | None]) -> None:
         self._committer.open.sessions[client_id] = snapshot
         self._committer.work.set()
+
+    def keep(self, table: Table, key: Key, body: bytes) -> None:
+        self._committer.open.keep(table, key, body)
+        self._committer.work.set()
+
+    def discard(self, table: Table, key: Key) -> None:
+        self._committer.open.discard(table, key)
+        self._committer.linger()
+
+    def discard_range(self, table: Table, first: int, last: int) -> None:
+        self._committer.open.discard_range(table, first, last)
+        self._committer.linger()
+
+    def load(self, table: Table) -> list[tuple[Key, bytes]]:
+        return self._tables.pop(table, Loaded()).rows
 
     def after_commit(self, waiter: Waiter, item: Any, *, held_bytes: int = 0) -> None:
         self._committer.open.size_bytes += held_bytes

@@ -1,9 +1,10 @@
 """One commit, as the database's thread carries it out.
 
 The event loop says what is to be written (`Plan`) and learns what became of it (`Result`); nothing is shared.
-Order inside the transaction: what is released goes first, since it makes room; then what is expired; then, when
+Order inside the transaction: what is released goes first, since it makes room; then what is expired, then the broker's
+rows that are to go (before the rows that are kept: one that was removed may be among them again); then, when
 the new blocks still don't fit, the policy: the oldest blocks go, or the new ones are refused. Whatever the policy says,
-releases are never lost to a refusal: they are tried again on their own.
+releases and removals are never lost to a refusal: they are tried again on their own.
 
 A full disk is a full spool: on SQLITE_FULL the reserve is given back, which is room enough for a checkpoint to bring
 all of the write-ahead log into the database and for the log to begin anew; the database may have no more pages than it
@@ -15,7 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -23,9 +24,11 @@ from bridge.crashpoints import reach
 from bridge.database import in_transaction
 from bridge.record import BlockBuilder
 from config.settings import WhenFull
+from gateway.spool import tables
 from gateway.spool.errors import SpoolBusy, SpoolFull, translate
 from gateway.spool.folder import DataFolder
-from gateway.spool.ports import Outcome
+from gateway.spool.ports import Outcome, Table
+from gateway.spool.removals import Key, Removals
 from gateway.spool.retention import (
     DEAD_LETTER_SHARE,
     ROW_OVERHEAD_BYTES,
@@ -68,24 +71,28 @@ class Plan:
     """(uplink, stream, sequence number)"""
     gaps_declared: Sequence[tuple[int, str, int]] = ()
     """(stream, uplink, first sequence number) of gaps that nobody needs to be told of any more."""
+    kept: Mapping[Table, Mapping[Key, bytes]] = field(default_factory=dict)
+    removals: Removals = field(default_factory=Removals)
+    """Carried out before rows are kept."""
     jobs: Sequence[Job] = ()
 
     def without_records(self) -> Plan:
-        """The same without what devices sent; a session that is to be forgotten still is."""
+        """The same without what devices sent; what is to be forgotten or removed still is."""
         return replace(
             self,
             lanes=[replace(lane, blocks=()) for lane in self.lanes],
             sessions=[(client_id, None) for client_id, snapshot in self.sessions if snapshot is None],
+            kept={},
         )
 
 
 @dataclass(slots=True, kw_only=True)
 class Result:
-    """What became of a plan. `outcome` is about the records and sessions; the rest was written in any case."""
+    """What became of a plan. `outcome` is about records, sessions and rows kept; the rest was written in any case."""
 
     outcome: Outcome
     written: bool = True
-    """False when not even releases could be written; they stay to be done."""
+    """False when not even releases and removals could be written; they stay to be done."""
     sealed: list[SealedBlock] = field(default_factory=list)
     drops: list[Drop] = field(default_factory=list)
     heads: dict[int, Head] = field(default_factory=dict)
@@ -188,7 +195,9 @@ class Transactor:
                 touched.add(lane.stream)
             if lane.expire_before_us is not None:
                 result.drops += expire(connection, lane.stream, lane.name, lane.expire_before_us)
-        if result.sealed:
+        if plan.removals:
+            tables.discard(connection, plan.removals)
+        if result.sealed or plan.kept:
             self._make_room(connection, plan, result)
         touched |= {drop.stream for drop in result.drops}
         for lane in plan.lanes:
@@ -203,11 +212,7 @@ class Transactor:
             stored_end[item.stream] += len(item.block.body)
             rows.append(block_row(item.stream, item.block, stored_end=stored_end[item.stream], crc=item.crc))
         connection.executemany(INSERT_BLOCK, rows)
-        for client_id, snapshot in plan.sessions:
-            if snapshot is None:
-                connection.execute("DELETE FROM session WHERE client_id = ?", (client_id,))
-            else:
-                connection.execute("INSERT OR REPLACE INTO session VALUES (?, ?)", (client_id, snapshot))
+        self._write_of_broker(connection, plan)
         connection.executemany("INSERT OR REPLACE INTO watermark VALUES (?, ?, ?)", plan.watermarks)
         if plan.jobs:
             result.job_results = [job(connection) for job in plan.jobs]
@@ -218,9 +223,23 @@ class Transactor:
                 first_seq=by_stream[stream].next_seq, received_at_us=None, stored_start=stored_end[stream]
             )
 
+    @staticmethod
+    def _write_of_broker(connection: sqlite3.Connection, plan: Plan) -> None:
+        for table, kept in plan.kept.items():
+            tables.keep(connection, table, kept)
+        for client_id, snapshot in plan.sessions:
+            if snapshot is None:
+                connection.execute("DELETE FROM session WHERE client_id = ?", (client_id,))
+            else:
+                connection.execute("INSERT OR REPLACE INTO session VALUES (?, ?)", (client_id, snapshot))
+
     def _make_room(self, connection: sqlite3.Connection, plan: Plan, result: Result) -> None:
         size = sum(len(item.block.body) + ROW_OVERHEAD_BYTES for item in result.sealed)
         size += sum(len(snapshot or b"") + ROW_OVERHEAD_BYTES for _, snapshot in plan.sessions)
+        for kept in plan.kept.values():
+            body_bytes = sum(map(len, kept.values()))
+            # What stays free in pages of rows that are not full, or behind a body that has pages of its own.
+            size += body_bytes + min(body_bytes, len(kept) * PAGE_SIZE_BYTES) + len(kept) * ROW_OVERHEAD_BYTES
         ceiling = self._max_pages if self._ceiling is None else min(self._ceiling, self._max_pages)
         # A log that has outgrown its share (another program reads the database, so it can't begin anew) counts, too.
         ceiling -= max(0, self._folder.wal_size_bytes() - 2 * self._wal_bytes) // PAGE_SIZE_BYTES
