@@ -11,7 +11,9 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from config import topics
+from config.door_checks import DoorChecks
 from config.errors import Place, nearest
+from config.findings import Findings
 from config.reading import Reader
 from config.settings import (
     Address,
@@ -21,6 +23,7 @@ from config.settings import (
     ReceiverSettings,
     Retry,
     Tls,
+    UnixPath,
 )
 
 ALL_STREAMS = "*"
@@ -30,21 +33,21 @@ class Checker:
     """Adds the problems of whole settings to those of the reader that read them."""
 
     def __init__(self, reader: Reader, file: Place) -> None:
-        self._reader = reader
-        self._file = file
+        self._findings = Findings(reader, file)
 
     def gateway(self, settings: GatewaySettings) -> None:
         """Everything that must hold between the keys of gateway.yaml."""
         self._gateway_id(settings)
-        for group in ("listeners", "streams", "uplinks"):
+        for group in ("listeners", "access", "streams", "uplinks"):
             self._names(group, [item.name for item in getattr(settings, group)])
-        binds = [
+        binds: list[tuple[str, Address | UnixPath]] = [
             (f"listeners[{label}].bind", listener.bind)
-            for label, listener in zip(self._reader.labels["listeners"], settings.listeners, strict=True)
+            for label, listener in zip(self._findings.labels("listeners"), settings.listeners, strict=True)
         ]
         self._addresses([*binds, ("api.bind", settings.api.bind)])
+        DoorChecks(self._findings, settings).check()
         self._streams(settings)
-        for label, uplink in zip(self._reader.labels["uplinks"], settings.uplinks, strict=True):
+        for label, uplink in zip(self._findings.labels("uplinks"), settings.uplinks, strict=True):
             key = f"uplinks[{label}]"
             self._broker(key, uplink.url, uplink.tls, uplink.username, uplink.password)
             self._retry(key, uplink.retry)
@@ -56,14 +59,14 @@ class Checker:
         self._retry("receiver", own.retry)
         files = [("receiver.state", own.state)]
         brokers: dict[BrokerUrl, str] = {}
-        if self._sound("sinks"):  # else the labels and the sinks may not be in step
-            for label, sink in zip(self._reader.labels["sinks"], settings.sinks, strict=True):
+        if self._findings.sound("sinks"):  # else the labels and the sinks may not be in step
+            for label, sink in zip(self._findings.labels("sinks"), settings.sinks, strict=True):
                 if isinstance(sink, MqttSink):
                     self._broker(f"sinks[{label}]", sink.url, sink.tls, sink.username, sink.password)
                     key = f"sinks[{label}].url"
                     if (other := brokers.setdefault(sink.url, key)) != key:
-                        place = self._place(other)
-                        self._report(
+                        place = self._findings.place(other)
+                        self._findings.report(
                             key, f"the broker {sink.url} is that of {other} ({place}); each sink needs its own"
                         )
                 else:
@@ -71,42 +74,49 @@ class Checker:
         self._files(files)
 
     def _gateway_id(self, settings: GatewaySettings) -> None:
-        if not self._sound("gateway.id"):
+        if not self._findings.sound("gateway.id"):
             return
         try:
             topics.check_gateway_id(settings.gateway.id)  # the host's name was not written, so nobody has checked it
         except ValueError as error:
-            self._report("gateway.id", f"the host's name can't be the id of a gateway: {error}; write gateway.id")
+            self._findings.report(
+                "gateway.id", f"the host's name can't be the id of a gateway: {error}; write gateway.id"
+            )
 
     def _names(self, group: str, names: list[str]) -> None:
         first: dict[str, str] = {}
-        for label, name in zip(self._reader.labels[group], names, strict=True):
+        for label, name in zip(self._findings.labels(group), names, strict=True):
             key = f"{group}[{label}].name"
-            if not self._sound(key):
+            if not self._findings.sound(key):
                 continue
             if name in first:
-                place = self._place(first[name])
-                self._report(key, f"the name {name!r} is taken by another of the {group} ({place}); give each its own")
+                place = self._findings.place(first[name])
+                self._findings.report(
+                    key, f"the name {name!r} is taken by another of the {group} ({place}); give each its own"
+                )
             first.setdefault(name, key)
 
-    def _addresses(self, binds: list[tuple[str, Address]]) -> None:
-        sound = [(key, bind) for key, bind in binds if self._sound(key)]
+    def _addresses(self, binds: list[tuple[str, Address | UnixPath]]) -> None:
+        sound = [(key, bind) for key, bind in binds if self._findings.sound(key)]
         for number, (key, bind) in enumerate(sound):
             other = next((seen for seen, address in sound[:number] if _overlap(address, bind)), None)
             if other is not None:
-                self._report(key, f"the address {bind} is taken by {other} ({self._place(other)}); use another port")
+                advice = "use another path" if isinstance(bind, UnixPath) else "use another port"
+                self._findings.report(
+                    key, f"the address {bind} is taken by {other} ({self._findings.place(other)}); {advice}"
+                )
 
     def _streams(self, settings: GatewaySettings) -> None:
         """Every stream has an uplink, every uplink carries streams that exist, and tells them apart by topic."""
         names = [stream.name for stream in settings.streams]
-        stream_labels = self._reader.labels["streams"]
-        if not all(self._sound(f"streams[{label}].name") for label in stream_labels):
+        stream_labels = self._findings.labels("streams")
+        if not all(self._findings.sound(f"streams[{label}].name") for label in stream_labels):
             return
         carried: set[str] = set()
         certain = True
-        for label, uplink in zip(self._reader.labels["uplinks"], settings.uplinks, strict=True):
+        for label, uplink in zip(self._findings.labels("uplinks"), settings.uplinks, strict=True):
             key = f"uplinks[{label}]"
-            if not self._sound(f"{key}.streams"):
+            if not self._findings.sound(f"{key}.streams"):
                 certain = False
                 continue
             mine = [name for name in names if ALL_STREAMS in uplink.streams or name in uplink.streams]
@@ -114,68 +124,54 @@ class Checker:
             for name in uplink.streams:
                 if name != ALL_STREAMS and name not in names:
                     certain = False
-                    self._report(f"{key}.streams", f"there is no stream {name!r}{nearest(name, names)}")
-            if len(mine) > 1 and self._sound(f"{key}.topic") and "{stream}" not in uplink.topic:
+                    self._findings.report(f"{key}.streams", f"there is no stream {name!r}{nearest(name, names)}")
+            if len(mine) > 1 and self._findings.sound(f"{key}.topic") and "{stream}" not in uplink.topic:
                 sentence = f"expected {{stream}} in the topic, because several go through it: {', '.join(mine)}"
-                self._report(f"{key}.topic", sentence)
+                self._findings.report(f"{key}.topic", sentence)
         for label, name in zip(stream_labels, names, strict=True):
             if certain and name not in carried:
                 sentence = f"no uplink carries the stream {name!r}, so its records would never leave; name it in one"
-                self._report(f"streams[{label}]", sentence)
+                self._findings.report(f"streams[{label}]", sentence)
 
     def _broker(self, key: str, url: BrokerUrl, tls: Tls, username: str | None, password: str | None) -> None:
-        if self._sound(f"{key}.tls") and self._sound(f"{key}.url"):
+        if self._findings.sound(f"{key}.tls") and self._findings.sound(f"{key}.url"):
             if tls != Tls() and not url.tls:
-                self._report(f"{key}.tls", f"the url {url} uses no TLS; write mqtts://, or remove the tls section")
+                self._findings.report(
+                    f"{key}.tls", f"the url {url} uses no TLS; write mqtts://, or remove the tls section"
+                )
             if tls.cert_file is not None and tls.key_file is None:
-                self._report(f"{key}.tls.cert_file", "a certificate needs its key; add key_file")
+                self._findings.report(f"{key}.tls.cert_file", "a certificate needs its key; add key_file")
             if tls.key_file is not None and tls.cert_file is None:
-                self._report(f"{key}.tls.key_file", "a key needs its certificate; add cert_file")
-        if password is not None and username is None and self._sound(f"{key}.username"):
-            written = "password" if f"{key}.password" in self._reader.places else "password_file"
-            self._report(f"{key}.{written}", "a password needs a username beside it; brokers ignore it without one")
+                self._findings.report(f"{key}.tls.key_file", "a key needs its certificate; add cert_file")
+        if password is not None and username is None and self._findings.sound(f"{key}.username"):
+            written = "password" if self._findings.is_placed(f"{key}.password") else "password_file"
+            self._findings.report(
+                f"{key}.{written}", "a password needs a username beside it; brokers ignore it without one"
+            )
 
     def _retry(self, key: str, retry: Retry) -> None:
-        if self._sound(f"{key}.retry") and retry.first_s > retry.max_s:
-            written = "max" if f"{key}.retry.max" in self._reader.places else "first"
-            self._report(f"{key}.retry.{written}", "expected a max that is not smaller than first")
+        if self._findings.sound(f"{key}.retry") and retry.first_s > retry.max_s:
+            written = "max" if self._findings.is_placed(f"{key}.retry.max") else "first"
+            self._findings.report(f"{key}.retry.{written}", "expected a max that is not smaller than first")
 
     def _files(self, files: Iterable[tuple[str, Path]]) -> None:
         first: dict[str, str] = {}
         for key, path in files:
-            if not self._sound(key):
+            if not self._findings.sound(key):
                 continue
             real = os.path.realpath(path)
             if real in first:
                 other = first[real]
-                self._report(key, f"the file {str(path)!r} is written by {other} ({self._place(other)}); use another")
+                self._findings.report(
+                    key, f"the file {str(path)!r} is written by {other} ({self._findings.place(other)}); use another"
+                )
             first.setdefault(real, key)
 
-    def _sound(self, key: str) -> bool:
-        """Whether nothing at, above or below the key had a problem."""
-        return not any(
-            problem.key == key or _is_below(problem.key, key) or _is_below(key, problem.key)
-            for problem in self._reader.problems
-        )
 
-    def _place(self, key: str) -> Place:
-        """Where the key was written, or the nearest key above it that was."""
-        while key:
-            if key in self._reader.places:
-                return self._reader.places[key]
-            key = key[: max(key.rfind("."), key.rfind("["), 0)]
-        return self._file
-
-    def _report(self, key: str, sentence: str) -> None:
-        self._reader.report(self._place(key), key, sentence)
-
-
-def _is_below(key: str, above: str) -> bool:
-    return bool(above) and key.startswith((f"{above}.", f"{above}["))
-
-
-def _overlap(one: Address, other: Address) -> bool:
-    """Whether two sockets can't listen on both: the same port, and one host or all hosts of a family."""
+def _overlap(one: Address | UnixPath, other: Address | UnixPath) -> bool:
+    """Whether two sockets can't listen on both: the same path; or one port, and one host or all hosts of a family."""
+    if isinstance(one, UnixPath) or isinstance(other, UnixPath):
+        return one == other
     if one.port != other.port or one.port == 0:
         return False
     here, there = _ip(one.host), _ip(other.host)

@@ -11,6 +11,7 @@ import yaml
 
 from config.errors import DEFAULT
 from config.gateway_keys import GATEWAY
+from config.kinds import Flag
 from config.loader import Loaded
 from config.reading import join, labels
 from config.receiver_keys import RECEIVER
@@ -110,7 +111,7 @@ def _written(shape: Shape, value: Any) -> str:
         raise TypeError("a section has no text of its own")
     if shape.secret and value is not None:
         return f'"{MASK}"'
-    return _quoted(shape.write(value))
+    return shape.write(value) if isinstance(shape, Flag) else _quoted(shape.write(value))
 
 
 def _quoted(text: str | None, *, listed: bool = False) -> str:

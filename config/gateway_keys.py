@@ -1,10 +1,12 @@
-"""Every key of gateway.yaml."""
+"""Every key of gateway.yaml; those of listeners, access and limits are in files of their own."""
 
 from __future__ import annotations
 
 from config import topics
+from config.access_keys import ACCESS
 from config.kinds import Choice, Duration, FilePath, Maybe, Size, Text, Whole
-from config.network import BindAddress
+from config.limits_keys import LIMITS, RETAINED, SESSIONS
+from config.listener_keys import LISTENER
 from config.settings import (
     GIB,
     KIB,
@@ -14,10 +16,8 @@ from config.settings import (
     Encoding,
     GatewayIdentity,
     GatewaySettings,
-    Listener,
     Spool,
     Stream,
-    Transport,
     Uplink,
     WhenFull,
 )
@@ -38,37 +38,6 @@ _IDENTITY = Section(
             attribute="grace_period_s",
             shape=Duration(minimum_s=0, maximum_s=3600),
             doc="How long a stop waits for the cloud to acknowledge what is in flight.",
-        ),
-    ),
-)
-
-_LISTENER = Section(
-    settings=Listener,
-    keys=(
-        name_key("listener"),
-        Key(name="transport", shape=Choice(words={"tcp": Transport.TCP}), doc="How devices connect."),
-        Key(name="bind", shape=BindAddress(), doc="The address devices connect to; port 0 means any free port."),
-        Key(
-            name="max_connections",
-            shape=Whole(minimum=1, maximum=1_000_000),
-            doc="Further connections are closed at once.",
-        ),
-        Key(
-            name="max_packet_size",
-            attribute="max_packet_size_bytes",
-            shape=Size(minimum_bytes=64, maximum_bytes=256 * MIB),
-            doc="The largest MQTT packet taken from a device; a larger one closes its connection.",
-        ),
-        Key(
-            name="receive_maximum",
-            shape=Whole(minimum=1, maximum=65535),
-            doc="How many publishes of one device may await their acknowledgement (MQTT 5).",
-        ),
-        Key(
-            name="connect_timeout",
-            attribute="connect_timeout_s",
-            shape=Duration(minimum_s=0.1, maximum_s=3600),
-            doc="A connection that has not sent its CONNECT by then is closed.",
         ),
     ),
 )
@@ -172,9 +141,17 @@ GATEWAY = Section(
         Key(name="gateway", shape=_IDENTITY, doc="Who this box is, and where it keeps its data."),
         Key(
             name="listeners",
-            shape=SectionList(noun="listener", label="name", variants={"": _LISTENER}),
+            shape=SectionList(noun="listener", label="name", variants={"": LISTENER}),
             doc="The doors for devices.",
         ),
+        Key(
+            name="access",
+            shape=SectionList(noun="access", label="name", variants={"": ACCESS}),
+            doc="Who may come in, and what he may do then; each listener names one.",
+        ),
+        Key(name="sessions", shape=SESSIONS, doc="What is kept for subscribers, each of them, but for the totals."),
+        Key(name="retained", shape=RETAINED, doc="How much is kept of what was published with RETAIN."),
+        Key(name="limits", shape=LIMITS, doc="What one packet may hold, and $SYS."),
         Key(
             name="streams",
             shape=SectionList(noun="stream", label="name", variants={"": _STREAM}),

@@ -160,8 +160,39 @@ class Choice:
         return next(word for word, setting in self.words.items() if setting == value)
 
     def schema(self) -> dict[str, Any]:
-        numbers = [int(word) for word in self.words if word.isdecimal()]  # YAML reads `protocol: 5` as a number
-        return {"enum": [*numbers, *self.words]}
+        return {"enum": [*(read for word in self.words if (read := _as_yaml(word)) is not None), *self.words]}
+
+
+def _as_yaml(word: str) -> int | float | bool | None:
+    """What YAML reads a plain word as, where that is not a text: `5`, `1.2`, `off`."""
+    if word.isdecimal():
+        return int(word)
+    if word in {"off", "no", "false"}:
+        return False
+    try:
+        return float(word)
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flag:
+    """true or false."""
+
+    expected: str = "true or false"
+    secret: bool = False
+
+    def parse(self, text: str) -> bool:
+        if text not in {"true", "false"}:
+            hint = {"yes": "; write true", "on": "; write true", "no": "; write false", "off": "; write false"}
+            raise ValueError(f"expected true or false, found {text!r}{hint.get(text.casefold(), '')}")
+        return text == "true"
+
+    def write(self, value: Any) -> str:
+        return "true" if value else "false"
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "boolean"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,8 @@ from typing import Any, Generic, Literal, TypeVar
 
 from config.checks import Checker
 from config.errors import ConfigError, Place, Problem
+from config.findings import Findings
+from config.fitting import fit_to_spool
 from config.gateway_keys import GATEWAY
 from config.overrides import gather
 from config.reading import Reader
@@ -50,7 +52,7 @@ def load_gateway_with_origins(path: Path | None, environ: Mapping[str, str]) -> 
     """As `load_gateway`, and where each value came from."""
     reader, settings, file = _load(path, environ, GATEWAY, RECEIVER, "gateway.yaml")
     Checker(reader, file).gateway(settings)
-    return _loaded(reader, settings)
+    return _loaded(reader, fit_to_spool(settings, Findings(reader, file)))
 
 
 def load_receiver_with_origins(path: Path | None, environ: Mapping[str, str]) -> Loaded[ReceiverSettings]:

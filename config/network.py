@@ -1,19 +1,23 @@
-"""Addresses to listen on and addresses of brokers, as kinds of values."""
+"""Addresses to listen on, and addresses of brokers, services and web pages, as kinds of values."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+import urllib.parse
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from config.errors import nearest
-from config.settings import Address, BrokerUrl
+from config.settings import Address, BrokerUrl, UnixPath
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^:\[\]]*))(?::(?P<port>.*))?")
 _SCHEMES = {"mqtt": 1883, "mqtts": 8883}
 _OTHER_SCHEMES = {"tcp": "mqtt", "tls": "mqtts", "ssl": "mqtts"}
+_UNIX = "unix:"
+_MAX_UNIX_PATH_BYTES = 107  # sun_path of sockaddr_un, without its end
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +43,93 @@ class BindAddress:
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "pattern": r"^(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}$"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoorAddress:
+    """Where a listener listens: `host:port`, or `unix:/path` for a Unix socket."""
+
+    secret: bool = False
+
+    @property
+    def expected(self) -> str:
+        return "an address such as 127.0.0.1:1883, 0.0.0.0:1883, [::1]:1883 or unix:/run/fieldgate/mqtt.sock"
+
+    def parse(self, text: str) -> Address | UnixPath:
+        if not text.startswith(_UNIX):
+            return BindAddress().parse(text)
+        path = text.removeprefix(_UNIX)
+        if not path or path.endswith("/") or "\0" in path:
+            raise ValueError(
+                f"expected the path of a Unix socket, such as unix:/run/fieldgate/mqtt.sock, found {text!r}"
+            )
+        if path.startswith("//"):
+            raise ValueError(f"{text!r} has slashes as a URL has; write unix:/{path.lstrip('/')}")
+        if len(path.encode()) > _MAX_UNIX_PATH_BYTES:
+            raise ValueError(
+                f"the path of a Unix socket has at most {_MAX_UNIX_PATH_BYTES} bytes; choose a shorter one"
+            )
+        return UnixPath(path=Path(path))
+
+    def write(self, value: Any) -> str:
+        return str(value)
+
+    def schema(self) -> dict[str, Any]:
+        tcp = BindAddress().schema()["pattern"].removeprefix("^").removesuffix("$")
+        return {"type": "string", "pattern": rf"^({tcp}|unix:.*[^/])$"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpUrl:
+    """`http://` or `https://` address of a service. Never with user and password."""
+
+    secret: bool = False
+
+    @property
+    def expected(self) -> str:
+        return "an address such as http://127.0.0.1:8090/mqtt/auth"
+
+    def parse(self, text: str) -> str:
+        if "@" in text.partition("://")[2].partition("/")[0]:  # not repeated in the sentence: it may hold a password
+            raise ValueError("an address does not hold user and password, because addresses are shown in logs")
+        try:
+            parts = urllib.parse.urlsplit(text)
+            host, _ = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        if not host or any(character <= " " for character in text):
+            raise ValueError(f"expected {self.expected}, found {text!r}")
+        if parts.scheme not in {"http", "https"}:
+            raise ValueError(f"expected http:// or https://, found {parts.scheme + '://'!r}")
+        return text
+
+    def write(self, value: Any) -> str:
+        return str(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^https?://[^\s/@]+(/\S*)?$"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """The origin of a web page (RFC 6454), as a browser sends it: `https://plant.example`."""
+
+    secret: bool = False
+
+    @property
+    def expected(self) -> str:
+        return "an origin such as https://plant.example or http://192.168.1.10:1880"
+
+    def parse(self, text: str) -> str:
+        if not re.fullmatch(r"https?://(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?", text):
+            raise ValueError(f"expected {self.expected} (scheme, host and port; no path), found {text!r}")
+        return text.lower()
+
+    def write(self, value: Any) -> str:
+        return str(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^https?://[^/\s]+$"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

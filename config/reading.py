@@ -126,7 +126,7 @@ class Reader:
             hint = " (a # outside quotes begins a comment)" if isinstance(node, Scalar) and node.null else ""
             self.report(self._place(key, node), key, f"expected a list such as {shape.example}, found {node}{hint}")
             return default
-        if not node.items:
+        if not node.items and not shape.may_be_empty:
             self.report(self._place(key, node), key, f"expected at least one value, as in {shape.example}")
         values: list[Any] = []
         for number, item in enumerate(node.items):
@@ -146,7 +146,7 @@ class Reader:
         if isinstance(node, ListNode):
             items = [(item, None) for item in node.items]
             self._faultless(node, key)
-            if not items:
+            if not items and not shape.may_be_empty:
                 self.report(self._place(key, node), key, f"expected at least one {shape.noun}, found an empty list")
         elif node is not None and not (isinstance(node, Scalar) and node.null):
             sentence = f"expected a list, in which each {shape.noun} begins with '- {shape.label}:', found {node}"

@@ -65,7 +65,9 @@ def _key(key: Key, parent: Any) -> dict[str, Any]:
     if isinstance(shape, SectionList):
         return {"description": key.doc, **_sections(shape)}
     if isinstance(shape, ValueList):
-        schema: dict[str, Any] = {"type": "array", "items": _value(shape.item), "minItems": 1, "uniqueItems": True}
+        schema: dict[str, Any] = {"type": "array", "items": _value(shape.item), "uniqueItems": True}
+        if not shape.may_be_empty:
+            schema["minItems"] = 1
         return {"description": key.doc, **schema, "default": [shape.item.write(item) for item in default]}
     if key.alias or key.attribute in _computed(parent):
         return {"description": key.doc, **_value(shape)}
@@ -82,7 +84,7 @@ def _sections(shape: SectionList) -> dict[str, Any]:
         items = _section(shape.only, shape.only.settings())
     else:
         items = {"oneOf": [_section(section, section.settings(), name) for name, section in shape.variants.items()]}
-    return {"type": ["array", "null"], "items": items, "minItems": 1}
+    return {"type": ["array", "null"], "items": items, "minItems": 0 if shape.may_be_empty else 1}
 
 
 def _value(kind: Kind) -> dict[str, Any]:
@@ -95,5 +97,7 @@ def _value(kind: Kind) -> dict[str, Any]:
 
 
 def _json_default(kind: Kind, value: Any) -> Any:
-    written = kind.write(value)
-    return value if isinstance(value, int) and kind.schema().get("type") == "integer" else written
+    schema = kind.schema()
+    types = [option.get("type") for option in schema.get("anyOf", [schema])]
+    is_plain = isinstance(value, int) and ("integer" in types or "boolean" in types)
+    return value if is_plain else kind.write(value)

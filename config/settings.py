@@ -8,6 +8,7 @@ values ("250ms", "1GiB") into these.
 from __future__ import annotations
 
 import enum
+import ipaddress
 import socket
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,6 +61,14 @@ class Address:
 
     host: str
     port: int
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach it: 127.0.0.0/8, ::1 or the name localhost."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host.casefold() == "localhost"
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
@@ -179,6 +188,12 @@ class Listener:
     stall_timeout_s: float = 60.0
     """A client that takes nothing of what waits for it for so long is cut."""
 
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach it: loopback or a Unix socket, and no load balancer in front of it."""
+        is_near = isinstance(self.bind, UnixPath) or self.bind.is_loopback
+        return is_near and self.proxy_protocol is ProxyProtocol.OFF
+
 
 class Anonymous(enum.Enum):
     """Who may come without proving who he is."""
@@ -230,7 +245,7 @@ class Rule:
     """One rule of authorisation. `users` and `clients` are patterns with `*` and `?`; in `topics`, `%u` and `%c` stand
     for the user name and the client id. A rule that denies wins over those that allow."""
 
-    name: str
+    name: str = "rule"
     effect: Effect = Effect.ALLOW
     users: tuple[str, ...] = ("*",)
     clients: tuple[str, ...] = ("*",)

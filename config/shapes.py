@@ -51,6 +51,7 @@ class SectionList:
     noun: str
     label: str
     variants: Mapping[str, Section]
+    may_be_empty: bool = False
 
     @property
     def only(self) -> Section | None:
@@ -64,10 +65,11 @@ class SectionList:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValueList:
-    """A list of values of one kind: not empty, none of them twice."""
+    """A list of values of one kind: none of them twice, and not empty, unless that has a meaning."""
 
     item: Kind
     example: str
+    may_be_empty: bool = False
 
 
 Shape = Kind | Section | SectionList | ValueList

@@ -10,6 +10,8 @@ from config.shapes import Key, Section
 
 DAY = 86_400.0
 YEAR = 366 * DAY
+UNLIMITED = "unlimited"
+"""The word for a limit that is not set."""
 
 
 def name_key(noun: str) -> Key:

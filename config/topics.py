@@ -63,6 +63,26 @@ def check_subscription(text: str) -> None:
         )
 
 
+def check_rule_filter(text: str) -> None:
+    """A topic filter of a rule; `%u` and `%c` in it are filled in."""
+    check_topic_filter(text)
+    if text.startswith(_SHARE):
+        rest = text.removeprefix(_SHARE).partition("/")[2] or "#"
+        raise ValueError(f"{text!r} is a shared subscription; a rule takes the filter behind the share name: {rest!r}")
+
+
+def check_pattern(text: str) -> None:
+    """A pattern for user names or client ids."""
+    if not text or "\0" in text:
+        raise ValueError(f"expected a pattern such as sensor-*, where * stands for any characters, found {text!r}")
+
+
+def check_websocket_path(text: str) -> None:
+    """The path of a URL, without query and fragment."""
+    if not re.fullmatch(r"/[A-Za-z0-9._~!$&'()*+,;=:@%/-]*", text):
+        raise ValueError(f"expected a path such as /mqtt, without '?' and '#', found {text!r}")
+
+
 def check_topic_template(text: str) -> None:
     """An uplink's topic: a topic without wildcards in which {gateway} and {stream} are filled in."""
     _check_topic_string(text, "topic")

@@ -48,6 +48,7 @@ def test_every_key_reaches_its_setting_in_its_unit() -> None:
           - {name: a, transport: tcp, bind: "0.0.0.0:1884", max_connections: 5, max_packet_size: 1MiB,
              receive_maximum: 7, connect_timeout: 500ms}
           - {name: b, bind: "[::1]:1885"}
+        access: [{anonymous: allow}]
         streams:
           - {name: alarms, topics: ["alarm/#", "+/alarm"], time_to_live: 7d}
           - name: rest

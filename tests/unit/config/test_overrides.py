@@ -93,7 +93,7 @@ def test_the_two_programs_may_share_an_environment() -> None:
     ("variable", "sentence"),
     [
         ("FIELDGATE__UPLINK__CLOUD__URL", "there is no section 'uplink'; did you mean 'uplinks'?"),
-        ("FIELDGATE__ZZZ", "there is no section 'zzz'; expected one of api, gateway"),
+        ("FIELDGATE__ZZZ", "there is no section 'zzz'; expected one of access, api, gateway"),
         ("FIELDGATE__UPLINKS__CLUD__URL", "there is no uplink 'clud'; did you mean 'cloud'?"),
         ("FIELDGATE__UPLINKS__ZZZ__URL", "there is no uplink 'zzz'; expected one of cloud"),
         ("FIELDGATE__UPLINKS__CLOUD__ULR", "there is no key 'ulr' here; did you mean 'url'?"),

@@ -13,6 +13,8 @@ from config.reading import Reader
 from config.settings import GatewayIdentity, GatewaySettings
 from tests.support.configuration import gateway_from, gateway_problems, receiver_from, receiver_problems
 
+ANYBODY = "access: [{anonymous: allow}]\n"
+
 
 @pytest.mark.parametrize(
     ("text", "line", "key", "sentence"),
@@ -53,7 +55,7 @@ from tests.support.configuration import gateway_from, gateway_problems, receiver
         ("spool: {when_full: drop}", 1, "spool.when_full", "did you mean 'drop_oldest'?"),
         ("spool: {durability: comit}", 1, "spool.durability", "did you mean 'commit'?"),
         ("spool: {durability: 0s}", 1, "spool.durability", "expected a duration from 1ms to 1h"),
-        ("listeners: [{transport: udp}]", 1, "listeners[local].transport", "expected tcp, found 'udp'"),
+        ("listeners: [{transport: udp}]", 1, "listeners[local].transport", "expected tcp, tls, ws or wss, found 'udp'"),
         ("listeners: [{bind: 'localhost:70000'}]", 1, "listeners[local].bind", "from 0 to 65535, found '70000'"),
         ("uplinks: [{window: 0}]", 1, "uplinks[cloud].window", "a whole number from 1 to 65535, found '0'"),
         ("uplinks: [{window: -3}]", 1, "uplinks[cloud].window", "found '-3'"),
@@ -93,14 +95,14 @@ from tests.support.configuration import gateway_from, gateway_problems, receiver
         ("uplinks: [{name: a},\n {name: a}]", 2, "uplinks[1].name", "the name 'a' is taken"),
         ("listeners: [{},\n {bind: '127.0.0.1:9'}]", 2, "listeners[1].name", "the name 'local' is taken"),
         (
-            "listeners: [{name: a, bind: '0.0.0.0:1883'},\n {name: b, bind: 'localhost:1883'}]",
-            2,
+            ANYBODY + "listeners: [{name: a, bind: '0.0.0.0:1883'},\n {name: b, bind: 'localhost:1883'}]",
+            3,
             "listeners[b].bind",
             "the address localhost:1883 is taken by listeners[a].bind",
         ),
         (
-            "listeners: [{name: a, bind: 'edge.local:1'},\n {name: b, bind: 'EDGE.local:1'}]",
-            2,
+            ANYBODY + "listeners: [{name: a, bind: 'edge.local:1'},\n {name: b, bind: 'EDGE.local:1'}]",
+            3,
             "listeners[b].bind",
             "is taken by listeners[a].bind",
         ),
@@ -194,7 +196,7 @@ def test_port_0_may_be_used_by_several_and_addresses_of_two_families_are_not_one
     gateway_from(
         "listeners: [{name: a, bind: 'localhost:0'}, {name: b, bind: 'localhost:0'}]\napi: {bind: 'localhost:0'}"
     )
-    gateway_from("listeners: [{name: a, bind: '0.0.0.0:9'}, {name: b, bind: '[::]:9'}]")
+    gateway_from("listeners: [{name: a, bind: '0.0.0.0:9'}, {name: b, bind: '[::]:9'}]\naccess: [{anonymous: allow}]")
 
 
 def test_two_mqtt_sinks_and_two_files_are_fine() -> None:

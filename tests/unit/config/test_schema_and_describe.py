@@ -17,7 +17,7 @@ from config.gateway_keys import GATEWAY
 from config.loader import Loaded
 from config.receiver_keys import RECEIVER
 from config.schema import gateway_schema, receiver_schema
-from config.settings import GatewaySettings, ReceiverSettings
+from config.settings import GatewaySettings, ReceiverSettings, Rule
 from config.shapes import Section, SectionList
 from tests.support.configuration import gateway_from, receiver_from
 
@@ -45,7 +45,15 @@ def mistakes(value: Any, schema: dict[str, Any], root: dict[str, Any], where: st
             if not right or (word == "oneOf" and len(right) != 1):
                 found.append(f"{where}: {len(right)} of {word}")
     if "type" in schema:
-        names = {dict: "object", list: "array", str: "string", int: "integer", float: "number", type(None): "null"}
+        names = {
+            dict: "object",
+            list: "array",
+            str: "string",
+            int: "integer",
+            float: "number",
+            bool: "boolean",
+            type(None): "null",
+        }
         wanted = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
         if names[type(value)] not in wanted:
             return [*found, f"{where}: {value!r} is not {wanted}"]
@@ -93,6 +101,9 @@ def test_every_key_stands_in_the_file_of_the_repository(name: str, root: Section
 def test_the_commented_keys_of_gateway_yaml_are_right_too(tmp_path: Path) -> None:
     text = (ROOT / "gateway.yaml").read_text()
     text = re.sub(r"^( +)# (\w+: )", r"\1\2", text, flags=re.MULTILINE)
+    text = re.sub(r"^( +)# - name: devices\n", r"\1- name: devices\n", text, flags=re.MULTILINE)
+    text = re.sub(r"^( +)#   (\w+: )", r"\1  \2", text, flags=re.MULTILINE)
+    text = text.replace("transport: tcp", "transport: tls").replace("_certificate: none", "_certificate: required")
     text = re.sub(r"^ +password: .*\n", "", text, flags=re.MULTILINE).replace("mqtt://127", "mqtts://127")
     (tmp_path / "file").write_text("secret")
     text = re.sub(r"/etc/fieldgate/\S+", str(tmp_path / "file"), text)
@@ -100,6 +111,9 @@ def test_the_commented_keys_of_gateway_yaml_are_right_too(tmp_path: Path) -> Non
     assert settings.gateway.id == "edge-01"
     assert settings.uplinks[0].password == "secret"
     assert settings.uplinks[0].tls.key_file == tmp_path / "file"
+    assert settings.listeners[0].tls.crl_file == tmp_path / "file"
+    assert settings.access[0].http.url == "http://127.0.0.1:8090/mqtt/auth"
+    assert settings.access[0].rules == (Rule(name="devices", topics=("plant/%u/#",)),)
 
 
 def test_the_commented_sinks_of_receiver_yaml_are_right_too() -> None:
