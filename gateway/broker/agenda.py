@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import heapq
+import logging
 from collections.abc import Callable, Hashable
+from functools import partial
 from itertools import count
+from typing import Any, Final
+
+from gateway.spool.ports import Outcome
+
+logger = logging.getLogger(__name__)
+
+TRY_AGAIN_AFTER_S: Final = 1.0
+"""When what the disk did not take is taken to it again."""
 
 
 class Agenda:
@@ -52,3 +62,22 @@ class Agenda:
     def _is_current(self, key: Hashable, number: int) -> bool:
         entry = self._entries.get(key)
         return entry is not None and entry[0] == number
+
+
+def do_safely(action: Callable[[], None]) -> None:
+    """Do one of many things; an error of one is told, and the others go on."""
+    try:
+        action()
+    except Exception:  # Whatever is wrong with one of them, the others, and the store's commits, go on.
+        logger.exception("A will, an expiry or a second try has failed.")
+
+
+class Actions:
+    """Waits for commits (`gateway.spool.ports.Waiter`); what it is given to wait with are functions of the outcome."""
+
+    __slots__ = ()
+
+    def on_commit(self, items: list[Any], outcome: Outcome) -> None:
+        """A commit has ended: do what was to be done then."""
+        for action in items:
+            do_safely(partial(action, outcome))

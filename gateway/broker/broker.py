@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from bridge.ports import Clock
 from config.settings import Stream
-from gateway.broker.agenda import Agenda
-from gateway.broker.client import TRY_AGAIN_AFTER_S, Client
+from gateway.broker.agenda import Agenda, do_safely
+from gateway.broker.client import Client
 from gateway.broker.connack import Connack, Terms
 from gateway.broker.counters import Counters
 from gateway.broker.exchanges import Welcome
@@ -25,23 +25,20 @@ from gateway.broker.outgoing import Flight, QueueLimits
 from gateway.broker.ports import Channel
 from gateway.broker.retained import RetainedLimits, RetainedMessages
 from gateway.broker.routes import Routes, Target
-from gateway.broker.session import NEVER_EXPIRES, Held, Session, SnapshotUnreadable
+from gateway.broker.session import Held, Session
+from gateway.broker.sessions import Sessions
+from gateway.broker.subscribing import Subscribing
 from gateway.broker.subscriptions import SubscriptionTree
 from gateway.broker.wills import publish_will
 from gateway.mqtt.errors import TopicNameInvalid
-from gateway.mqtt.packets import Connect, Subscribe, Version, Will
+from gateway.mqtt.packets import Connect, Will
 from gateway.mqtt.reason_codes import ReasonCode
-from gateway.mqtt.topics import SHARE
 from gateway.spool.ports import Outcome, Store
 
 logger = logging.getLogger(__name__)
 
 MAX_SESSIONS: Final = 100_000
-MAX_SUBSCRIPTIONS: Final = 10_000
-"""Of one session."""
-MAX_SUBSCRIPTIONS_BYTES: Final = 64 * 1024 * 1024
-"""Of all sessions, in memory: a filter of 200 levels takes much more than it did on the wire. These three keep a client
-that makes up names without end from taking all the memory."""
+"""Keeps a client that makes up names without end from taking all the memory."""
 
 TICK_S: Final = 0.25
 """How often due things are looked for; wills and expiries are in whole seconds."""
@@ -66,28 +63,18 @@ class Broker:
         self.subscriptions: SubscriptionTree[Session, Held] = SubscriptionTree()
         self.routes = Routes(streams, self.subscriptions)
         self.retained = RetainedMessages(retained_limits)
-        self.sessions: dict[str, Session] = {}
-        self._new_client_id = new_client_id
-        self._queue_limits = queue_limits
         self._agenda = Agenda()
-        self._forgetting: dict[str, int] = {}
-        """Sessions that have ended, and that the disk may still have: how often it was asked to forget each."""
+        self.sessions = Sessions(
+            store=store, clock=clock, agenda=self._agenda, queue_limits=queue_limits, on_end=self._on_session_end
+        )
+        self.subscribing = Subscribing(sessions=self.sessions, tree=self.subscriptions, routes=self.routes)
+        self._new_client_id = new_client_id
         self._is_accepting = True
         self._is_draining = False
         self._ticking: asyncio.TimerHandle | None = None
-        self._restore(store.sessions())
-
-    def _restore(self, snapshots: dict[str, bytes]) -> None:
-        for client_id, snapshot in snapshots.items():
-            try:
-                session = Session.restore(client_id, snapshot, self._queue_limits)
-            except SnapshotUnreadable as error:
-                logger.warning("The stored session of client %r is left out: it cannot be read. %s", client_id, error)
-                continue
-            self.sessions[client_id] = session
-            for topic_filter, held in session.subscriptions.items():
-                self.subscriptions.add(topic_filter, session, held)
-            self._expire_later(session)
+        self.sessions.restore(store.sessions())
+        for session in self.sessions.values():
+            self.subscribing.restore(session)
 
     # ---- life -----------------------------------------------------------------------------------------------------
 
@@ -103,7 +90,7 @@ class Broker:
     def tick(self) -> None:
         """Do what has become due: delayed wills, expired sessions, second tries."""
         for action in self._agenda.take_due(self.clock.monotonic_s()):
-            _do(action)
+            do_safely(action)
 
     def later(self, key: Hashable, delay_s: float, action: Callable[[], None]) -> None:
         """Have `action` done at a tick after `delay_s`."""
@@ -123,7 +110,7 @@ class Broker:
         if self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None
-        clients = self._clients()
+        clients = self.sessions.clients()
         for client in clients:
             client.stop_reading()
         ended = asyncio.Event()
@@ -131,9 +118,6 @@ class Broker:
         await ended.wait()
         for client in clients:
             client.close(ReasonCode.SERVER_SHUTTING_DOWN, with_will=False)
-
-    def _clients(self) -> list[Client]:
-        return [session.client for session in self.sessions.values() if session.client is not None]
 
     # ---- connections ----------------------------------------------------------------------------------------------
 
@@ -160,14 +144,14 @@ class Broker:
             self.counters.refused_connects["maximum_packet_size"] += 1
             channel.close()
             return None
-        session, is_present, was_on_disk = self._session_for(packet, client_id)
+        session, is_present = self.sessions.take(packet, client_id)
         connack = Connack(connect=packet, terms=terms, session_present=is_present, assigned_client_id=assigned)
         client = Client(self, channel, packet, session, receive_maximum=terms.receive_maximum, connack=connack)
         session.client = client
         self.counters.connected_now += 1
-        if not session.is_stored if session.is_durable else was_on_disk:
+        if not session.is_stored if session.is_durable else session.on_disk:
             welcome = Welcome(session, is_new=not is_present)
-            welcome.change = self.remember(session)
+            welcome.change = self.sessions.remember(session)
             self.store.after_commit(client, welcome)
         else:
             client.welcome()
@@ -187,29 +171,6 @@ class Broker:
                 return ReasonCode.NOT_AUTHORIZED
         return None
 
-    def _session_for(self, packet: Connect, client_id: str) -> tuple[Session, bool, bool]:
-        """(session, whether it was there, whether the disk had one); takes over from an open connection."""
-        old = self.sessions.get(client_id)
-        was_on_disk = client_id in self._forgetting if old is None else old.on_disk
-        if old is not None and old.client is not None:
-            old.client.close(ReasonCode.SESSION_TAKEN_OVER)  # [MQTT-3.1.4-3]
-            old = self.sessions.get(client_id)
-        if old is not None and packet.clean_start:
-            self.end_session(old)  # [MQTT-3.1.2-4]
-            old = None
-        expiry_interval_s = _expiry_interval_s(packet)
-        if old is None:
-            session = Session(client_id, expiry_interval_s, self._queue_limits)
-            session.on_disk = was_on_disk
-            self.sessions[client_id] = session
-            return session, False, was_on_disk
-        self._agenda.cancel(("expiry", client_id))
-        self._agenda.cancel(("will", client_id))  # the session goes on before the delay has passed (§3.1.3.2.2)
-        if old.expiry_interval_s != expiry_interval_s:
-            old.expiry_interval_s = expiry_interval_s
-            old.change += 1
-        return old, True, was_on_disk
-
     def ended(self, client: Client, will: Will | None) -> None:
         """A connection has ended; called once for each client."""
         self.counters.connected_now -= 1
@@ -224,116 +185,10 @@ class Broker:
                 self.later(("will", client.client_id), delay_s, publish)
             else:
                 publish()
-        if self.sessions.get(client.client_id) is not session:
-            return
-        if session.is_durable:
-            self._expire_later(session)
-        else:
-            self.end_session(session)
+        self.sessions.left(session)
 
-    def _expire_later(self, session: Session) -> None:
-        if session.expiry_interval_s < NEVER_EXPIRES:
-            end = partial(self.end_session, session)
-            self.later(("expiry", session.client_id), session.expiry_interval_s, end)
-
-    def end_session(self, session: Session) -> None:
-        """Forget the session, in memory and on disk; a delayed will is published now [MQTT-3.1.3-9]."""
-        client_id = session.client_id
-        self._agenda.cancel(("expiry", client_id))
-        self._agenda.hurry(("will", client_id))
-        for topic_filter in session.subscriptions:
-            self.subscriptions.remove(topic_filter, session)
-        if session.subscriptions:
-            self.routes.clear()
-        del self.sessions[client_id]
-        if session.on_disk:
-            self._forget(client_id)
-
-    def _forget(self, client_id: str) -> None:
-        """Take an ended session off the disk; again a little later, until that is known to have happened."""
-        self._forgetting[client_id] = number = self._forgetting.get(client_id, 0) + 1
-        self.store.remember(client_id, partial(self._snapshot, client_id))
-
-        def committed(outcome: Outcome) -> None:
-            if self._forgetting.get(client_id) != number:
-                return
-            if outcome is Outcome.DURABLE:
-                del self._forgetting[client_id]
-            else:
-                self.later(("forget", client_id), TRY_AGAIN_AFTER_S, partial(self._forget, client_id))
-
-        self.store.after_commit(self, committed)
-
-    def forget_unstored(self, session: Session, *, is_new: bool) -> None:
-        """A session of a refused CONNECT: nobody was told of it, so nobody may find it present."""
-        if is_new and session.client is None and self.sessions.get(session.client_id) is session:
-            self.end_session(session)
-
-    def remember(self, session: Session) -> int:
-        """Have the session in the open commit; returns the number of the change."""
-        session.change += 1
-        session.on_disk = session.is_durable or session.on_disk
-        self.store.remember(session.client_id, partial(self._snapshot, session.client_id))
-        return session.change
-
-    def _snapshot(self, client_id: str) -> bytes | None:
-        """What the disk shall have for the client id when the commit closes: the session of that moment."""
-        session = self.sessions.get(client_id)
-        return session.snapshot() if session is not None and session.is_durable else None
-
-    # ---- subscriptions --------------------------------------------------------------------------------------------
-
-    def subscribe(self, session: Session, packet: Subscribe) -> tuple[list[int], dict[str, Held | None]]:
-        """Make the subscriptions; returns a code for each, and what stood under each filter that was granted."""
-        codes: list[int] = []
-        before: dict[str, Held | None] = {}
-        for subscription in packet.subscriptions:
-            topic_filter = subscription.topic_filter
-            if topic_filter.startswith(SHARE):
-                codes.append(ReasonCode.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED)
-                continue
-            if topic_filter not in session.subscriptions and (
-                len(session.subscriptions) >= MAX_SUBSCRIPTIONS
-                or self.subscriptions.size_bytes >= MAX_SUBSCRIPTIONS_BYTES
-            ):
-                codes.append(ReasonCode.QUOTA_EXCEEDED)
-                continue
-            before.setdefault(topic_filter, session.subscriptions.get(topic_filter))
-            held = Held(subscription=subscription, identifier=packet.subscription_identifier)
-            session.subscriptions[topic_filter] = held
-            self.subscriptions.add(topic_filter, session, held)
-            codes.append(subscription.qos)
-        self.routes.clear()
-        return codes, before
-
-    def put_back(self, session: Session, packet: Subscribe, before: dict[str, Held | None]) -> None:
-        """Undo a `subscribe` that the disk did not take, but for what a later packet has changed since."""
-        if self.sessions.get(session.client_id) is not session:
-            return
-        made = {id(subscription) for subscription in packet.subscriptions}
-        for topic_filter, held in before.items():
-            now = session.subscriptions.get(topic_filter)
-            if now is None or id(now.subscription) not in made:
-                continue
-            if held is None:
-                del session.subscriptions[topic_filter]
-                self.subscriptions.remove(topic_filter, session)
-            else:
-                session.subscriptions[topic_filter] = held
-                self.subscriptions.add(topic_filter, session, held)
-        self.routes.clear()
-
-    def unsubscribe(self, session: Session, topic_filters: Iterable[str]) -> list[ReasonCode]:
-        """Take the subscriptions away; returns a code for each."""
-        codes = []
-        for topic_filter in topic_filters:
-            if session.subscriptions.pop(topic_filter, None) is None:
-                codes.append(ReasonCode.NO_SUBSCRIPTION_EXISTED)
-            else:
-                self.subscriptions.remove(topic_filter, session)
-                codes.append(ReasonCode.SUCCESS)
-        self.routes.clear()
-        return codes
+    def _on_session_end(self, session: Session) -> None:
+        self.subscribing.forget(session)
 
     # ---- messages -------------------------------------------------------------------------------------------------
 
@@ -373,18 +228,4 @@ class Broker:
     def on_commit(self, items: list[Any], outcome: Outcome) -> None:
         """A commit that the broker itself waited for has ended: do what was to be done then."""
         for action in items:
-            _do(partial(action, outcome))
-
-
-def _do(action: Callable[[], None]) -> None:
-    try:
-        action()
-    except Exception:  # Whatever is wrong with one of them, the others, and the store's commits, go on.
-        logger.exception("A will, an expiry or a second try has failed.")
-
-
-def _expiry_interval_s(packet: Connect) -> int:
-    """How long the session outlives the connection; 3.1.1's clean session 0 means for ever (MQTT 5 §3.1.2.11.2)."""
-    if packet.version is Version.V5:
-        return packet.session_expiry_interval_s or 0
-    return 0 if packet.clean_start else NEVER_EXPIRES
+            do_safely(partial(action, outcome))

@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from gateway.broker.agenda import TRY_AGAIN_AFTER_S
 from gateway.broker.exchanges import (
     REASONS,
     WORDS,
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
     from gateway.broker.broker import Broker
 
 logger = logging.getLogger(__name__)
-
-TRY_AGAIN_AFTER_S: Final = 1.0
 
 
 class Client:
@@ -167,7 +166,7 @@ class Client:
                 raise ProtocolError("DISCONNECT sets a session expiry interval, but CONNECT had none (§3.14.2.2.2).")
             session.expiry_interval_s = expiry_interval_s
             if session.is_durable:
-                self.broker.remember(session)
+                self.broker.sessions.remember(session)
         self._end(with_will=packet.reason_code != ReasonCode.SUCCESS)  # only 0x00 deletes it [MQTT-3.1.2-8], [-10]
 
     def _on_publish(self, batch: PublishBatch) -> None:
@@ -225,7 +224,7 @@ class Client:
 
         def again() -> None:
             if self.is_open:
-                item.change = self.broker.remember(item.session)
+                item.change = self.broker.sessions.remember(item.session)
                 self.broker.store.after_commit(self, item)
 
         self.broker.later((self, item), TRY_AGAIN_AFTER_S, again)
@@ -234,7 +233,7 @@ class Client:
 
     def _on_subscribe(self, packet: Subscribe) -> None:
         session = self.session
-        codes, before = self.broker.subscribe(session, packet)
+        codes, before = self.broker.subscribing.subscribe(session, packet)
         # A filter that stands in the packet a thousand times costs one walk through what is retained.
         retained = list(
             dict.fromkeys(
@@ -249,7 +248,7 @@ class Client:
         )
         if session.is_durable and before:
             item = Subscribed(session, packet, codes=codes, before=before, retained=retained)
-            item.change = self.broker.remember(session)
+            item.change = self.broker.sessions.remember(session)
             self.broker.store.after_commit(self, item)
         else:
             self.reply(writer.suback(packet.packet_id, codes, version=self.version))
@@ -280,10 +279,10 @@ class Client:
 
     def _on_unsubscribe(self, packet: Unsubscribe) -> None:
         session = self.session
-        codes = self.broker.unsubscribe(session, packet.topic_filters)
+        codes = self.broker.subscribing.unsubscribe(session, packet.topic_filters)
         if session.is_durable and ReasonCode.SUCCESS in codes:
             item = Unsubscribed(session, packet, codes)
-            item.change = self.broker.remember(session)
+            item.change = self.broker.sessions.remember(session)
             self.broker.store.after_commit(self, item)
         else:
             self.reply(writer.unsuback(packet.packet_id, codes, version=self.version))

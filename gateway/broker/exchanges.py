@@ -182,7 +182,7 @@ class Subscribed:
             self.session.saved = max(self.session.saved, self.change)
             client.send_retained(self.retained)
         else:
-            client.broker.put_back(self.session, self.packet, self.before)
+            client.broker.subscribing.put_back(self.session, self.packet, self.before)
             codes = [REASONS[outcome] if code < 0x80 else code for code in codes]
         return writer.suback(self.packet.packet_id, codes, version=client.version)
 
@@ -224,7 +224,7 @@ class Welcome:
             client.welcome()
         else:
             client.refuse(REASONS[outcome])
-            client.broker.forget_unstored(self.session, is_new=self.is_new)
+            client.broker.sessions.forget_unstored(self.session, is_new=self.is_new)
         return b""
 
 

@@ -204,7 +204,7 @@ class Incoming:
         session = self._session
         session.awaiting_release.update(dict.fromkeys(packet_ids, receipt))
         if session.is_durable and packet_ids:
-            receipt.change = self._broker.remember(session)
+            receipt.change = self._broker.sessions.remember(session)
         self._broker.store.after_commit(self._client, receipt, held_bytes=held_bytes)
 
     def release(self, packet: PubRel) -> None:
@@ -221,7 +221,7 @@ class Incoming:
         if session.is_durable:
             # Also when none was pending: the disk may still hold what memory has let go of.
             released = Released(session, packet.packet_ids)
-            released.change = self._broker.remember(session)
+            released.change = self._broker.sessions.remember(session)
             self._broker.store.after_commit(self._client, released)
         elif is_committing:  # The client did not wait for PUBREC; PUBCOMP does not overtake it.
             self._broker.store.after_commit(self._client, Released(session, packet.packet_ids))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.broker import broker as broker_module
 from gateway.broker.connack import Terms
 from gateway.mqtt.errors import ProtocolError
 from gateway.mqtt.packets import Auth, Connect, Disconnect, PingReq, Unsubscribe, Version, Will
@@ -354,7 +353,7 @@ def test_a_repeated_id_in_a_restored_session_is_still_released() -> None:
 
 def test_sessions_and_subscriptions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gateway.broker.broker.MAX_SESSIONS", 1)
-    monkeypatch.setattr("gateway.broker.broker.MAX_SUBSCRIPTIONS", 2)
+    monkeypatch.setattr("gateway.broker.subscribing.MAX_SUBSCRIPTIONS", 2)
     house = House()
     client, channel = house.connect(version=Version.V5)
     refused, to_refused = house.knock("other", Version.V5)
@@ -441,7 +440,7 @@ def test_a_subscription_that_was_made_again_stays_when_the_first_one_could_not_b
 
 
 def test_all_subscriptions_together_have_a_bound_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(broker_module, "MAX_SUBSCRIPTIONS_BYTES", 900)
+    monkeypatch.setattr("gateway.broker.subscribing.MAX_SUBSCRIPTIONS_BYTES", 900)
     house = House()
     client, channel = house.connect(version=Version.V5)
     client.handle(subscribe("a/b/c", "d", "a/b/c", packet_id=1))

@@ -1,0 +1,156 @@
+"""All sessions: found or made at CONNECT, kept on disk, ended when their time is over (MQTT 5 §4.1).
+
+A durable session's snapshot goes into the store's open commit whenever it changes (`remember`). A session that has
+ended is taken off the disk, as often as it takes until that is known to have happened: a client that comes back must
+not find what it was told is gone.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+from bridge.ports import Clock
+from gateway.broker.agenda import TRY_AGAIN_AFTER_S, Actions, Agenda
+from gateway.broker.outgoing import QueueLimits
+from gateway.broker.session import NEVER_EXPIRES, Session, SnapshotUnreadable
+from gateway.mqtt.packets import Connect, Version
+from gateway.mqtt.reason_codes import ReasonCode
+from gateway.spool.ports import Outcome, Store
+
+if TYPE_CHECKING:
+    from gateway.broker.client import Client
+
+logger = logging.getLogger(__name__)
+
+
+class Sessions(dict[str, Session]):
+    """Client id to session. `on_end` is called with each session that ends, while it still is in here."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        agenda: Agenda,
+        queue_limits: QueueLimits | None,
+        on_end: Callable[[Session], None],
+    ) -> None:
+        super().__init__()
+        self._store = store
+        self._clock = clock
+        self._agenda = agenda
+        self._queue_limits = queue_limits
+        self._on_end = on_end
+        self._actions = Actions()
+        self._forgetting: dict[str, int] = {}
+        """Sessions that have ended, and that the disk may still have: how often it was asked to forget each."""
+
+    def restore(self, snapshots: dict[str, bytes]) -> None:
+        """Make the sessions that were on disk; what cannot be read is left out, and told."""
+        for client_id, snapshot in snapshots.items():
+            try:
+                session = Session.restore(client_id, snapshot, self._queue_limits)
+            except SnapshotUnreadable as error:
+                logger.warning("The stored session of client %r is left out: it cannot be read. %s", client_id, error)
+                continue
+            self[client_id] = session
+            self.expire_later(session)
+
+    def clients(self) -> list[Client]:
+        """Those who are connected."""
+        return [session.client for session in self.values() if session.client is not None]
+
+    # ---- life -----------------------------------------------------------------------------------------------------
+
+    def take(self, packet: Connect, client_id: str) -> tuple[Session, bool]:
+        """The session of a CONNECT, and whether it was there; takes over from an open connection."""
+        old = self.get(client_id)
+        was_on_disk = client_id in self._forgetting if old is None else old.on_disk
+        if old is not None and old.client is not None:
+            old.client.close(ReasonCode.SESSION_TAKEN_OVER)  # [MQTT-3.1.4-3]
+            old = self.get(client_id)
+        if old is not None and packet.clean_start:
+            self.end(old)  # [MQTT-3.1.2-4]
+            old = None
+        expiry_interval_s = _expiry_interval_s(packet)
+        if old is None:
+            session = Session(client_id, expiry_interval_s, self._queue_limits)
+            session.on_disk = was_on_disk
+            self[client_id] = session
+            return session, False
+        self._agenda.cancel(("expiry", client_id))
+        self._agenda.cancel(("will", client_id))  # the session goes on before the delay has passed (§3.1.3.2.2)
+        if old.expiry_interval_s != expiry_interval_s:
+            old.expiry_interval_s = expiry_interval_s
+            old.change += 1
+        return old, True
+
+    def left(self, session: Session) -> None:
+        """The session's connection has ended: so has the session, unless it is durable."""
+        if self.get(session.client_id) is not session:
+            return
+        if session.is_durable:
+            self.expire_later(session)
+        else:
+            self.end(session)
+
+    def expire_later(self, session: Session) -> None:
+        """End the session when its expiry interval has passed from now."""
+        if session.expiry_interval_s < NEVER_EXPIRES:
+            due_s = self._clock.monotonic_s() + session.expiry_interval_s
+            self._agenda.add(("expiry", session.client_id), due_s, partial(self.end, session))
+
+    def end(self, session: Session) -> None:
+        """Forget the session, in memory and on disk; a delayed will is published now [MQTT-3.1.3-9]."""
+        client_id = session.client_id
+        self._agenda.cancel(("expiry", client_id))
+        self._agenda.hurry(("will", client_id))
+        self._on_end(session)
+        del self[client_id]
+        if session.on_disk:
+            self._forget(client_id)
+
+    def forget_unstored(self, session: Session, *, is_new: bool) -> None:
+        """A session of a refused CONNECT: nobody was told of it, so nobody may find it present."""
+        if is_new and session.client is None and self.get(session.client_id) is session:
+            self.end(session)
+
+    # ---- the disk -------------------------------------------------------------------------------------------------
+
+    def remember(self, session: Session) -> int:
+        """Have the session in the open commit; returns the number of the change."""
+        session.change += 1
+        session.on_disk = session.is_durable or session.on_disk
+        self._store.remember(session.client_id, partial(self._snapshot, session.client_id))
+        return session.change
+
+    def _snapshot(self, client_id: str) -> bytes | None:
+        """What the disk shall have for the client id when the commit closes: the session of that moment."""
+        session = self.get(client_id)
+        return session.snapshot() if session is not None and session.is_durable else None
+
+    def _forget(self, client_id: str) -> None:
+        """Take an ended session off the disk; again a little later, until that is known to have happened."""
+        self._forgetting[client_id] = number = self._forgetting.get(client_id, 0) + 1
+        self._store.remember(client_id, partial(self._snapshot, client_id))
+
+        def committed(outcome: Outcome) -> None:
+            if self._forgetting.get(client_id) != number:
+                return
+            if outcome is Outcome.DURABLE:
+                del self._forgetting[client_id]
+            else:
+                due_s = self._clock.monotonic_s() + TRY_AGAIN_AFTER_S
+                self._agenda.add(("forget", client_id), due_s, partial(self._forget, client_id))
+
+        self._store.after_commit(self._actions, committed)
+
+
+def _expiry_interval_s(packet: Connect) -> int:
+    """How long the session outlives the connection; 3.1.1's clean session 0 means for ever (MQTT 5 §3.1.2.11.2)."""
+    if packet.version is Version.V5:
+        return packet.session_expiry_interval_s or 0
+    return 0 if packet.clean_start else NEVER_EXPIRES
