@@ -9,9 +9,9 @@ PYTHON :=
 
 # Suites by how long they take. The quick ones are `make test`; the slow ones start real brokers, cut links, kill processes.
 QUICK := tests/unit tests/model tests/crash
-SLOW  := tests/crash tests/outage tests/interop
+SLOW  := tests/crash tests/outage tests/interop tests/fuzz tests/hostile
 
-.PHONY: help demo run receive bench test test-slow check format clean
+.PHONY: help demo run receive bench test test-slow test-fuzz check format clean
 
 help:
 	@echo "make demo       the whole of it on this machine, with an outage and a crash, in about a minute"
@@ -19,6 +19,7 @@ help:
 	@echo "make receive    the receiver, with receiver.yaml"
 	@echo "make test       unit, model and quick crash tests"
 	@echo "make test-slow  crash, outage and interoperation tests with real brokers"
+	@echo "make test-fuzz  a million mutated packets over the socket; FUZZ_PACKETS and FUZZ_SEED say how many and which"
 	@echo "make check      ruff, mypy, import-linter"
 	@echo "make bench      measure this machine, and write docs/benchmarks.md"
 	@echo "make format     let ruff format the code"
@@ -42,6 +43,10 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest $(SLOW) $(ARGS)
+
+test-fuzz: export FUZZ_PACKETS ?= 1000000
+test-fuzz: $(STAMP)
+	$(BIN)/python -m pytest tests/fuzz -s $(ARGS)
 
 # All of them run, so that one look shows everything that is wrong.
 check: $(STAMP)
