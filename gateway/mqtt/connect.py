@@ -83,7 +83,7 @@ def _read_will(cursor: Cursor, flags: int, version: Version) -> Will | None:
     if qos == 3:
         raise MalformedPacket("The Will QoS is 3.")  # [MQTT-3.1.2-12]
     properties: PropertyMap = read_properties(cursor, Place.WILL) if version is Version.V5 else {}
-    topic = check_topic_name(cursor.binary("will topic"))
+    topic = check_topic_name(cursor.binary("will topic"), cursor.limits.max_topic_levels)
     payload = cursor.binary("will payload")
     return Will(
         topic=topic,

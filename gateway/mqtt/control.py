@@ -48,7 +48,7 @@ def read_subscribe(cursor: Cursor, version: Version | None) -> Subscribe:
     properties = read_properties(cursor, Place.SUBSCRIBE) if version is Version.V5 else {}
     subscriptions: list[Subscription] = []
     while cursor.left:
-        topic_filter = check_topic_filter(cursor.binary("topic filter"))
+        topic_filter = check_topic_filter(cursor.binary("topic filter"), cursor.limits.max_topic_levels)
         options = cursor.byte("subscription options")
         subscriptions.append(_subscription(topic_filter, options, version))
     if not subscriptions:
@@ -86,7 +86,7 @@ def read_unsubscribe(cursor: Cursor, version: Version | None) -> Unsubscribe:
     properties = read_properties(cursor, Place.UNSUBSCRIBE) if version is Version.V5 else {}
     filters: list[str] = []
     while cursor.left:
-        filters.append(check_topic_filter(cursor.binary("topic filter")))
+        filters.append(check_topic_filter(cursor.binary("topic filter"), cursor.limits.max_topic_levels))
     if not filters:
         raise ProtocolError("UNSUBSCRIBE has no topic filter.")  # [MQTT-3.10.3-2]
     return Unsubscribe(

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+from typing import Final
+
+from config.settings import Limits
 from gateway.mqtt.errors import MalformedPacket
 from gateway.mqtt.strings import decode_identifier, decode_text
 
+DEFAULT_LIMITS: Final = Limits()
+
 
 class Cursor:
-    """Reads the data types of MQTT 5 §1.5 from `data` up to `end`. Every method raises MalformedPacket."""
+    """Reads the data types of MQTT 5 §1.5 from `data` up to `end`. Every method raises MalformedPacket.
 
-    __slots__ = ("_data", "_packet", "end", "pos")
+    `limits` are what the packet may hold: those who read lists look there.
+    """
 
-    def __init__(self, data: bytes, *, packet: str, pos: int = 0, end: int | None = None) -> None:
+    __slots__ = ("_data", "_packet", "end", "limits", "pos")
+
+    def __init__(
+        self, data: bytes, *, packet: str, pos: int = 0, end: int | None = None, limits: Limits = DEFAULT_LIMITS
+    ) -> None:
         self._data = data
         self._packet = packet
+        self.limits = limits
         self.pos = pos
         self.end = len(data) if end is None else end
 

@@ -9,7 +9,8 @@ ProtocolViolation                 the connection has to be closed; carries the r
 ├── TopicNameInvalid              0x90  a topic name that breaks §4.7, or is not UTF-8
 ├── ReceiveMaximumExceeded        0x93  more PUBLISHes in flight than the server announced
 ├── TopicAliasInvalid             0x94  a topic alias of 0, or over the announced maximum
-└── PacketTooLarge                0x95  longer than the announced maximum; seen at its header, before its body
+├── PacketTooLarge                0x95  longer than the announced maximum; seen at its header, before its body
+└── LimitExceeded                 0x97  more parts in one packet than the operator allows
 
 The fault is always the sender's, and sending the same again will not help. `str(error)` is a sentence for logs and, in
 MQTT 5, for the Reason String. `code` is a stable word for logs and metrics.
@@ -104,3 +105,10 @@ class PacketTooLarge(ProtocolViolation):
 
     code = "packet_too_large"
     reason_code = ReasonCode.PACKET_TOO_LARGE
+
+
+class LimitExceeded(ProtocolViolation):
+    """A packet with more user properties than `limits.max_user_properties`: a limit of this server's own."""
+
+    code = "limit_exceeded"
+    reason_code = ReasonCode.QUOTA_EXCEEDED

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from gateway.mqtt.cursor import Cursor
-from gateway.mqtt.errors import MalformedPacket, ProtocolError
+from gateway.mqtt.errors import LimitExceeded, MalformedPacket, ProtocolError
 from gateway.mqtt.strings import encode_binary, encode_text, encode_varint
 
 
@@ -154,7 +154,7 @@ _NOT_ZERO: Final = frozenset({P.RECEIVE_MAXIMUM, P.MAXIMUM_PACKET_SIZE, P.SUBSCR
 
 
 def read_properties(cursor: Cursor, place: Place) -> PropertyMap:
-    """The block of properties at the cursor, its length first. Raises MalformedPacket or ProtocolError."""
+    """The block of properties at the cursor, its length first. Raises MalformedPacket, ProtocolError, LimitExceeded."""
     length = cursor.varint("property length")
     end = cursor.pos + length
     if end > cursor.end:
@@ -179,13 +179,18 @@ def read_pairs(cursor: Cursor, place: Place) -> PropertyMap:
         if (item in _FLAGS and value > 1) or (item in _NOT_ZERO and value == 0):
             raise ProtocolError(f"The property {name} of {place.packet} must not have the value {value}.")
         if item is P.USER_PROPERTY or (item is P.SUBSCRIPTION_IDENTIFIER and place is Place.PUBLISH):
-            repeated.setdefault(item, []).append(value)
+            values = repeated.setdefault(item, [])
+            values.append(value)
+            if len(values) > cursor.limits.max_user_properties:
+                raise LimitExceeded(
+                    f"{place.packet} has more than {cursor.limits.max_user_properties} properties {name}."
+                )
         elif item in found:
             raise ProtocolError(f"The property {name} comes twice in {place.packet}.")
         else:
             found[item] = value
-    for item, values in repeated.items():
-        found[item] = tuple(values)
+    for item, several in repeated.items():
+        found[item] = tuple(several)
     return found
 
 

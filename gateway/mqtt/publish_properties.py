@@ -8,18 +8,18 @@ devices repeat comes back at once.
 
 from __future__ import annotations
 
+import functools
 from typing import Final, NamedTuple
 
 from bridge.record import Properties
-from gateway.mqtt.cursor import Cursor
+from config.settings import Limits
+from gateway.mqtt.cursor import DEFAULT_LIMITS, Cursor
 from gateway.mqtt.errors import ProtocolError, TopicAliasInvalid
 from gateway.mqtt.properties import P, Place, PropertyMap, encode_pairs, read_pairs
 
 MAX_ENTRIES: Final = 1024
 MAX_KEY_BYTES: Final = 512
 """Longer blocks are parsed each time. An entry of short pairs takes twenty times its key: all together, some 12 MB."""
-MAX_PROPERTIES_BYTES: Final = 256 * 1024
-"""Of one PUBLISH: pairs are read one by one, and two megabytes of empty ones would keep the loop busy for seconds."""
 
 
 class PublishProperties(NamedTuple):
@@ -49,9 +49,9 @@ def message_properties(found: PropertyMap, packet: str) -> Properties | None:
     return result if result.to_map() else None
 
 
-def parse_publish_properties(raw: bytes) -> PublishProperties:
-    """Parse the block without its length. Raises MalformedPacket, ProtocolError or TopicAliasInvalid."""
-    found = read_pairs(Cursor(raw, packet="PUBLISH"), Place.PUBLISH)
+def parse_publish_properties(raw: bytes, limits: Limits = DEFAULT_LIMITS) -> PublishProperties:
+    """Parse the block without its length. Raises MalformedPacket, ProtocolError, LimitExceeded, TopicAliasInvalid."""
+    found = read_pairs(Cursor(raw, packet="PUBLISH", limits=limits), Place.PUBLISH)
     alias = found.get(P.TOPIC_ALIAS)
     if alias == 0:
         raise TopicAliasInvalid("A topic alias must not be 0.")  # [MQTT-3.3.2-8]
@@ -61,8 +61,12 @@ def parse_publish_properties(raw: bytes) -> PublishProperties:
 class PublishPropertyCache(dict[bytes, PublishProperties]):
     """`cache[raw]` parses what it has not seen; raises as `parse_publish_properties` does, and then keeps nothing."""
 
+    def __init__(self, limits: Limits = DEFAULT_LIMITS) -> None:
+        super().__init__()
+        self._limits = limits
+
     def __missing__(self, raw: bytes) -> PublishProperties:
-        parsed = parse_publish_properties(raw)
+        parsed = parse_publish_properties(raw, self._limits)
         if len(raw) <= MAX_KEY_BYTES:
             if len(self) >= MAX_ENTRIES:
                 self.clear()
@@ -70,8 +74,10 @@ class PublishPropertyCache(dict[bytes, PublishProperties]):
         return parsed
 
 
-SHARED: Final = PublishPropertyCache()
-"""One for the process: the devices of a site resemble each other."""
+@functools.cache
+def shared_cache(limits: Limits) -> PublishPropertyCache:
+    """One for the process, since the devices of a site resemble each other; the limits of a process are the same."""
+    return PublishPropertyCache(limits)
 
 
 def encode_publish_properties(

@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from bridge.record import Properties
-from gateway.mqtt.cursor import Cursor
+from config.settings import Limits
+from gateway.mqtt.cursor import DEFAULT_LIMITS, Cursor
 from gateway.mqtt.errors import (
     MalformedPacket,
     PacketTooLarge,
@@ -24,7 +25,7 @@ from gateway.mqtt.errors import (
 from gateway.mqtt.header import read_header
 from gateway.mqtt.packets import PublishBatch, Version
 from gateway.mqtt.publish_layout import WITH_PROPERTIES, WITHOUT_PROPERTIES, Cut
-from gateway.mqtt.publish_properties import MAX_PROPERTIES_BYTES, SHARED, PublishPropertyCache
+from gateway.mqtt.publish_properties import PublishPropertyCache, shared_cache
 
 _KIND_MASK: Final = 0xF6
 """Packet type and QoS: what all packets of a run share."""
@@ -54,12 +55,12 @@ class PublishRuns:
         *,
         max_packet_size_bytes: int,
         topic_alias_maximum: int = 0,
-        property_cache: PublishPropertyCache = SHARED,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self._version = version
         self._max_packet_size_bytes = max_packet_size_bytes
         self._topic_alias_maximum = topic_alias_maximum
-        self._cache = property_cache
+        self._cache: PublishPropertyCache = shared_cache(limits)
         self._aliases: dict[int, bytes] = {}
 
     def read(self, buffer: bytes, pos: int) -> tuple[PublishBatch | None, int, ProtocolViolation | None]:
@@ -240,10 +241,7 @@ class PublishRuns:
         packet_id = cursor.take(2, "packet identifier") if first & 0x06 else b""
         properties = None
         if self._version is Version.V5:
-            length = cursor.varint("property length")
-            if length > MAX_PROPERTIES_BYTES:
-                raise PacketTooLarge(f"The properties of a PUBLISH have {length} bytes; {MAX_PROPERTIES_BYTES} may be.")
-            raw = cursor.take(length, "properties")
+            raw = cursor.take(cursor.varint("property length"), "properties")
             alias, identifiers, properties = self._cache[raw]
             topic = self._resolve(topic, alias, identifiers)
         elif not topic:

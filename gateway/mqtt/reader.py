@@ -19,14 +19,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from config.settings import Limits
 from gateway.mqtt.connect import read_connect, read_version
 from gateway.mqtt.control import read_answer, read_auth, read_disconnect, read_subscribe, read_unsubscribe
-from gateway.mqtt.cursor import Cursor
+from gateway.mqtt.cursor import DEFAULT_LIMITS, Cursor
 from gateway.mqtt.errors import MalformedPacket, PacketTooLarge, ProtocolError, ProtocolViolation
 from gateway.mqtt.header import PacketType, check_first_byte, read_header
 from gateway.mqtt.packets import Packet, PingReq, PubAck, PubComp, PubRec, PubRel, Version
 from gateway.mqtt.properties import Place
-from gateway.mqtt.publish_properties import SHARED, PublishPropertyCache
 from gateway.mqtt.publish_run import PublishRuns
 from gateway.mqtt.reason_codes import PUBACK_CODES, PUBCOMP_CODES, PUBREC_CODES, PUBREL_CODES
 
@@ -48,7 +48,7 @@ class Reader:
     """Reads one connection's packets; sizes in bytes, of whole packets with their fixed headers.
 
     `first_packet_limit_bytes` bounds everything before a complete CONNECT, from a peer that nobody knows yet.
-    `topic_alias_maximum` is what the CONNACK announces.
+    `topic_alias_maximum` is what the CONNACK announces; `limits` are what a packet may hold.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class Reader:
         max_packet_size_bytes: int,
         first_packet_limit_bytes: int = 65_536,
         topic_alias_maximum: int = 0,
-        property_cache: PublishPropertyCache = SHARED,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
         self.version: Version | None = None
         self.error: ProtocolViolation | None = None
         self._max_packet_size_bytes = max_packet_size_bytes
         self._limit_bytes = min(first_packet_limit_bytes, max_packet_size_bytes)
         self._topic_alias_maximum = topic_alias_maximum
-        self._property_cache = property_cache
+        self._limits = limits
         self._runs: PublishRuns | None = None
         self._tail = bytearray()
         self._wanted_bytes = 0
@@ -135,7 +135,7 @@ class Reader:
             if packet_type is PacketType.PUBREL:
                 pos = self._read_pubrels(buffer, pos, body, stop, packets)
             else:
-                cursor = Cursor(buffer, packet=packet_type.name, pos=body, end=stop)
+                cursor = Cursor(buffer, packet=packet_type.name, pos=body, end=stop, limits=self._limits)
                 packets.append(
                     self._connect(buffer[pos], cursor) if runs is None else self._control(packet_type, cursor)
                 )
@@ -152,7 +152,7 @@ class Reader:
             version,
             max_packet_size_bytes=self._max_packet_size_bytes,
             topic_alias_maximum=self._topic_alias_maximum,
-            property_cache=self._property_cache,
+            limits=self._limits,
         )
         return connect
 
@@ -161,7 +161,7 @@ class Reader:
         packet_ids: list[bytes] = []
         try:
             if buffer[pos : pos + 2] != _SHORT_PUBREL:
-                cursor = Cursor(buffer, packet="PUBREL", pos=body, end=stop)
+                cursor = Cursor(buffer, packet="PUBREL", pos=body, end=stop, limits=self._limits)
                 packet_id, _ = read_answer(cursor, self.version, Place.PUBREL, PUBREL_CODES)
                 packet_ids.append(packet_id.to_bytes(2, "big"))
                 pos = stop

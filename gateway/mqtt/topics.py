@@ -7,21 +7,23 @@ and all below. Filters that begin with a wildcard take no topic that begins with
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
+from config.settings import Limits
 from gateway.mqtt.errors import MalformedPacket, TopicFilterInvalid, TopicNameInvalid
 from gateway.mqtt.strings import MAX_STRING_BYTES, decode_identifier
 
-MAX_TOPIC_LEVELS = 200
-"""A topic of thousands of empty levels is an attack on whoever walks trees of levels; nobody has one of that depth."""
+MAX_TOPIC_LEVELS: Final = Limits().max_topic_levels
+"""Where nobody says otherwise. A topic of thousands of empty levels is an attack on whoever walks trees of levels."""
 
 SHARE = "$share/"
 
 
-def check_topic_name(raw: bytes) -> str:
+def check_topic_name(raw: bytes, max_levels: int = MAX_TOPIC_LEVELS) -> str:
     """The topic name that these bytes of a PUBLISH are. Raises TopicNameInvalid.
 
     At least one character [MQTT-4.7.3-1], UTF-8 without NUL, control characters and noncharacters [MQTT-4.7.3-2], no
-    wildcards [MQTT-3.3.2-2], at most 200 levels.
+    wildcards [MQTT-3.3.2-2], at most `max_levels` levels.
     """
     try:
         topic = decode_identifier(raw, "topic name")
@@ -31,37 +33,37 @@ def check_topic_name(raw: bytes) -> str:
         raise TopicNameInvalid("The topic name is empty.")
     if "+" in topic or "#" in topic:
         raise TopicNameInvalid(f"The topic name {topic!r} contains a wildcard, which only filters may have.")
-    if topic.count("/") >= MAX_TOPIC_LEVELS:
-        raise TopicNameInvalid(f"The topic name has more than {MAX_TOPIC_LEVELS} levels.")
+    if topic.count("/") >= max_levels:
+        raise TopicNameInvalid(f"The topic name has more than {max_levels} levels.")
     return topic
 
 
-def check_topic_filter(raw: bytes) -> str:
+def check_topic_filter(raw: bytes, max_levels: int = MAX_TOPIC_LEVELS) -> str:
     """The topic filter that these bytes of a SUBSCRIBE or UNSUBSCRIBE are. Raises TopicFilterInvalid."""
     try:
         topic_filter = decode_identifier(raw, "topic filter")
     except MalformedPacket as error:
         raise TopicFilterInvalid(str(error)) from None
-    validate_topic_filter(topic_filter)
+    validate_topic_filter(topic_filter, max_levels)
     return topic_filter
 
 
-def validate_topic_filter(topic_filter: str) -> None:
+def validate_topic_filter(topic_filter: str, max_levels: int = MAX_TOPIC_LEVELS) -> None:
     """Raises TopicFilterInvalid unless §4.7 and, where it begins with `$share/`, §4.8.2 allow the filter."""
     if topic_filter.startswith(SHARE):
-        parse_shared(topic_filter)
+        parse_shared(topic_filter, max_levels)
         return
-    _validate_levels(topic_filter, topic_filter)
+    _validate_levels(topic_filter, topic_filter, max_levels)
 
 
-def _validate_levels(topic_filter: str, whole: str) -> None:
+def _validate_levels(topic_filter: str, whole: str, max_levels: int) -> None:
     if not topic_filter:
         raise TopicFilterInvalid(f"The topic filter {whole!r} is empty." if not whole else f"{whole!r} has no filter.")
     if len(topic_filter.encode()) > MAX_STRING_BYTES:
         raise TopicFilterInvalid(f"The topic filter is longer than {MAX_STRING_BYTES} bytes.")
     levels = topic_filter.split("/")
-    if len(levels) > MAX_TOPIC_LEVELS:
-        raise TopicFilterInvalid(f"The topic filter has more than {MAX_TOPIC_LEVELS} levels.")
+    if len(levels) > max_levels:
+        raise TopicFilterInvalid(f"The topic filter has more than {max_levels} levels.")
     for level in levels:
         if "+" in level and level != "+":
             raise TopicFilterInvalid(f"In the topic filter {whole!r}, '+' must stand for a whole level.")
@@ -79,7 +81,7 @@ class SharedSubscription:
     topic_filter: str
 
 
-def parse_shared(topic_filter: str) -> SharedSubscription | None:
+def parse_shared(topic_filter: str, max_levels: int = MAX_TOPIC_LEVELS) -> SharedSubscription | None:
     """The parts of a shared subscription's filter; None when it is an ordinary one. Raises TopicFilterInvalid."""
     if not topic_filter.startswith(SHARE):
         return None
@@ -88,7 +90,7 @@ def parse_shared(topic_filter: str) -> SharedSubscription | None:
         raise TopicFilterInvalid(f"{topic_filter!r} has no share name, or one with a wildcard in it.")  # [MQTT-4.8.2-1]
     if not slash or not shared_filter:
         raise TopicFilterInvalid(f"{topic_filter!r} has no topic filter after its share name.")  # [MQTT-4.8.2-2]
-    _validate_levels(shared_filter, topic_filter)
+    _validate_levels(shared_filter, topic_filter, max_levels)
     return SharedSubscription(share_name=share_name, topic_filter=shared_filter)
 
 

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from config.settings import Limits
 from gateway.mqtt import errors
 from gateway.mqtt.packets import Connect, PublishBatch
 from gateway.mqtt.publish_layout import MAX_LAYOUTS, WITH_PROPERTIES, WITHOUT_PROPERTIES
-from gateway.mqtt.publish_properties import MAX_ENTRIES, SHARED
+from gateway.mqtt.publish_properties import MAX_ENTRIES, shared_cache
 from gateway.mqtt.reader import Reader
 from tests.support.mqtt_bytes import connect, connected, field, packet, publish, rows, varint
 
@@ -210,25 +211,87 @@ def test_the_tables_shared_by_all_connections_are_bounded() -> None:
     for number in range(MAX_ENTRIES + 50):
         reader.feed(publish(level=5, properties=b"\x26" + field("n") + field(str(number))))
     assert reader.error is None
-    assert 0 < len(SHARED) <= MAX_ENTRIES
+    assert 0 < len(shared_cache(Limits())) <= MAX_ENTRIES
 
 
-def test_many_user_properties_do_not_cost_quadratic_time_or_stay() -> None:
+def test_many_user_properties_where_they_are_allowed_do_not_cost_quadratic_time_or_stay() -> None:
     many = b"\x26\x00\x00\x00\x00" * 50_000
-    reader = connected(5)
-    before = len(SHARED)
+    limits = Limits(max_user_properties=50_000)
+    reader = Reader(max_packet_size_bytes=2**20, limits=limits)
+    reader.feed(connect(5))
     (batch,) = reader.feed(publish(level=5, properties=many))
     assert len(batch.properties[0].user_property) == 50_000  # type: ignore[union-attr, index]
-    assert len(SHARED) <= before
+    assert len(shared_cache(limits)) == 0
+
+
+PAIR = b"\x26\x00\x01k\x00\x01v"
+
+
+def with_pairs(kind: str, count: int) -> bytes:
+    block = varint(count * len(PAIR)) + PAIR * count
+    many = {
+        "PUBLISH": lambda: publish(level=5, properties=PAIR * count),
+        "PUBACK": lambda: packet(0x40, b"\x00\x01\x00", block),
+        "PUBREC": lambda: packet(0x50, b"\x00\x01\x00", block),
+        "PUBREL": lambda: packet(0x62, b"\x00\x01\x00", block),
+        "PUBCOMP": lambda: packet(0x70, b"\x00\x01\x00", block),
+        "SUBSCRIBE": lambda: packet(0x82, b"\x00\x01", block, field("a"), b"\x00"),
+        "UNSUBSCRIBE": lambda: packet(0xA2, b"\x00\x01", block, field("a")),
+        "DISCONNECT": lambda: packet(0xE0, b"\x00", block),
+        "AUTH": lambda: packet(0xF0, b"\x18", varint(count * len(PAIR) + 4), b"\x15\x00\x01m", PAIR * count),
+    }
+    return many[kind]()
+
+
+@pytest.mark.parametrize(
+    "kind", ["PUBLISH", "PUBACK", "PUBREC", "PUBREL", "PUBCOMP", "SUBSCRIBE", "UNSUBSCRIBE", "DISCONNECT", "AUTH"]
+)
+def test_a_packet_has_as_many_user_properties_as_the_limit_says_and_no_more(kind: str) -> None:
+    limits = Limits(max_user_properties=3)
+    for count, is_refused in ((3, False), (4, True), (5000, True)):
+        reader = Reader(max_packet_size_bytes=2**20, limits=limits)
+        reader.feed(connect(5))
+        found = reader.feed(with_pairs(kind, count))
+        assert bool(found) != is_refused
+        assert isinstance(reader.error, errors.LimitExceeded) == is_refused, reader.error
+
+
+@pytest.mark.parametrize("where", ["CONNECT", "will"])
+def test_connect_and_its_will_have_no_more_user_properties_than_the_limit_says(where: str) -> None:
+    few, many = varint(len(PAIR)) + PAIR, varint(4 * len(PAIR)) + PAIR * 4
+    blocks = (many, few) if where == "CONNECT" else (few, many)
+    reader = Reader(max_packet_size_bytes=2**20, limits=Limits(max_user_properties=3))
+    head = field("MQTT") + b"\x05\x06\x00\x3c"
+    assert reader.feed(packet(0x10, head, blocks[0], field("id"), blocks[1], field("will"), field("x"))) == []
+    assert isinstance(reader.error, errors.LimitExceeded)
+    assert reader.version == 5
+
+
+def test_what_one_limit_allows_is_not_passed_on_to_a_reader_with_a_lower_one() -> None:
+    for maximum, is_refused in ((5, False), (3, True)):
+        reader = Reader(max_packet_size_bytes=2**20, limits=Limits(max_user_properties=maximum))
+        reader.feed(connect(5))
+        reader.feed(publish(level=5, properties=PAIR * 4))
+        assert (reader.error is not None) == is_refused
+
+
+@pytest.mark.parametrize(
+    "raw", [packet(0x82, b"\x00\x01", field("a/b/c"), b"\x00"), packet(0xA2, b"\x00\x01", field("a/b/c"))]
+)
+def test_a_filter_has_no_more_levels_than_the_limit_says(raw: bytes) -> None:
+    for levels, is_refused in ((3, False), (2, True)):
+        reader = Reader(max_packet_size_bytes=2**20, limits=Limits(max_topic_levels=levels))
+        reader.feed(connect(4) + raw)
+        assert isinstance(reader.error, errors.TopicFilterInvalid) == is_refused
 
 
 @pytest.mark.parametrize(
     "data",
     [
         packet(0x82, b"\x00\x01", b"\x00", b"\x00\x01a\x00" * 70_000),
-        publish(level=5, properties=b"\x26\x00\x00\x00\x00" * 60_000),
+        packet(0xA2, b"\x00\x01", b"\x00", b"\x00\x01a" * 100_000),
     ],
-    ids=["SUBSCRIBE", "properties"],
+    ids=["SUBSCRIBE", "UNSUBSCRIBE"],
 )
 def test_a_packet_of_very_many_parts_is_refused_before_they_are_read(data: bytes) -> None:
     reader = connected(5)
