@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 from bridge.ports import Clock
+from config import settings
 from config.settings import Stream
+from gateway.access.ports import Entry, Granted, Refusal, Refused
 from gateway.broker.agenda import Agenda, do_safely
 from gateway.broker.client import Client
 from gateway.broker.connack import Connack, Terms
@@ -23,7 +26,7 @@ from gateway.broker.exchanges import Welcome
 from gateway.broker.message import Message
 from gateway.broker.outgoing import Flight, QueueLimits
 from gateway.broker.ports import Channel
-from gateway.broker.retained import RetainedLimits, RetainedMessages
+from gateway.broker.retained import RetainedMessages
 from gateway.broker.routes import Routes, Target
 from gateway.broker.session import Held, Session
 from gateway.broker.sessions import Sessions
@@ -37,11 +40,23 @@ from gateway.spool.ports import Outcome, Store
 
 logger = logging.getLogger(__name__)
 
-MAX_SESSIONS: Final = 100_000
-"""Keeps a client that makes up names without end from taking all the memory."""
+ANYBODY: Final = Granted()
+"""Where nobody asks who comes."""
+
+_REFUSALS: Final = {
+    Refusal.BAD_USERNAME_OR_PASSWORD: ReasonCode.BAD_USER_NAME_OR_PASSWORD,
+    Refusal.NOT_AUTHORIZED: ReasonCode.NOT_AUTHORIZED,
+    Refusal.CLIENT_ID_NOT_VALID: ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
+    Refusal.SERVER_BUSY: ReasonCode.SERVER_BUSY,
+    Refusal.SERVER_UNAVAILABLE: ReasonCode.SERVER_UNAVAILABLE,
+}
 
 TICK_S: Final = 0.25
 """How often due things are looked for; wills and expiries are in whole seconds."""
+
+_SESSIONS: Final = settings.Sessions()
+_RETAINED: Final = settings.Retained()
+_LIMITS: Final = settings.Limits()
 
 
 class Broker:
@@ -54,18 +69,31 @@ class Broker:
         clock: Clock,
         streams: Sequence[Stream],
         new_client_id: Callable[[], str],
+        entries: Mapping[str, Entry] | None = None,
+        sessions: settings.Sessions = _SESSIONS,
+        retained: settings.Retained = _RETAINED,
+        limits: settings.Limits = _LIMITS,
         queue_limits: QueueLimits | None = None,
-        retained_limits: RetainedLimits | None = None,
     ) -> None:
+        """`entries` are the rules of entry by name, which say what each client may do; None: everything."""
         self.store = store
         self.clock = clock
         self.counters = Counters()
         self.subscriptions: SubscriptionTree[Session, Held] = SubscriptionTree()
         self.routes = Routes(streams, self.subscriptions)
-        self.retained = RetainedMessages(retained_limits)
+        self.retained = RetainedMessages(retained)
         self._agenda = Agenda()
+        self.limits = limits
+        if queue_limits is None:
+            queue_limits = QueueLimits(max_messages=sessions.max_queued_messages, max_bytes=sessions.max_queued_bytes)
         self.sessions = Sessions(
-            store=store, clock=clock, agenda=self._agenda, queue_limits=queue_limits, on_end=self._on_session_end
+            store=store,
+            clock=clock,
+            agenda=self._agenda,
+            limits=sessions,
+            entries=entries,
+            queue_limits=queue_limits,
+            on_end=self._on_session_end,
         )
         self.subscribing = Subscribing(sessions=self.sessions, tree=self.subscriptions, routes=self.routes)
         self._new_client_id = new_client_id
@@ -121,34 +149,38 @@ class Broker:
 
     # ---- connections ----------------------------------------------------------------------------------------------
 
-    def connect(self, channel: Channel, packet: Connect, terms: Terms) -> Client | None:
-        """Take a CONNECT: find or make the session, and answer with CONNACK, once the disk has what it says.
+    def connect(self, channel: Channel, packet: Connect, terms: Terms, granted: Granted = ANYBODY) -> Client | None:
+        """Take a CONNECT that was let in: find or make the session, and answer, once the disk has what CONNACK says.
 
-        None when the connection is refused; the refusal is written and the channel closed.
+        None when the connection is refused all the same; the refusal is written and the channel closed.
         """
-        refusal = self._refusal(packet)
-        if refusal is not None:
-            self.counters.refused_connects[refusal.name.lower()] += 1
-            channel.write(Connack(connect=packet, terms=terms)(refusal))
-            channel.close()
-            return None
         assigned = None if packet.client_id else self._new_client_id()
         client_id = packet.client_id or str(assigned)
-        if client_id not in self.sessions and len(self.sessions) >= MAX_SESSIONS:
-            self.counters.refused_connects["max_sessions"] += 1
-            channel.write(Connack(connect=packet, terms=terms)(ReasonCode.QUOTA_EXCEEDED))
-            channel.close()
+        refusal = self._refusal(packet, client_id, granted)
+        if refusal is not None:
+            self._turn_away(channel, packet, terms, refusal)
             return None
-        if not Connack(connect=packet, terms=terms, assigned_client_id=assigned)(ReasonCode.SUCCESS):
+        asked_s = packet.session_expiry_interval_s or 0
+        connack = Connack(
+            connect=packet,
+            terms=terms,
+            assigned_client_id=assigned,
+            expiry_interval_s=self.sessions.expiry_interval_s(asked_s),
+        )
+        if not connack(ReasonCode.SUCCESS):
             # Even CONNACK is longer than the client's Maximum Packet Size [MQTT-3.1.2-24].
             self.counters.refused_connects["maximum_packet_size"] += 1
             channel.close()
             return None
-        session, is_present = self.sessions.take(packet, client_id)
-        connack = Connack(connect=packet, terms=terms, session_present=is_present, assigned_client_id=assigned)
+        session, is_present = self.sessions.take(packet, client_id, granted)
+        if is_present:
+            connack = replace(connack, session_present=True)
         client = Client(self, channel, packet, session, receive_maximum=terms.receive_maximum, connack=connack)
         session.client = client
         self.counters.connected_now += 1
+        if granted.valid_for_s is not None:
+            end = partial(client.close, ReasonCode.MAXIMUM_CONNECT_TIME)
+            self.later(("valid", client_id), granted.valid_for_s, end)
         if not session.is_stored if session.is_durable else session.on_disk:
             welcome = Welcome(session, is_new=not is_present)
             welcome.change = self.sessions.remember(session)
@@ -157,18 +189,38 @@ class Broker:
             client.welcome()
         return client
 
-    def _refusal(self, packet: Connect) -> ReasonCode | None:
+    def refuse(self, channel: Channel, packet: Connect, terms: Terms, refused: Refused) -> None:
+        """Answer a CONNECT that was not let in, and close the channel."""
+        logger.info(
+            "Client %r from %s is not let in (%s). %s",
+            packet.client_id,
+            channel.peer,
+            refused.reason.value,
+            refused.detail,
+        )
+        reason = _REFUSALS[refused.reason]
+        self._turn_away(channel, packet, terms, reason)
+
+    def _turn_away(self, channel: Channel, packet: Connect, terms: Terms, reason: ReasonCode) -> None:
+        self.counters.refused_connects[reason.name.lower()] += 1
+        channel.write(Connack(connect=packet, terms=terms)(reason))
+        channel.close()
+
+    def _refusal(self, packet: Connect, client_id: str, granted: Granted) -> ReasonCode | None:
         if not self._is_accepting:
             return ReasonCode.SERVER_SHUTTING_DOWN
         if packet.authentication_method is not None:
-            return ReasonCode.BAD_AUTHENTICATION_METHOD
+            return ReasonCode.BAD_AUTHENTICATION_METHOD  # [MQTT-4.12.0-1]
         if packet.will is not None:
             try:
                 is_refused = self.routes[packet.will.topic.encode()].is_refused
             except TopicNameInvalid:
                 return ReasonCode.TOPIC_NAME_INVALID
-            if is_refused:
+            rights = self.sessions.rights(granted.access, client_id, granted.username)
+            if is_refused or not rights.may_publish(packet.will.topic):
                 return ReasonCode.NOT_AUTHORIZED
+        if self.sessions.lacks_room_for(client_id, granted):
+            return ReasonCode.QUOTA_EXCEEDED
         return None
 
     def ended(self, client: Client, will: Will | None) -> None:
@@ -177,6 +229,7 @@ class Broker:
         session = client.session
         if session.client is client:
             session.client = None
+            self._agenda.cancel(("valid", client.client_id))
         session.outgoing.keep_only_promised()
         if will is not None and not self._is_draining:
             delay_s = min(will.delay_interval_s, session.expiry_interval_s)

@@ -13,6 +13,20 @@ from gateway.mqtt.reason_codes import ReasonCode
 MAX_KEEP_ALIVE_S: Final = 65535
 
 
+_INSTEAD: Final = {
+    ReasonCode.SERVER_SHUTTING_DOWN: ReasonCode.SERVER_UNAVAILABLE,
+    ReasonCode.KEEP_ALIVE_TIMEOUT: ReasonCode.UNSPECIFIED_ERROR,
+    ReasonCode.SESSION_TAKEN_OVER: ReasonCode.UNSPECIFIED_ERROR,
+    ReasonCode.TOPIC_FILTER_INVALID: ReasonCode.PROTOCOL_ERROR,
+    ReasonCode.RECEIVE_MAXIMUM_EXCEEDED: ReasonCode.PROTOCOL_ERROR,
+    ReasonCode.TOPIC_ALIAS_INVALID: ReasonCode.PROTOCOL_ERROR,
+    ReasonCode.MESSAGE_RATE_TOO_HIGH: ReasonCode.QUOTA_EXCEEDED,
+    ReasonCode.ADMINISTRATIVE_ACTION: ReasonCode.NOT_AUTHORIZED,
+    ReasonCode.MAXIMUM_CONNECT_TIME: ReasonCode.NOT_AUTHORIZED,
+}
+"""Reasons to end a connection that CONNACK does not know (§3.2.2.2), and what it says in their place."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """What a listener grants each connection; `max_keep_alive_s` None: as long a keep alive as a client asks for."""
@@ -46,10 +60,16 @@ class Connack:
     terms: Terms
     session_present: bool = False
     assigned_client_id: str | None = None
+    expiry_interval_s: int | None = None
+    """The session's, where it may be another one than was asked for."""
 
     def __call__(self, reason: ReasonCode) -> bytes:
-        """The packet's bytes; none where 3.1.1 has no return code for the reason."""
+        """The packet's bytes; none where 3.1.1 has no return code for the reason.
+
+        A reason that CONNACK has no code for is told by the nearest that it has [MQTT-3.2.2-8].
+        """
         version = self.connect.version
+        reason = _INSTEAD.get(reason, reason)
         properties: dict[Property, Any] = {}
         if version is Version.V5 and reason is ReasonCode.SUCCESS:
             terms = self.terms
@@ -58,6 +78,8 @@ class Connack:
             if terms.topic_alias_maximum:
                 properties[P.TOPIC_ALIAS_MAXIMUM] = terms.topic_alias_maximum
             properties[P.SHARED_SUBSCRIPTION_AVAILABLE] = 0
+            if self.expiry_interval_s not in {None, self.connect.session_expiry_interval_s or 0}:
+                properties[P.SESSION_EXPIRY_INTERVAL] = self.expiry_interval_s  # [MQTT-3.2.2-21]
             if self.assigned_client_id is not None:
                 properties[P.ASSIGNED_CLIENT_IDENTIFIER] = self.assigned_client_id
             if terms.keep_alive_s(self.connect) != self.connect.keep_alive_s:

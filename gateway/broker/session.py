@@ -3,10 +3,12 @@
 A session that outlives its connection is durable: its snapshot is given to the store before a CONNACK or SUBACK says
 so. The snapshot is one MessagePack array:
 
-    [version 1, expiry_interval_s, [[filter, qos, options, subscription identifier], …], ids awaiting PUBREL (bin)]
+    [version 2, expiry_interval_s, [[filter, qos, options, subscription identifier], …], ids awaiting PUBREL (bin),
+     number, access, user name or nil, will or nil]
 
 Options: bit 0 no local, bit 1 retain as published, bits 2-3 retain handling. The ids are two bytes each, as in packets.
-Messages that wait for an offline subscriber are in memory only.
+A will is [topic, payload (bin), qos, retain, delay_interval_s, properties (map) or nil]. Version 1, which is still
+read, ends with the ids.
 """
 
 from __future__ import annotations
@@ -16,8 +18,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
 
+from bridge.record import Properties
+from gateway.access.ports import UNLIMITED, Rights
 from gateway.broker.outgoing import Outgoing, QueueLimits
-from gateway.mqtt.packets import Subscription
+from gateway.mqtt.packets import Subscription, Will
 
 if TYPE_CHECKING:
     from gateway.broker.client import Client
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 NEVER_EXPIRES: Final = 0xFFFFFFFF
 """A Session Expiry Interval of this many seconds means that the session does not expire (§3.1.2.11.2)."""
 
-_SNAPSHOT_VERSION: Final = 1
+_SNAPSHOT_VERSION: Final = 2
 
 
 class SnapshotUnreadable(Exception):
@@ -45,21 +49,33 @@ class Session:
     """One client's state. `awaiting_release`: QoS 2 ids whose PUBREL has not come, each with what answers it."""
 
     __slots__ = (
+        "access",
         "awaiting_release",
         "change",
         "client",
         "client_id",
         "expiry_interval_s",
+        "number",
         "on_disk",
         "outgoing",
+        "rights",
         "saved",
         "subscriptions",
+        "username",
+        "will",
     )
 
     def __init__(self, client_id: str, expiry_interval_s: int, limits: QueueLimits | None = None) -> None:
         self.client_id = client_id
         self.expiry_interval_s = expiry_interval_s
+        self.number = 0
+        """While it is durable, a number that no other session ever had: what it has on disk stands under it."""
+        self.access = ""
+        self.username: str | None = None
+        self.rights: Rights = UNLIMITED
         self.client: Client | None = None
+        self.will: Will | None = None
+        """What is to be published when it is lost; from CONNECT until it is published or deleted."""
         self.subscriptions: dict[str, Held] = {}
         self.awaiting_release: dict[bytes, Receipt | None] = {}
         self.outgoing = Outgoing(limits)
@@ -90,6 +106,10 @@ class Session:
                     for topic_filter, held in self.subscriptions.items()
                 ],
                 b"".join(self.awaiting_release),
+                self.number,
+                self.access,
+                self.username,
+                None if self.will is None else _packed_will(self.will),
             ]
         )
         return packed
@@ -98,14 +118,21 @@ class Session:
     def restore(cls, client_id: str, snapshot: bytes, limits: QueueLimits | None = None) -> Session:
         """The session of a snapshot. Raises SnapshotUnreadable."""
         try:
-            version, expiry_interval_s, subscriptions, ids = msgpack.unpackb(snapshot)
-            if version != _SNAPSHOT_VERSION:
-                raise SnapshotUnreadable(f"It is of version {version}; version {_SNAPSHOT_VERSION} is read here.")
+            version, *rest = msgpack.unpackb(snapshot)
+            if version == 1:
+                rest += [0, "", None, None]
+            elif version != _SNAPSHOT_VERSION:
+                raise SnapshotUnreadable(f"It is of version {version}; versions up to {_SNAPSHOT_VERSION} are read.")
+            expiry_interval_s, subscriptions, ids, number, access, username, will = rest
             session = cls(client_id, int(expiry_interval_s), limits)
             for topic_filter, qos, options, identifier in subscriptions:
                 session.subscriptions[topic_filter] = _held(topic_filter, qos, options, identifier)
             session.awaiting_release = {bytes(ids[i : i + 2]): None for i in range(0, len(ids), 2)}
-        except (ValueError, TypeError, OverflowError, msgpack.UnpackException) as error:
+            session.number = int(number)
+            session.access = str(access)
+            session.username = None if username is None else str(username)
+            session.will = None if will is None else _will(*will)
+        except (ValueError, TypeError, OverflowError, AttributeError, msgpack.UnpackException) as error:
             raise SnapshotUnreadable(f"It is not a snapshot: {error}") from error
         session.saved = session.change
         session.on_disk = True
@@ -128,4 +155,22 @@ def _held(topic_filter: Any, qos: Any, options: Any, identifier: Any) -> Held:
             retain_handling=options >> 2,
         ),
         identifier=identifier,
+    )
+
+
+def _packed_will(will: Will) -> list[Any]:
+    properties = None if will.properties is None else will.properties.to_map()
+    return [will.topic, will.payload, will.qos, will.retain, will.delay_interval_s, properties]
+
+
+def _will(topic: Any, payload: Any, qos: Any, retain: Any, delay_interval_s: Any, properties: Any) -> Will:
+    if not (isinstance(topic, str) and isinstance(payload, bytes) and qos in {0, 1, 2}):
+        raise ValueError(f"a will to {topic!r} with QoS {qos!r} is none")
+    return Will(
+        topic=topic,
+        payload=payload,
+        qos=qos,
+        retain=bool(retain),
+        delay_interval_s=int(delay_interval_s),
+        properties=None if properties is None else Properties.from_map(properties),
     )

@@ -8,11 +8,14 @@ not find what it was told is gone.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bridge.ports import Clock
+from config import settings
+from gateway.access.ports import UNLIMITED, Entry, Granted, Rights
 from gateway.broker.agenda import TRY_AGAIN_AFTER_S, Actions, Agenda
 from gateway.broker.outgoing import QueueLimits
 from gateway.broker.session import NEVER_EXPIRES, Session, SnapshotUnreadable
@@ -25,6 +28,30 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MAX_NUMBER: Final = 2**31 - 1
+"""Rows of the disk have 63 bits for a session's number and a place in its queue, which takes 32 of them."""
+
+
+class NoRights:
+    """Nothing is allowed."""
+
+    is_unlimited = False
+
+    def may_publish(self, topic: str) -> bool:  # noqa: ARG002 - whatever it is
+        """No."""
+        return False
+
+    def may_subscribe(self, topic_filter: str) -> bool:  # noqa: ARG002 - whatever it is
+        """No."""
+        return False
+
+    def may_read(self, topic: str) -> bool:  # noqa: ARG002 - whatever it is
+        """No."""
+        return False
+
+
+NO_RIGHTS: Final = NoRights()
+
 
 class Sessions(dict[str, Session]):
     """Client id to session. `on_end` is called with each session that ends, while it still is in here."""
@@ -35,6 +62,8 @@ class Sessions(dict[str, Session]):
         store: Store,
         clock: Clock,
         agenda: Agenda,
+        limits: settings.Sessions,
+        entries: Mapping[str, Entry] | None,
         queue_limits: QueueLimits | None,
         on_end: Callable[[Session], None],
     ) -> None:
@@ -42,9 +71,15 @@ class Sessions(dict[str, Session]):
         self._store = store
         self._clock = clock
         self._agenda = agenda
+        self._limits = limits
+        self._entries = entries
         self._queue_limits = queue_limits
         self._on_end = on_end
         self._actions = Actions()
+        self._numbers: set[int] = set()
+        self._last_number = 0
+        self._of_user: Counter[str] = Counter()
+        """How many sessions each user has, where that is limited."""
         self._forgetting: dict[str, int] = {}
         """Sessions that have ended, and that the disk may still have: how often it was asked to forget each."""
 
@@ -57,7 +92,22 @@ class Sessions(dict[str, Session]):
                 logger.warning("The stored session of client %r is left out: it cannot be read. %s", client_id, error)
                 continue
             self[client_id] = session
+            self._count(session, 1)
+            self._last_number = max(self._last_number, session.number)
+            session.rights = self.rights(session.access, client_id, session.username)
             self.expire_later(session)
+        for session in self.values():
+            if not session.number:  # of the first version, or damaged: its rows need one that stays
+                session.number = self._new_number()
+                self.remember(session)
+            self._numbers.add(session.number)
+
+    def rights(self, access: str, client_id: str, username: str | None) -> Rights:
+        """What a client may do now. A session whose access was taken out of the settings may do nothing."""
+        if self._entries is None:
+            return UNLIMITED
+        entry = self._entries.get(access)
+        return NO_RIGHTS if entry is None else entry.rights(client_id=client_id, username=username)
 
     def clients(self) -> list[Client]:
         """Those who are connected."""
@@ -65,28 +115,69 @@ class Sessions(dict[str, Session]):
 
     # ---- life -----------------------------------------------------------------------------------------------------
 
-    def take(self, packet: Connect, client_id: str) -> tuple[Session, bool]:
-        """The session of a CONNECT, and whether it was there; takes over from an open connection."""
+    def lacks_room_for(self, client_id: str, granted: Granted) -> bool:
+        """Whether one session more would be too many, in all or for this user."""
+        if client_id in self:
+            return False
+        most = self._limits.max_sessions_per_user
+        return len(self) >= self._limits.max_sessions or (
+            most is not None and granted.username is not None and self._of_user[granted.username] >= most
+        )
+
+    def expiry_interval_s(self, asked_s: int) -> int:
+        """How long a session outlives its connection, if it asks for so much."""
+        most = self._limits.max_expiry_s
+        return asked_s if most is None else min(asked_s, most)
+
+    def take(self, packet: Connect, client_id: str, granted: Granted) -> tuple[Session, bool]:
+        """The session of a CONNECT, and whether it was there; takes over from an open connection.
+
+        A session stays with its user: what waits in it was meant for nobody else.
+        """
         old = self.get(client_id)
         was_on_disk = client_id in self._forgetting if old is None else old.on_disk
         if old is not None and old.client is not None:
             old.client.close(ReasonCode.SESSION_TAKEN_OVER)  # [MQTT-3.1.4-3]
             old = self.get(client_id)
-        if old is not None and packet.clean_start:
+        if old is not None and (packet.clean_start or _is_of_another(old, granted)):
             self.end(old)  # [MQTT-3.1.2-4]
             old = None
-        expiry_interval_s = _expiry_interval_s(packet)
+        expiry_interval_s = self.expiry_interval_s(_asked_expiry_s(packet))
         if old is None:
             session = Session(client_id, expiry_interval_s, self._queue_limits)
             session.on_disk = was_on_disk
+            session.username = granted.username
             self[client_id] = session
-            return session, False
-        self._agenda.cancel(("expiry", client_id))
-        self._agenda.cancel(("will", client_id))  # the session goes on before the delay has passed (§3.1.3.2.2)
-        if old.expiry_interval_s != expiry_interval_s:
-            old.expiry_interval_s = expiry_interval_s
-            old.change += 1
-        return old, True
+            self._count(session, 1)
+        else:
+            session = old
+            self._agenda.cancel(("expiry", client_id))
+            self._agenda.cancel(("will", client_id))  # the session goes on before the delay has passed (§3.1.3.2.2)
+            if session.expiry_interval_s != expiry_interval_s or session.access != granted.access:
+                session.expiry_interval_s = expiry_interval_s
+                session.change += 1
+        session.access = granted.access
+        session.rights = self.rights(granted.access, client_id, granted.username)
+        if session.is_durable and not session.number:
+            session.number = self._new_number()
+            self._numbers.add(session.number)
+        return session, old is not None
+
+    def _count(self, session: Session, change: int) -> None:
+        if session.username is None or self._limits.max_sessions_per_user is None:
+            return
+        self._of_user[session.username] += change
+        if not self._of_user[session.username]:
+            del self._of_user[session.username]
+
+    def _new_number(self) -> int:
+        """The next number; from the beginning again after two thousand million, leaving out what is in use."""
+        number = self._last_number
+        while True:
+            number = number % MAX_NUMBER + 1
+            if number not in self._numbers:
+                self._last_number = number
+                return number
 
     def left(self, session: Session) -> None:
         """The session's connection has ended: so has the session, unless it is durable."""
@@ -110,6 +201,8 @@ class Sessions(dict[str, Session]):
         self._agenda.hurry(("will", client_id))
         self._on_end(session)
         del self[client_id]
+        self._count(session, -1)
+        self._numbers.discard(session.number)
         if session.on_disk:
             self._forget(client_id)
 
@@ -149,8 +242,12 @@ class Sessions(dict[str, Session]):
         self._store.after_commit(self._actions, committed)
 
 
-def _expiry_interval_s(packet: Connect) -> int:
-    """How long the session outlives the connection; 3.1.1's clean session 0 means for ever (MQTT 5 §3.1.2.11.2)."""
+def _asked_expiry_s(packet: Connect) -> int:
+    """How long the session shall outlive the connection; 3.1.1's clean session 0: for ever (MQTT 5 §3.1.2.11.2)."""
     if packet.version is Version.V5:
         return packet.session_expiry_interval_s or 0
     return 0 if packet.clean_start else NEVER_EXPIRES
+
+
+def _is_of_another(session: Session, granted: Granted) -> bool:
+    return session.username != granted.username

@@ -6,7 +6,9 @@ from itertools import count
 from typing import Any
 
 from bridge.record import Properties
+from config import settings
 from config.settings import Stream
+from gateway.access.ports import Granted
 from gateway.broker.broker import Broker
 from gateway.broker.client import Client
 from gateway.broker.connack import Terms
@@ -60,9 +62,16 @@ class House:
     """A broker and the ways to use it in a test."""
 
     def __init__(
-        self, *streams: Stream, sessions: dict[str, bytes] | None = None, store: FakeStore | None = None, **more: Any
+        self,
+        *streams: Stream,
+        sessions: dict[str, bytes] | None = None,
+        store: FakeStore | None = None,
+        limits: settings.Sessions | None = None,
+        **more: Any,
     ) -> None:
         self.store = store or FakeStore(sessions)
+        if limits is not None:
+            more["sessions"] = limits
         self.clock = FakeClock()
         numbers = count(1)
         self.broker = Broker(
@@ -89,6 +98,7 @@ class House:
     ) -> tuple[Client | None, FakeChannel]:
         """What `Broker.connect` makes of a CONNECT, with the channel as it is then."""
         channel = FakeChannel()
+        granted = more.pop("granted", Granted())
         packet = Connect(
             version=version,
             client_id=client_id,
@@ -96,7 +106,7 @@ class House:
             keep_alive_s=more.pop("keep_alive_s", 60),
             **more,
         )
-        return self.broker.connect(channel, packet, terms or Terms()), channel
+        return self.broker.connect(channel, packet, terms or Terms(), granted), channel
 
     def pass_time(self, seconds: float) -> None:
         """Time passes, and what is due is done."""

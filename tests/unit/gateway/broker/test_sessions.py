@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from config import settings
 from gateway.broker.connack import Terms
 from gateway.mqtt.errors import ProtocolError
 from gateway.mqtt.packets import Auth, Connect, Disconnect, PingReq, Unsubscribe, Version, Will
@@ -320,7 +321,7 @@ def test_when_accepting_is_stopped_a_connect_is_refused_and_the_connected_stay()
     house.broker.stop_accepting()
     refused, to_refused = house.knock("other", Version.V5)
     assert refused is None
-    assert to_refused.take()[3] == 0x8B
+    assert to_refused.take()[3] == 0x88  # CONNACK has no code for shutting down [MQTT-3.2.2-8]
     client.handle(PingReq())
     assert channel.take() == b"\xd0\x00"
 
@@ -352,9 +353,8 @@ def test_a_repeated_id_in_a_restored_session_is_still_released() -> None:
 
 
 def test_sessions_and_subscriptions_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("gateway.broker.broker.MAX_SESSIONS", 1)
     monkeypatch.setattr("gateway.broker.subscribing.MAX_SUBSCRIPTIONS", 2)
-    house = House()
+    house = House(limits=settings.Sessions(max_sessions=1))
     client, channel = house.connect(version=Version.V5)
     refused, to_refused = house.knock("other", Version.V5)
     assert refused is None
