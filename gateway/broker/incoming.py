@@ -15,7 +15,7 @@ from gateway.broker.exchanges import Receipt, Released, Repeat
 from gateway.broker.message import Message, expiry
 from gateway.broker.routes import SLOW
 from gateway.mqtt import writer
-from gateway.mqtt.errors import ReceiveMaximumExceeded, TopicNameInvalid
+from gateway.mqtt.errors import ProtocolError, ReceiveMaximumExceeded, TopicNameInvalid
 from gateway.mqtt.packets import PublishBatch, PubRel, Version
 from gateway.mqtt.reason_codes import ReasonCode
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 WAITING_BYTES: Final = 64
 """What a publish that only waits for a commit takes in memory, roughly."""
+
+_DUP: Final = 0x08
 
 _RECORD_FLAGS: Final = bytes(first & FLAGS_MASK for first in range(256))
 """A PUBLISH's first byte to a record's flags: QoS and RETAIN stay, type and DUP go."""
@@ -36,7 +38,7 @@ class Incoming:
     client that has lost its memory would never release them, and could publish nothing more.
     """
 
-    __slots__ = ("_broker", "_client", "_inherited", "_receive_maximum", "_session", "unanswered")
+    __slots__ = ("_broker", "_client", "_inherited", "_receive_maximum", "_repeated", "_session", "unanswered")
 
     def __init__(self, client: Client, receive_maximum: int) -> None:
         self._client = client
@@ -44,6 +46,8 @@ class Incoming:
         self._session = client.session
         self._receive_maximum = receive_maximum
         self._inherited = set(client.session.awaiting_release)
+        self._repeated: dict[bytes, int] = {}
+        """Pending ids whose PUBLISH came again on this connection without DUP, and what it said."""
         self.unanswered = 0
 
     def publish(self, batch: PublishBatch) -> None:
@@ -85,6 +89,7 @@ class Incoming:
                 seen.clear()
                 if packet_id not in awaiting:
                     continue  # The first of the two was refused just now, in its place: that answer is for both.
+                self._count_repeat(batch, i)
                 self._broker.counters.duplicates += 1
                 self._broker.store.after_commit(
                     self._client, Repeat(packet_id, awaiting[packet_id]), held_bytes=WAITING_BYTES
@@ -92,6 +97,22 @@ class Incoming:
             else:
                 seen.add(packet_id)
         self._publish(part(batch, start, len(batch)))
+
+    def _count_repeat(self, batch: PublishBatch, i: int) -> None:
+        """Raises ProtocolError where a pending id comes again and again with the same message, and none says DUP.
+
+        A repeat with DUP is answered however often it comes [MQTT-4.3.3-10]. Without it a client either repeats and
+        does not say so [MQTT-3.3.1-1], or gives two messages one id [MQTT-2.2.1-3]: that is let pass once, as
+        Mosquitto does, but a client that goes on so would send the same for ever.
+        """
+        if batch.first_bytes[i] & _DUP:
+            return
+        packet_id = batch.packet_ids[i]
+        said = hash((batch.topics[i], batch.payloads[i]))
+        if self._repeated.get(packet_id) == said:
+            number = int.from_bytes(packet_id, "big")
+            raise ProtocolError(f"The PUBLISH with packet identifier {number} came three times, and not marked as DUP.")
+        self._repeated[packet_id] = said
 
     def _publish(self, batch: PublishBatch) -> None:
         topics = batch.topics
@@ -155,7 +176,7 @@ class Incoming:
                     refusals[i] = ReasonCode.QUOTA_EXCEEDED
                     if qos:
                         continue
-            if route.targets or flags[i] & 1:
+            if route.targets or route.groups or flags[i] & 1:
                 properties = batch.properties[i] if batch.properties is not None else None
                 messages.append(
                     Message(
@@ -218,6 +239,8 @@ class Incoming:
             receipt = awaiting.pop(packet_id, None)
             is_committing |= receipt is not None and receipt.outcome is None
             self._inherited.discard(packet_id)
+            if self._repeated:
+                self._repeated.pop(packet_id, None)
         if session.is_durable:
             # Also when none was pending: the disk may still hold what memory has let go of.
             released = Released(session, packet.packet_ids)
