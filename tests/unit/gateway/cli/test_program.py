@@ -20,6 +20,7 @@ COMMANDS = [
     ["run"],
     ["receive"],
     ["check"],
+    ["passwd"],
     ["schema"],
     ["status"],
     ["demo"],
