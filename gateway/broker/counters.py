@@ -29,6 +29,32 @@ class Counters:
     """Connections that the server ended, by reason."""
     wills: int = 0
     """Wills published."""
+    connected_most: int = 0
+    """How many were connected at the same time, at most."""
+    expired: int = 0
+    """Sessions that ended because their client stayed away for too long."""
+    bytes_received: int = 0
+    bytes_sent: int = 0
+    """Of MQTT packets, from and to clients."""
+    publish_bytes_received: int = 0
+    publish_bytes_sent: int = 0
+    """Of PUBLISH packets, whole."""
+    publishes: int = 0
+    """PUBLISH packets that came, counted a run at a time."""
+    others_received: int = 0
+    """All other packets that came."""
+    answers_sent: int = 0
+    """Packets other than PUBLISH that were sent."""
+
+    @property
+    def packets_received(self) -> int:
+        """MQTT packets of every kind from clients."""
+        return self.publishes + self.others_received
+
+    @property
+    def packets_sent(self) -> int:
+        """MQTT packets of every kind to clients."""
+        return self.delivered + self.answers_sent
 
     def count_publishes(self, number: int, refusal: str | None) -> None:
         """Count publishes of which it is known now what became of them."""

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from gateway.broker.counters import Counters
+from gateway.broker.load_average import LoadAverage
+from gateway.broker.message import Message
+from gateway.broker.sys_topics import Census, SysTopics, heap_bytes
+
+MOSQUITTO_2 = {
+    "version", "uptime", "clients/total", "clients/connected", "clients/disconnected", "clients/active",
+    "clients/inactive", "clients/maximum", "clients/expired", "messages/received", "messages/sent", "messages/stored",
+    "publish/messages/received", "publish/messages/sent", "publish/messages/dropped", "publish/bytes/received",
+    "publish/bytes/sent", "bytes/received", "bytes/sent", "subscriptions/count", "shared_subscriptions/count",
+    "retained messages/count", "store/messages/count", "store/messages/bytes", "heap/current",
+} | {
+    f"load/{what}/{span}min"
+    for what in ("messages/received", "messages/sent", "publish/received", "publish/sent", "publish/dropped",
+                 "bytes/received", "bytes/sent", "sockets", "connections")
+    for span in (1, 5, 15)
+}  # fmt: skip
+"""The names, all below $SYS/broker/."""
+
+
+class Desk:
+    """What the reports are about, and what became of them."""
+
+    def __init__(self) -> None:
+        self.counters = Counters()
+        self.connected = 0
+        self.said: list[Message] = []
+        self.topics = SysTopics(
+            version="fieldgate 1.2.3", counters=self.counters, census=self.census, publish=self.said.extend, now_s=100.0
+        )
+
+    def census(self) -> Census:
+        return Census(
+            clients_connected=self.connected,
+            clients_total=7,
+            subscriptions=3,
+            shared_subscriptions=1,
+            retained=4,
+            stored=5,
+            stored_bytes=600,
+            heap_bytes=12345,
+        )
+
+    def report(self, now_s: float) -> dict[str, str]:
+        self.said.clear()
+        self.topics.report(now_s)
+        return {message.topic.removeprefix("$SYS/broker/"): message.payload.decode() for message in self.said}
+
+
+def test_the_first_report_has_every_name_that_mosquitto_2_has() -> None:
+    desk = Desk()
+    values = desk.report(110.0)
+    assert set(values) == MOSQUITTO_2
+    assert values["version"] == "fieldgate 1.2.3"
+    assert values["uptime"] == "10 seconds"
+    assert all(message.retain and message.qos == 0 and message.origin == "" for message in desk.said)
+    assert all(message.topic.startswith("$SYS/broker/") for message in desk.said)
+
+
+def test_the_next_reports_have_what_changed_and_no_more() -> None:
+    desk = Desk()
+    desk.report(110.0)
+    assert desk.report(120.0) == {"uptime": "20 seconds"}
+    desk.counters.dropped["queue_full"] += 2
+    desk.counters.dropped["too_large"] += 1
+    desk.connected = 2
+    values = desk.report(130.0)
+    assert values["publish/messages/dropped"] == "3"
+    assert (values["clients/connected"], values["clients/disconnected"], values["clients/maximum"]) == ("2", "5", "2")
+    desk.connected = 1
+    assert "clients/maximum" not in desk.report(140.0)
+
+
+def test_messages_are_packets_of_every_kind() -> None:
+    desk = Desk()
+    desk.counters.publishes, desk.counters.others_received = 10, 5
+    desk.counters.delivered, desk.counters.answers_sent = 7, 2
+    values = desk.report(110.0)
+    assert (values["messages/received"], values["messages/sent"]) == ("15", "9")
+    assert (values["publish/messages/received"], values["publish/messages/sent"]) == ("10", "7")
+
+
+def test_a_load_is_what_is_counted_in_a_minute() -> None:
+    desk = Desk()
+    desk.counters.publishes = 30
+    values = desk.report(110.0)
+    assert [values[f"load/publish/received/{span}min"] for span in (1, 5, 15)] == ["180.00"] * 3
+    values = desk.report(120.0)  # nothing came
+    assert [values[f"load/publish/received/{span}min"] for span in (1, 5, 15)] == [
+        f"{180 * math.exp(-10 / (60 * span)):.2f}" for span in (1, 5, 15)
+    ]
+
+
+def test_a_load_comes_near_to_what_goes_on_steadily() -> None:
+    load = LoadAverage()
+    load.add(0, 10)
+    for count in range(1, 100):
+        load.add(5 * count, 10)
+    assert load.readings()["1min"] == "30.00"
+    assert float(load.readings()["15min"]) == pytest.approx(30 * (1 - math.exp(-99 * 10 / 900)), abs=0.01)
+
+
+def test_the_process_knows_what_memory_it_has() -> None:
+    size = heap_bytes()
+    assert size is None or size > 1_000_000
