@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import logging
 import os
+import stat
 from pathlib import Path
 
 from gateway.spool.errors import DataFolderInUse, SpoolUnusable
+
+log = logging.getLogger(__name__)
+
+
+def have_private(path: Path) -> None:
+    """Have a file, empty if it is new, that its owner alone can read; what SQLite puts beside it gets the same mode."""
+    with contextlib.suppress(OSError):  # SQLite will meet the same, and say what is wrong
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 class DataFolder:
@@ -52,6 +62,23 @@ class DataFolder:
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
         self._lock_fd = fd
+        self._close_to_others()
+
+    def _close_to_others(self) -> None:
+        """What devices said is nobody else's business: mend files of a version that left their mode to the umask."""
+        for ending in ("", "-wal", "-shm", ".new"):
+            path = self.database.with_name(self.database.name + ending)
+            try:
+                if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+                    path.chmod(0o600)
+                    log.warning("%s was open to other users of this machine; only its owner can read it now.", path)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                log.error(
+                    "%s is open to other users of this machine, and that can't be changed: %s. "
+                    "Give it to the user that runs the gateway, with mode 0600.", path, error.strerror,
+                )  # fmt: skip
 
     def close(self) -> None:
         """Unlock; idempotent."""

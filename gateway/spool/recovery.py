@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 from gateway.spool.errors import SpoolCorrupt, SpoolFull, translate
-from gateway.spool.folder import DataFolder
+from gateway.spool.folder import DataFolder, have_private
 from gateway.spool.rows import last_block
 from gateway.spool.salvage import Salvage, save
 from gateway.spool.schema import PAGE_SIZE_BYTES, prepare
@@ -90,6 +90,7 @@ def _look_at(path: Path) -> None:
 
 def _connect(path: Path) -> sqlite3.Connection:
     """A plain connection in autocommit mode, before the event loop's own are there."""
+    have_private(path)
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute(f"PRAGMA page_size = {PAGE_SIZE_BYTES}")
     connection.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -107,7 +108,7 @@ def _folder_for(mark: Path) -> Path:
         _sync(written)
         written.replace(mark)
     aside = mark.parent / name
-    aside.mkdir(exist_ok=True)
+    aside.mkdir(mode=0o700, exist_ok=True)
     _sync(mark.parent)
     return aside
 
@@ -124,6 +125,7 @@ def _move(database: Path, aside: Path) -> None:
 def _save(folder: DataFolder, aside: Path) -> Salvage:
     fresh = folder.database.with_name(folder.database.name + ".new")
     fresh.unlink(missing_ok=True)
+    have_private(fresh)
     old = sqlite3.connect(aside / folder.database.name, isolation_level=None)
     new = sqlite3.connect(fresh, isolation_level=None)
     try:

@@ -4,6 +4,9 @@ The new database begins new epochs, so that no number is ever given to two recor
 again: every number is moved down by the same amount. Holes stay holes: a gap that was known keeps its reason, what
 could not be read becomes a gap `corrupt`, and every uplink keeps its place. Records that were in flight at that moment
 may reach the receiver twice. What was lost behind the last readable block leaves no trace.
+
+Of what belongs to the broker (sessions, messages that wait for them, retained messages) everything is kept that can be
+read and is what was written; the broker does without the rest.
 """
 
 from __future__ import annotations
@@ -17,16 +20,21 @@ from pathlib import Path
 from typing import Any, Final
 
 from bridge.ports import Gap
+from gateway.spool import tables
 from gateway.spool.gaps import EVERYONE
+from gateway.spool.ports import Table
+from gateway.spool.removals import Key
 from gateway.spool.rows import BLOCK_COLUMNS, INSERT_BLOCK, block_of, block_row, is_body_sound, is_row_sound
 from gateway.spool.schema import key_of
 
 _CARRIED_OVER: Final = (
-    ("SELECT * FROM dead_letter", "INSERT OR IGNORE INTO dead_letter VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
-    ("SELECT * FROM session", "INSERT OR IGNORE INTO session VALUES (?, ?)"),
-    ("SELECT * FROM counter", "INSERT OR IGNORE INTO counter VALUES (?, ?, ?)"),
+    ("dead_letter ORDER BY id", "INSERT OR IGNORE INTO dead_letter VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"),
+    ("session ORDER BY client_id", "INSERT OR IGNORE INTO session VALUES (?, ?)"),
+    ("counter ORDER BY stream", "INSERT OR IGNORE INTO counter VALUES (?, ?, ?)"),
 )
+_LAST_BLOCK: Final = "SELECT key FROM block ORDER BY key DESC LIMIT 1"
 _NEXT_BLOCK: Final = f"SELECT {BLOCK_COLUMNS} FROM block WHERE key > ? ORDER BY key LIMIT 1"  # noqa: S608 - a constant
+_ROWS_AT_ONCE: Final = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +45,16 @@ class Salvage:
     records: int
     blocks: int
     blocks_unreadable: int
+    rows: int = 0
+    """Of the broker's tables."""
+    rows_unreadable: int = 0
 
     def __str__(self) -> str:
         return (
             f"The spool's database was damaged. {self.records} records in {self.blocks} blocks were saved into a new "
             f"one; {self.blocks_unreadable} blocks could not be read, and there may have been others. "
+            f"Of the rows of messages that wait for local subscribers or are retained, {self.rows} were saved; "
+            f"{self.rows_unreadable} could not be read. "
             f"The damaged files are kept in {self.set_aside}; delete the folder when you no longer need it."
         )
 
@@ -71,7 +84,7 @@ def save(old: sqlite3.Connection, new: sqlite3.Connection, aside: Path) -> Salva
     streams: dict[int, _Stream] = {}
     records = blocks = unreadable = 0
     new.execute("BEGIN IMMEDIATE")
-    for row in _blocks(old):
+    for row in _walk(old, _LAST_BLOCK, _NEXT_BLOCK):
         if row is None or not (is_row_sound(row) and is_body_sound(row)):
             unreadable += 1
             continue
@@ -107,10 +120,53 @@ def save(old: sqlite3.Connection, new: sqlite3.Connection, aside: Path) -> Salva
             if of == number:
                 place = max(1, min(seq, stream.next_seq) - stream.base)
                 new.execute("INSERT INTO watermark VALUES (?, ?, ?)", (uplink, of, place))
-    for select, insert in _CARRIED_OVER:
-        new.executemany(insert, _rows(old, select))
+    for source, insert in _CARRIED_OVER:
+        new.executemany(insert, _from_both_ends(old, f"SELECT * FROM {source}"))  # noqa: S608 - a constant
+    rows, rows_unreadable = _save_tables(old, new)
     new.execute("COMMIT")
-    return Salvage(set_aside=aside, records=records, blocks=blocks, blocks_unreadable=unreadable)
+    return Salvage(
+        set_aside=aside,
+        records=records,
+        blocks=blocks,
+        blocks_unreadable=unreadable,
+        rows=rows,
+        rows_unreadable=rows_unreadable,
+    )
+
+
+def _save_tables(old: sqlite3.Connection, new: sqlite3.Connection) -> tuple[int, int]:
+    """Copy the broker's tables; returns how many rows were saved, and how many could not be read."""
+    saved = unreadable = 0
+    for table in Table:
+        if not _has(old, table):
+            continue
+        batch: dict[Key, bytes] = {}
+        last = f"SELECT rowid FROM {table.value} ORDER BY rowid DESC LIMIT 1"  # noqa: S608 - a constant
+        following = (
+            f"SELECT rowid, {tables.COLUMNS[table]} FROM {table.value}"  # noqa: S608 - constants
+            " WHERE rowid > ? ORDER BY rowid LIMIT 1"
+        )
+        for row in _walk(old, last, following):
+            pair = row and tables.sound(table, row[1:])
+            if not pair:
+                unreadable += 1
+                continue
+            batch[pair[0]] = pair[1]
+            saved += 1
+            if len(batch) == _ROWS_AT_ONCE:
+                tables.keep(new, table, batch)
+                batch = {}
+        tables.keep(new, table, batch)
+    return saved, unreadable
+
+
+def _has(connection: sqlite3.Connection, table: Table) -> bool:
+    """Whether there is such a table: older versions had none."""
+    try:
+        connection.execute(f"SELECT 1 FROM {table.value} LIMIT 0")  # noqa: S608 - a constant
+    except sqlite3.Error:
+        return False
+    return True
 
 
 def _is_name(row: tuple[Any, ...]) -> bool:
@@ -151,21 +207,33 @@ def _rows(connection: sqlite3.Connection, query: str) -> Iterator[Any]:
             yield row
 
 
-def _blocks(connection: sqlite3.Connection) -> Iterator[Any]:
-    """Every block row that can be reached, in the order of the keys; None where one could not be read.
+def _from_both_ends(connection: sqlite3.Connection, query: str) -> Iterator[Any]:
+    """The rows of an ordered query, and where that can't be read to its end, also those from the other end to there."""
+    for direction in ("", " DESC"):
+        try:
+            cursor = connection.execute(query + direction)
+            while (row := cursor.fetchone()) is not None:
+                yield row
+        except sqlite3.Error:
+            continue
+        return
+
+
+def _walk(connection: sqlite3.Connection, last_query: str, next_query: str) -> Iterator[Any]:
+    """Every row that can be reached, in the order of the keys (the first column); None where one could not be read.
 
     A damaged page ends a scan. Behind it we go on, from growing distances after the last key, until the last key that a
     scan from the end can reach.
     """
     try:
-        last = connection.execute("SELECT key FROM block ORDER BY key DESC LIMIT 1").fetchone()
+        last = connection.execute(last_query).fetchone()
     except sqlite3.Error:
         last = None
     end = last[0] if last and isinstance(last[0], int) else key_of(1 << 15, 0)
     key, step = -1, 1
     while key < end:
         try:
-            row = connection.execute(_NEXT_BLOCK, (key,)).fetchone()
+            row = connection.execute(next_query, (key,)).fetchone()
         except sqlite3.Error:
             if step == 1:
                 yield None

@@ -83,23 +83,21 @@ class Spool:
     async def open(cls, settings: GatewaySettings, *, clock: Clock) -> Spool:
         """Lock the folder, open (or save from) the database, read where every stream stands.
 
-        Raises DataFolderInUse, SpoolVersionError, SpoolFull, SpoolUnusable, and SpoolCorrupt, after which the next
-        opening saves what can be read. Takes the same time whatever the backlog.
+        Raises DataFolderInUse, SpoolVersionError, SpoolFull, SpoolBusy, SpoolUnusable, and SpoolCorrupt, after which
+        the next opening saves what can be read. Takes the same time whatever the backlog; the broker's own tables,
+        which the broker bounds, are read whole.
         """
         wal_pages = min(1024, max(64, settings.spool.max_size_bytes // 8 // PAGE_SIZE_BYTES))
         # On a full disk the reserve makes room for all of the log to go into the database, and for a new log.
         folder = DataFolder(settings.gateway.data_dir, reserve_bytes=2 * wal_pages * PAGE_SIZE_BYTES)
         folder.open()
         try:
-            salvage = recover(folder)
-            if salvage:
-                log.error("%s", salvage)
-            folder.keep_reserve()
             try:
-                return await cls._open(settings, folder, wal_pages, clock=clock, salvage=salvage)
-            except SpoolFull:
-                folder.give_reserve()
-                return await cls._open(settings, folder, wal_pages, clock=clock, salvage=salvage)
+                return await cls._recover_and_open(settings, folder, wal_pages, clock=clock)
+            except SpoolCorrupt as error:  # it looked sound at first
+                log.error("%s What can be read of it is saved now.", error)
+                mark_damaged(folder)
+                return await cls._recover_and_open(settings, folder, wal_pages, clock=clock)
         except SpoolCorrupt:
             mark_damaged(folder)
             folder.close()
@@ -107,6 +105,20 @@ class Spool:
         except BaseException:  # raised again: only the lock must not stay
             folder.close()
             raise
+
+    @classmethod
+    async def _recover_and_open(
+        cls, settings: GatewaySettings, folder: DataFolder, wal_pages: int, *, clock: Clock
+    ) -> Spool:
+        salvage = recover(folder)
+        if salvage:
+            log.error("%s", salvage)
+        folder.keep_reserve()
+        try:
+            return await cls._open(settings, folder, wal_pages, clock=clock, salvage=salvage)
+        except SpoolFull:
+            folder.give_reserve()
+            return await cls._open(settings, folder, wal_pages, clock=clock, salvage=salvage)
 
     @classmethod
     async def _open(

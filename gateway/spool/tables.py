@@ -45,13 +45,16 @@ _DISCARD_RANGE: Final = {
     table: f"DELETE FROM {table.value} WHERE key BETWEEN ? AND ?"  # noqa: S608 - a constant
     for table in Table
 }
-# A key that is no valid UTF-8 any more must not end the query: the text is decoded here. Topics are in the order of the
-# table, not of the keys: to go through the index would be to read the table in no order at all.
-_LOAD: Final = {
-    Table.MESSAGE: "SELECT key, crc, body FROM message ORDER BY key",
-    Table.DELIVERY: "SELECT key, crc, body FROM delivery ORDER BY key",
-    Table.RETAINED: "SELECT CAST(key AS BLOB), crc, body FROM retained",
+# A damaged text that is no valid UTF-8 any more would end the query, wherever it is: nothing is read as text.
+_VALUES: Final = "CAST(crc AS INTEGER), CAST(body AS BLOB)"
+COLUMNS: Final = {
+    Table.MESSAGE: f"key, {_VALUES}",
+    Table.DELIVERY: f"key, {_VALUES}",
+    Table.RETAINED: f"CAST(key AS BLOB), {_VALUES}",
 }
+"""What `sound` judges."""
+# Topics come in the order of the table, not of the keys: to go through the index would read the table in no order.
+_LOAD: Final = {table: f"SELECT {columns} FROM {table.value} ORDER BY rowid" for table, columns in COLUMNS.items()}  # noqa: S608 - constants
 
 
 @dataclass(slots=True)
@@ -108,7 +111,7 @@ def load(connection: sqlite3.Connection) -> dict[Table, Loaded]:
 
 
 def sound(table: Table, row: Sequence[Any]) -> tuple[Key, bytes] | None:
-    """Key and body of a row (key, crc, body), where a text key is given as bytes; None when it is not sound."""
+    """Key and body in a row (COLUMNS of the table); None when it is not what was written."""
     key, crc, body = row
     if not isinstance(body, bytes):
         return None
