@@ -14,8 +14,10 @@ import uvloop
 
 from config.settings import Address, Listener, Stream
 from gateway.broker.broker import Broker
+from gateway.broker.client import Client
 from gateway.listener.errors import ListenerError, listener_error
 from gateway.listener.tcp import TcpListener
+from gateway.mqtt.packets import Packet
 from gateway.spool.ports import Outcome
 from tests.support.broker import FakeClock
 from tests.support.store import FakeStore
@@ -256,11 +258,15 @@ async def test_a_fault_in_one_connection_closes_only_that_one_and_is_logged(
         good, to_good = await connected(door, CONNECT_311[:-1] + b"g")
         bad, to_bad = await connected(door, CONNECT_311[:-1] + b"b")
 
-        def broken(*_args: object) -> None:
-            raise RuntimeError("broken")
+        handle = Client.handle
 
-        monkeypatch.setattr(door.broker, "subscribe", broken)
-        to_bad.write(b"\x82\x06\x00\x05\x00\x01t\x00")
+        def broken(client: Client, packet: Packet) -> None:
+            if client.client_id == "b":
+                raise RuntimeError("broken")
+            handle(client, packet)
+
+        monkeypatch.setattr(Client, "handle", broken)
+        to_bad.write(PING)
         assert await rest(bad) == b""
         assert "client 'b'" in caplog.text
         to_good.write(PING)

@@ -1,0 +1,50 @@
+"""What a connection needs of its listener."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final, Protocol
+
+from gateway.access.ports import Credentials, Entry, Verdict
+from gateway.broker.connack import Terms
+from gateway.listener.partials import Partials
+from gateway.listener.peer import Peer
+from gateway.listener.rates import Throttle
+from gateway.listener.wheel import Wheel
+
+if TYPE_CHECKING:
+    from gateway.listener.connection import Connection
+
+READ_BYTES: Final = 256 * 1024
+
+
+class Door(Protocol):
+    """One listener, as its connections see it."""
+
+    terms: Terms
+    entry: Entry
+    wheel: Wheel
+    partials: Partials
+    is_local: bool
+    """Whether it can only be reached from this machine."""
+    connect_timeout_s: float
+    max_connect_size_bytes: int
+    stall_timeout_s: float
+    read_buffer: memoryview
+    """READ_BYTES long, for all connections: each read is copied out of it before the next one."""
+    first_buffer: memoryview
+    """The beginning of it, as much as is read of a client that was not let in yet."""
+    later_buffer: memoryview
+    """As much of it as is read then: less where clients have a rate."""
+
+    def throttle(self, now_s: float) -> Throttle | None:
+        """The rates of a new client; None where it has none."""
+
+    def located(self, connection: Connection, peer: Peer) -> bool:
+        """It is known now who is behind a load balancer; false when there is no place for the connection."""
+
+    def decide(self, credentials: Credentials) -> asyncio.Task[Verdict]:
+        """Ask `entry.decide` in a task that the listener owns."""
+
+    def closed(self, connection: Connection) -> None:
+        """The connection is gone."""

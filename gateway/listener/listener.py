@@ -1,0 +1,218 @@
+"""One door for devices: its sockets, its connections, and what holds for all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from collections import Counter
+from dataclasses import replace
+from typing import Any, Final
+
+from config.settings import Listener, ProxyProtocol, UnixPath
+from gateway.access.ports import Credentials, Entry, Verdict
+from gateway.broker.broker import Broker
+from gateway.broker.connack import Terms
+from gateway.listener.acceptor import Acceptor
+from gateway.listener.connection import Connection
+from gateway.listener.door import READ_BYTES
+from gateway.listener.errors import listener_error
+from gateway.listener.partials import Partials
+from gateway.listener.peer import Peer, peer_of
+from gateway.listener.rates import Throttle
+from gateway.listener.sockets import SocketFile, listen, listen_unix
+from gateway.listener.wheel import Wheel
+
+logger = logging.getLogger(__name__)
+
+CLOSE_WITHIN_S: Final = 2.0
+LEAST_READ_BYTES: Final = 2 * 1024
+STALL_LOOKS: Final = 4
+"""How often in the stall time-out every connection is looked at."""
+
+
+class MqttListener:
+    """`start`, `stop_accepting`, `close`, in this order. Works on asyncio's loop and on uvloop.
+
+    `entry` decides who may come in. `partials` is the bound for half-received packets that all listeners share.
+    """
+
+    def __init__(self, settings: Listener, broker: Broker, *, entry: Entry, partials: Partials | None = None) -> None:
+        receive_maximum = settings.receive_maximum
+        if settings.max_message_rate is not None:  # it is told by this, as far as MQTT can tell it (§3.3.4)
+            receive_maximum = max(1, min(receive_maximum, settings.max_message_rate))
+        self.terms = Terms(
+            receive_maximum=receive_maximum,
+            max_packet_size_bytes=settings.max_packet_size_bytes,
+            max_keep_alive_s=settings.max_keep_alive_s,
+            topic_alias_maximum=settings.topic_alias_maximum,
+        )
+        self.name = settings.name
+        self.address = settings.bind
+        """Where it listens; with the port that was found free, once it is started with port 0."""
+        self.entry = entry
+        self.partials = partials or Partials()
+        self.wheel: Wheel
+        self.is_local = settings.is_local
+        self.connect_timeout_s = settings.connect_timeout_s
+        self.max_connect_size_bytes = settings.max_connect_size_bytes
+        self.stall_timeout_s = settings.stall_timeout_s
+        self.read_buffer = memoryview(bytearray(READ_BYTES))
+        self.first_buffer = self.read_buffer[: max(LEAST_READ_BYTES, settings.max_connect_size_bytes)]
+        self.later_buffer = self.read_buffer
+        if settings.max_byte_rate is not None:
+            self.later_buffer = self.read_buffer[: max(LEAST_READ_BYTES, settings.max_byte_rate // 8)]
+        if settings.max_message_rate is not None:
+            self.later_buffer = self.later_buffer[: max(LEAST_READ_BYTES, settings.max_message_rate * 16)]
+        self._settings = settings
+        self._broker = broker
+        self._acceptor: Acceptor | None = None
+        self._file: SocketFile | None = None
+        self._looking: asyncio.TimerHandle | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._connections: dict[Connection, str | bytes | None] = {}
+        """With what counts as its address, where connections of one address are counted."""
+        self._at_address: Counter[str | bytes] = Counter()
+        self._is_empty = asyncio.Event()
+        self._is_empty.set()
+
+    # ---- life -----------------------------------------------------------------------------------------------------
+
+    @property
+    def connections(self) -> int:
+        """How many sockets are open."""
+        return len(self._connections)
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether new connections are taken."""
+        return self._acceptor is not None
+
+    async def start(self) -> None:
+        """Listen. Raises ListenerError, with a sentence, where that is not possible."""
+        loop = asyncio.get_running_loop()
+        self.wheel = Wheel(loop)
+        bind = self._settings.bind
+        try:
+            if isinstance(bind, UnixPath):
+                sock, self._file = listen_unix(bind)
+                sockets = [sock]
+            else:
+                sockets = listen(bind)
+                self.address = replace(bind, port=int(sockets[0].getsockname()[1]))
+        except OSError as error:
+            raise listener_error(self.name, bind, error) from error
+        self._acceptor = Acceptor(sockets, self._take, name=self.name, rate=self._settings.max_connect_rate, loop=loop)
+        self._look_for_stalls()
+        logger.info("The listener %r listens on %s.", self.name, self.address)
+
+    def stop_accepting(self) -> None:
+        """Take no new connections; those that are open stay. Idempotent."""
+        if self._acceptor is not None:
+            self._acceptor.close()
+            self._acceptor = None
+        if self._file is not None:
+            self._file.remove()
+            self._file = None
+
+    async def close(self) -> None:
+        """End every connection that is still open, within two seconds. Idempotent."""
+        self.stop_accepting()
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
+        for connection in tuple(self._connections):
+            connection.close()
+        try:
+            await asyncio.wait_for(self._is_empty.wait(), CLOSE_WITHIN_S)
+        except TimeoutError:
+            for connection in tuple(self._connections):
+                connection.abort()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _look_for_stalls(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._looking = loop.call_later(self.stall_timeout_s / STALL_LOOKS, self._look_for_stalls)
+        now_s = loop.time()
+        for connection in tuple(self._connections):
+            connection.look_for_stall(now_s)
+
+    # ---- new connections ------------------------------------------------------------------------------------------
+
+    def _take(self, sock: socket.socket, address: Any) -> None:
+        peer = peer_of(address)
+        connection = Connection(self._broker, self, peer)
+        if len(self._connections) >= self._settings.max_connections:
+            self._refuse(peer, "max_connections", self._settings.max_connections)
+        elif self._counts(connection, peer, is_known=self._settings.proxy_protocol is ProxyProtocol.OFF):
+            self._is_empty.clear()
+            self._own(self._connect(connection, sock))
+            return
+        sock.close()
+
+    async def _connect(self, connection: Connection, sock: socket.socket) -> None:
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock)
+        except OSError as error:
+            logger.info("The connection from %s broke before it began: %s.", connection.peer, error)
+            sock.close()
+            connection.connection_lost(error)
+
+    def _counts(self, connection: Connection, peer: Peer, *, is_known: bool = True) -> bool:
+        """Count it among those of its address, once that is known; false when that one has all it may have."""
+        limit = self._settings.max_connections_per_address
+        group = None
+        if limit is not None and peer.host and is_known:
+            group = peer.group
+            if self._at_address[group] >= limit:
+                self._refuse(peer, "max_connections_per_address", limit)
+                return False
+            self._at_address[group] += 1
+        self._connections[connection] = group
+        return True
+
+    def _refuse(self, peer: Peer, limit: str, number: int) -> None:
+        self._broker.counters.refused_connects[limit] += 1
+        logger.warning(
+            "The listener %r closes a new connection from %s: it has its %d connections (%s).",
+            self.name,
+            peer,
+            number,
+            limit,
+        )
+
+    def _own(self, work: Any) -> asyncio.Task[Any]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    # ---- gateway.listener.door.Door ------------------------------------------------------------------------------
+
+    def throttle(self, now_s: float) -> Throttle | None:
+        """The rates of a new client; None where it has none."""
+        settings = self._settings
+        if settings.max_message_rate is None and settings.max_byte_rate is None:
+            return None
+        return Throttle(messages=settings.max_message_rate, size_bytes=settings.max_byte_rate, now_s=now_s)
+
+    def located(self, connection: Connection, peer: Peer) -> bool:
+        """It is known now who is behind a load balancer; false when there is no place for the connection."""
+        connection.origin = peer
+        return self._counts(connection, peer)
+
+    def decide(self, credentials: Credentials) -> asyncio.Task[Verdict]:
+        """Ask `entry.decide` in a task that the listener owns."""
+        return self._own(self.entry.decide(credentials))
+
+    def closed(self, connection: Connection) -> None:
+        """The connection is gone."""
+        group = self._connections.pop(connection, None)
+        if group is not None:
+            self._at_address[group] -= 1
+            if not self._at_address[group]:
+                del self._at_address[group]
+        if not self._connections:
+            self._is_empty.set()
