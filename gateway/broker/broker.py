@@ -27,9 +27,10 @@ from gateway.broker.message import Message
 from gateway.broker.outgoing import Flight, QueueLimits
 from gateway.broker.ports import Channel
 from gateway.broker.retained import RetainedMessages
-from gateway.broker.routes import Routes, Target
+from gateway.broker.routes import Routes, Target, target_of
 from gateway.broker.session import Held, Session
 from gateway.broker.sessions import Sessions
+from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscribing import Subscribing
 from gateway.broker.subscriptions import SubscriptionTree
 from gateway.broker.wills import publish_will
@@ -80,7 +81,8 @@ class Broker:
         self.clock = clock
         self.counters = Counters()
         self.subscriptions: SubscriptionTree[Session, Held] = SubscriptionTree()
-        self.routes = Routes(streams, self.subscriptions)
+        self.shared: SubscriptionTree[SharedGroup, None] = SubscriptionTree()
+        self.routes = Routes(streams, self.subscriptions, self.shared)
         self.retained = RetainedMessages(retained)
         self._agenda = Agenda()
         self.limits = limits
@@ -94,8 +96,17 @@ class Broker:
             entries=entries,
             queue_limits=queue_limits,
             on_end=self._on_session_end,
+            on_rights=self._on_rights,
         )
-        self.subscribing = Subscribing(sessions=self.sessions, tree=self.subscriptions, routes=self.routes)
+        self.subscribing = Subscribing(
+            store=store,
+            sessions=self.sessions,
+            tree=self.subscriptions,
+            shared=self.shared,
+            routes=self.routes,
+            limits=sessions,
+            max_topic_levels=limits.max_topic_levels,
+        )
         self._new_client_id = new_client_id
         self._is_accepting = True
         self._is_draining = False
@@ -123,6 +134,15 @@ class Broker:
     def later(self, key: Hashable, delay_s: float, action: Callable[[], None]) -> None:
         """Have `action` done at a tick after `delay_s`."""
         self._agenda.add(key, self.clock.monotonic_s() + delay_s, action)
+
+    def soon(self, key: Hashable, action: Callable[[], None]) -> None:
+        """Have `action` done when others had their turn; at the next tick where no loop runs."""
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.later(key, 0, action)
+        else:
+            loop.call_soon(do_safely, action)
 
     def stop_accepting(self) -> None:
         """Refuse every CONNECT from now on; those who are connected stay."""
@@ -177,6 +197,8 @@ class Broker:
             connack = replace(connack, session_present=True)
         client = Client(self, channel, packet, session, receive_maximum=terms.receive_maximum, connack=connack)
         session.client = client
+        for group in (session.groups or {}).values():
+            group.arrived(session)
         self.counters.connected_now += 1
         if granted.valid_for_s is not None:
             end = partial(client.close, ReasonCode.MAXIMUM_CONNECT_TIME)
@@ -240,6 +262,18 @@ class Broker:
                 publish()
         self.sessions.left(session)
 
+    def _on_rights(self, session: Session) -> None:
+        if session.subscriptions:
+            self.routes.clear()
+
+    def rights_changed(self) -> None:
+        """The rules of entry were read again: ask them anew, and disconnect those whom they do not know any more."""
+        unknown = self.sessions.renew_rights()
+        self.routes.clear()
+        for session in unknown:
+            if session.client is not None:
+                session.client.close(ReasonCode.NOT_AUTHORIZED)
+
     def _on_session_end(self, session: Session) -> None:
         self.subscribing.forget(session)
 
@@ -250,8 +284,13 @@ class Broker:
         for message in messages:
             if message.retain:
                 self.retained.keep(message)
-            for target in self.routes[message.topic.encode()].targets:
+            route = self.routes[message.topic.encode()]
+            for target in route.targets:
                 self._send(target, message)
+            for group in route.groups:
+                picked = group.pick(message.topic)
+                if picked is not None:
+                    self._send(target_of(*picked), message)
 
     def _send(self, target: Target, message: Message) -> None:
         session = target.session
@@ -270,6 +309,16 @@ class Broker:
         )
         if session.client is not None:
             session.client.sending.pump_safely()
+
+    def offer_retained(self, session: Session, message: Message, held: Held) -> None:
+        """Put a retained message into the queue of a session that has subscribed."""
+        flight = Flight(
+            message=message,
+            qos=min(message.qos, held.subscription.qos),
+            retain=True,
+            identifiers=() if held.identifier is None else (held.identifier,),
+        )
+        self.offer(session, flight)
 
     def offer(self, session: Session, flight: Flight) -> None:
         """Put a message into the session's queue, or count why not."""

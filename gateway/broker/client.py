@@ -18,15 +18,14 @@ from gateway.broker.exchanges import (
     WORDS,
     Receipt,
     Released,
-    Subscribed,
-    Unsubscribed,
     answer,
 )
 from gateway.broker.incoming import Incoming
-from gateway.broker.outgoing import Flight
 from gateway.broker.ports import Channel
+from gateway.broker.retained_feed import RetainedFeed
 from gateway.broker.sending import Sending
 from gateway.broker.session import Session
+from gateway.broker.subscribing import Unsubscribed
 from gateway.mqtt import writer
 from gateway.mqtt.errors import ProtocolError, ProtocolViolation
 from gateway.mqtt.packets import (
@@ -53,6 +52,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+REFILL_MESSAGES: Final = 64
+MAX_REFILLS: Final = 16
+"""Retained messages for a new subscription go into the queue so many at a time, and so often in one turn."""
+
 
 class Client:
     """A client between its CONNECT and its end. Waits for commits (`gateway.spool.ports.Waiter`)."""
@@ -61,9 +64,11 @@ class Client:
         "_channel",
         "_connack",
         "_incoming",
+        "_is_refilling",
         "broker",
         "client_id",
         "is_open",
+        "max_packet_size_bytes",
         "sending",
         "session",
         "version",
@@ -85,7 +90,9 @@ class Client:
         self.client_id = session.client_id
         self.version = connect.version
         self.will: Will | None = connect.will
+        self.max_packet_size_bytes = connect.maximum_packet_size_bytes
         self.is_open = True
+        self._is_refilling = False
         self._channel = channel
         self._connack = connack
         self._incoming = Incoming(self, receive_maximum)
@@ -232,66 +239,76 @@ class Client:
     # ---- subscriptions --------------------------------------------------------------------------------------------
 
     def _on_subscribe(self, packet: Subscribe) -> None:
-        session = self.session
-        codes, before = self.broker.subscribing.subscribe(session, packet)
-        # A filter that stands in the packet a thousand times costs one walk through what is retained.
-        retained = list(
-            dict.fromkeys(
-                subscription.topic_filter
-                for subscription, code in zip(packet.subscriptions, codes, strict=True)
-                if code < 0x80
-                and (
-                    subscription.retain_handling == 0
-                    or (subscription.retain_handling == 1 and before[subscription.topic_filter] is None)
-                )
-            )
-        )
-        if session.is_durable and before:
-            item = Subscribed(session, packet, codes=codes, before=before, retained=retained)
-            item.change = self.broker.sessions.remember(session)
-            self.broker.store.after_commit(self, item)
-        else:
-            self.reply(writer.suback(packet.packet_id, codes, version=self.version))
-            self.send_retained(retained)
+        self.broker.subscribing.subscribe(self, packet)
+
+    def _on_unsubscribe(self, packet: Unsubscribe) -> None:
+        self.broker.subscribing.unsubscribe(self, packet)
 
     def send_retained(self, topic_filters: Sequence[str]) -> None:
         """Give the client what is retained below the filters, as far as it is still subscribed to them."""
+        if not (topic_filters and self.is_open):
+            return
+        session = self.session
         broker = self.broker
+        if session.feed is None:
+            session.feed = RetainedFeed(session, broker.sessions.may_still_publish)
         now_s = broker.clock.monotonic_s()
         for topic_filter in topic_filters:
-            held = self.session.subscriptions.get(topic_filter)
-            if held is None:
-                continue
-            subscription = held.subscription
-            for message in broker.retained.match(topic_filter, now_s):
-                if subscription.no_local and message.origin == self.client_id:
-                    continue
-                broker.offer(
-                    self.session,
-                    Flight(
-                        message=message,
-                        qos=min(message.qos, subscription.qos),
-                        retain=True,
-                        identifiers=() if held.identifier is None else (held.identifier,),
-                    ),
-                )
-        self.pump()
+            session.feed.add(topic_filter, broker.retained.match(topic_filter, now_s))
+        self.refill()
 
-    def _on_unsubscribe(self, packet: Unsubscribe) -> None:
+    def refill(self) -> None:
+        """Put more of what is retained into the queue, as far as that drains; a little at a time."""
         session = self.session
-        codes = self.broker.subscribing.unsubscribe(session, packet.topic_filters)
-        if session.is_durable and ReasonCode.SUCCESS in codes:
-            item = Unsubscribed(session, packet, codes)
-            item.change = self.broker.sessions.remember(session)
-            self.broker.store.after_commit(self, item)
-        else:
-            self.reply(writer.unsuback(packet.packet_id, codes, version=self.version))
+        if session.feed is None or self._is_refilling or self.sending.is_settling:
+            return
+        self._is_refilling = True
+        try:
+            for _ in range(MAX_REFILLS):
+                if not self.is_ready_for_more:
+                    return
+                for message, held in session.feed.next_few(REFILL_MESSAGES, self.broker.clock.monotonic_s()):
+                    self.broker.offer_retained(session, message, held)
+                if not session.feed:
+                    session.feed = None
+                    self.sending.pump()
+                    return
+                self.sending.pump()
+        finally:
+            self._is_refilling = False
+        self.broker.soon(("refill", self), self.refill)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a message could be sent at once: nothing waits before it."""
+        return self.sending.is_welcome and self._channel.is_writable and not self.session.outgoing.queued
+
+    @property
+    def is_ready_for_more(self) -> bool:
+        """Whether the queue has drained so far that it wants more of what is retained."""
+        return (
+            self.is_open
+            and self.sending.is_welcome
+            and self._channel.is_writable
+            and self.session.outgoing.queued < REFILL_MESSAGES
+        )
 
     # ---- messages to the client -----------------------------------------------------------------------------------
 
     def pump(self) -> None:
         """Send what waits, as far as the window and the connection let it."""
         self.sending.pump()
+        self.refill()
+
+    def whole(self, data: bytes) -> bytes:
+        """An answer; empty where it is longer than the client takes, and the connection is closed for it."""
+        if not data:
+            self.close(ReasonCode.PACKET_TOO_LARGE)  # [MQTT-3.1.2-24]
+        return data
+
+    def reply_whole(self, data: bytes) -> None:
+        """`reply`, for an answer that may be too long for the client, and is empty then."""
+        self.reply(self.whole(data))
 
     def reply(self, data: bytes) -> None:
         """Answer one packet, in one write with the other answers of this turn."""

@@ -77,7 +77,6 @@ class Connack:
             properties[P.MAXIMUM_PACKET_SIZE] = terms.max_packet_size_bytes
             if terms.topic_alias_maximum:
                 properties[P.TOPIC_ALIAS_MAXIMUM] = terms.topic_alias_maximum
-            properties[P.SHARED_SUBSCRIPTION_AVAILABLE] = 0
             if self.expiry_interval_s not in {None, self.connect.session_expiry_interval_s or 0}:
                 properties[P.SESSION_EXPIRY_INTERVAL] = self.expiry_interval_s  # [MQTT-3.2.2-21]
             if self.assigned_client_id is not None:

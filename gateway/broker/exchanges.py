@@ -18,9 +18,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
 from gateway.broker.message import Message
-from gateway.broker.session import Held, Session
+from gateway.broker.session import Session
 from gateway.mqtt import writer
-from gateway.mqtt.packets import Subscribe, Unsubscribe, Version
+from gateway.mqtt.packets import Version
 from gateway.mqtt.reason_codes import ReasonCode
 from gateway.spool.ports import Outcome
 
@@ -154,59 +154,6 @@ class Released:
         return writer.pubcomps(self.packet_ids, version=client.version)
 
 
-class Subscribed:
-    """A SUBSCRIBE of a durable session. `before` is what each new filter had been, to put it back on failure."""
-
-    __slots__ = ("before", "change", "codes", "packet", "retained", "session")
-
-    def __init__(
-        self,
-        session: Session,
-        packet: Subscribe,
-        *,
-        codes: Sequence[int],
-        before: dict[str, Held | None],
-        retained: Sequence[str],
-    ) -> None:
-        self.session = session
-        self.packet = packet
-        self.codes = codes
-        self.before = before
-        self.retained = retained
-        self.change = 0
-
-    def settle(self, client: Client, outcome: Outcome) -> bytes:
-        """SUBACK, then the retained messages."""
-        codes = self.codes
-        if outcome is Outcome.DURABLE:
-            self.session.saved = max(self.session.saved, self.change)
-            client.send_retained(self.retained)
-        else:
-            client.broker.subscribing.put_back(self.session, self.packet, self.before)
-            codes = [REASONS[outcome] if code < 0x80 else code for code in codes]
-        return writer.suback(self.packet.packet_id, codes, version=client.version)
-
-
-class Unsubscribed:
-    """An UNSUBSCRIBE of a durable session."""
-
-    __slots__ = ("change", "codes", "packet", "session")
-
-    def __init__(self, session: Session, packet: Unsubscribe, codes: Sequence[int]) -> None:
-        self.session = session
-        self.packet = packet
-        self.codes = codes
-        self.change = 0
-
-    def settle(self, client: Client, outcome: Outcome) -> bytes:
-        """UNSUBACK; without the disk's word, the removal is taken to it again a little later."""
-        if outcome is not Outcome.DURABLE:
-            client.try_again(self)
-            return b""
-        self.session.saved = max(self.session.saved, self.change)
-        return writer.unsuback(self.packet.packet_id, self.codes, version=client.version)
-
-
 class Welcome:
     """A CONNECT whose session has to be on disk, or gone from it, before CONNACK says so."""
 
@@ -226,7 +173,3 @@ class Welcome:
             client.refuse(REASONS[outcome])
             client.broker.sessions.forget_unstored(self.session, is_new=self.is_new)
         return b""
-
-
-Exchange = Receipt | Repeat | Released | Subscribed | Unsubscribed | Welcome
-"""All that can wait, but for the two that are no objects."""

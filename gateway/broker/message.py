@@ -1,10 +1,27 @@
-"""A message on its way to local subscribers."""
+"""A message on its way to local subscribers, and how it is kept on disk.
+
+On disk it is one MessagePack array, for messages that wait for sessions and for retained ones alike:
+
+    [1, topic, payload, QoS, retain, client id of its publisher, its user name, expires_at_us, properties]
+
+`expires_at_us` is wall time, microseconds since 1970 UTC, since the monotonic clock does not outlive the machine; it is
+None for a message that does not expire. `properties` is a map by the names of `bridge.record.Properties`, or None.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, Final
+
+import msgpack
 
 from bridge.record import Properties
+
+_VERSION: Final = 1
+
+
+class MessageUnreadable(Exception):
+    """The bytes of a stored message are not one of a version that is read here."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -17,6 +34,7 @@ class Message:
     retain: bool
     origin: str
     """The client id of its publisher, for No Local (MQTT 5 §3.8.3.1)."""
+    origin_username: str | None = None
     properties: Properties | None = None
     expires_at_s: float | None = None
     """Monotonic time after which nobody wants it any more (§3.3.2.3.3)."""
@@ -28,7 +46,57 @@ class Message:
     @property
     def size_bytes(self) -> int:
         """What it takes in memory, roughly: the measure of the queues that hold it."""
-        return len(self.payload) + len(self.topic) + 64
+        size = len(self.payload) + len(self.topic) + 64
+        return size if self.properties is None else size + self.properties.size_bytes
+
+    def pack(self, *, now_s: float, now_us: int) -> bytes:
+        """The message as it is kept on disk; the two times are the same moment."""
+        expires_at_us = None
+        if self.expires_at_s is not None:
+            expires_at_us = now_us + int((self.expires_at_s - now_s) * 1_000_000)
+        packed: bytes = msgpack.packb(
+            [
+                _VERSION,
+                self.topic,
+                self.payload,
+                self.qos,
+                self.retain,
+                self.origin,
+                self.origin_username,
+                expires_at_us,
+                None if self.properties is None else self.properties.to_map(),
+            ]
+        )
+        return packed
+
+    @classmethod
+    def unpack(cls, body: bytes, *, now_s: float, now_us: int) -> Message:
+        """The inverse of `pack`. Raises MessageUnreadable."""
+        try:
+            version, *rest = msgpack.unpackb(body)
+            if version != _VERSION:
+                raise MessageUnreadable(f"It is of version {version}; version {_VERSION} is read here.")
+            topic, payload, qos, retain, origin, origin_username, expires_at_us, properties = rest
+            _check(topic, payload, qos, origin)
+            return cls(
+                topic=topic,
+                payload=payload,
+                qos=qos,
+                retain=bool(retain),
+                origin=origin,
+                origin_username=None if origin_username is None else str(origin_username),
+                properties=None if properties is None else Properties.from_map(properties),
+                expires_at_s=None if expires_at_us is None else now_s + (int(expires_at_us) - now_us) / 1_000_000,
+            )
+        except (ValueError, TypeError, AttributeError, OverflowError, msgpack.UnpackException) as error:
+            raise MessageUnreadable(f"It is not a message: {error}") from error
+
+
+def _check(topic: Any, payload: Any, qos: Any, origin: Any) -> None:
+    if not (isinstance(topic, str) and topic and isinstance(payload, bytes) and qos in {0, 1, 2}):
+        raise ValueError(f"{topic!r} with QoS {qos!r} is no message")
+    if not isinstance(origin, str):
+        raise TypeError(f"{origin!r} is no client id")
 
 
 def expiry(properties: Properties | None, now_s: float) -> float | None:

@@ -9,12 +9,13 @@ a device that makes up topics without end costs a fresh search each, and some me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 from config.settings import Stream
 from gateway.broker.session import Held, Session
+from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscriptions import SubscriptionTree
 from gateway.mqtt.topics import SHARE, check_topic_name, matches
 
@@ -23,6 +24,9 @@ MAX_CACHED_TOPIC_BYTES: Final = 512
 
 BRIDGE_STATE: Final = "$SYS/broker/connection/+/state"
 """What a Mosquitto that bridges to this broker says of its connection: the one thing below $SYS that clients write."""
+
+MAX_LOOKS: Final = 50
+"""See `Routes.forget`."""
 
 SLOW: Final = -1
 """`Route.fast` of a topic whose messages need more than to be stored."""
@@ -57,6 +61,8 @@ class Route:
     is_refused: bool
     """$SYS is the server's own, and $share/ is no topic: clients do not publish there (§4.7.2, §4.8.2)."""
     fast: int
+    groups: tuple[SharedGroup, ...] = ()
+    """Shared subscriptions: one member of each gets the message."""
 
 
 class Routes(dict[bytes, Route]):
@@ -65,11 +71,18 @@ class Routes(dict[bytes, Route]):
     `routes[topic]` raises TopicNameInvalid for a topic that §4.7 does not allow.
     """
 
-    __slots__ = ("_streams", "_subscriptions")
+    __slots__ = ("_looks", "_shared", "_streams", "_subscriptions")
 
-    def __init__(self, streams: Sequence[Stream], subscriptions: SubscriptionTree[Session, Held]) -> None:
+    def __init__(
+        self,
+        streams: Sequence[Stream],
+        subscriptions: SubscriptionTree[Session, Held],
+        shared: SubscriptionTree[SharedGroup, None] | None = None,
+    ) -> None:
         super().__init__()
         self._subscriptions = subscriptions
+        self._shared: SubscriptionTree[SharedGroup, None] = SubscriptionTree() if shared is None else shared
+        self._looks = 0
         self._streams: SubscriptionTree[int, None] = SubscriptionTree()
         for place, stream in enumerate(streams):
             for topic_filter in stream.topics:
@@ -79,20 +92,59 @@ class Routes(dict[bytes, Route]):
         topic = check_topic_name(raw)
         # First match wins; a filter that begins with a wildcard takes no topic that begins with `$`.
         stream = min(self._streams.match(topic), default=None)
-        targets = tuple(_target(session, held) for session, held in self._subscriptions.match(topic).items())
+        targets = tuple(
+            _target(session, held)
+            for session, held in self._subscriptions.match(topic).items()
+            if session.rights.is_unlimited or session.rights.may_read(topic)
+        )
+        groups = tuple(self._shared.match(topic)) if self._shared else ()
         is_refused = topic.startswith(("$SYS", SHARE)) and not matches(BRIDGE_STATE, topic)
         route = Route(
             topic=topic,
             stream=stream,
             targets=targets,
             is_refused=is_refused,
-            fast=SLOW if stream is None or targets or is_refused else stream,
+            fast=SLOW if stream is None or targets or groups or is_refused else stream,
+            groups=groups,
         )
         if len(raw) <= MAX_CACHED_TOPIC_BYTES:
             if len(self) >= MAX_CACHED_TOPICS:
                 self.clear()
             self[bytes(raw)] = route
         return route
+
+    def forget(self, topic_filters: Iterable[str]) -> None:
+        """Subscriptions to the filters have changed: the topics they take are to be looked up anew.
+
+        A filter without wildcards is one topic. For others every topic is looked at, which costs about a fiftieth of
+        looking all of them up; when that was done fifty times, the cache is emptied, so that a burst of subscriptions
+        costs no more than twice what emptying it would.
+        """
+        wild = []
+        for topic_filter in topic_filters:
+            if "+" in topic_filter or "#" in topic_filter:
+                wild.append(topic_filter)
+            else:
+                self.pop(topic_filter.encode(), None)
+        if not (wild and self):
+            return
+        self._looks += len(wild)
+        if self._looks > MAX_LOOKS:
+            self._looks = 0
+            self.clear()
+            return
+        for topic_filter in wild:
+            start = topic_filter.partition("+")[0].partition("#")[0].removesuffix("/").encode()
+            stale = [raw for raw in self if raw.startswith(start)] if start else list(self)
+            for raw in stale:
+                if matches(topic_filter, self[raw].topic):
+                    del self[raw]
+
+
+def target_of(session: Session, held: Held) -> Target:
+    """The target that one subscription makes; with a shared one, the publisher itself may be it (§3.8.3.1)."""
+    target = _merged(session, [held], None)
+    return replace(target, own=target)
 
 
 def _target(session: Session, held: list[Held]) -> Target:

@@ -158,4 +158,4 @@ class Sending:
         if found is Answer.WRONG:
             raise ProtocolError(f"{name} came for packet identifier {packet_id}, which waits for another packet.")
         if found is Answer.DONE:
-            self.pump()
+            self._client.pump()

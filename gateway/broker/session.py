@@ -26,6 +26,8 @@ from gateway.mqtt.packets import Subscription, Will
 if TYPE_CHECKING:
     from gateway.broker.client import Client
     from gateway.broker.exchanges import Receipt
+    from gateway.broker.retained_feed import RetainedFeed
+    from gateway.broker.shared_group import SharedGroup
 
 NEVER_EXPIRES: Final = 0xFFFFFFFF
 """A Session Expiry Interval of this many seconds means that the session does not expire (§3.1.2.11.2)."""
@@ -55,6 +57,8 @@ class Session:
         "client",
         "client_id",
         "expiry_interval_s",
+        "feed",
+        "groups",
         "number",
         "on_disk",
         "outgoing",
@@ -77,6 +81,10 @@ class Session:
         self.will: Will | None = None
         """What is to be published when it is lost; from CONNECT until it is published or deleted."""
         self.subscriptions: dict[str, Held] = {}
+        self.groups: dict[str, SharedGroup] | None = None
+        """Those of them that are shared; None while there is none, as with `feed`."""
+        self.feed: RetainedFeed | None = None
+        """Retained messages that its new subscriptions still have to get."""
         self.awaiting_release: dict[bytes, Receipt | None] = {}
         self.outgoing = Outgoing(limits)
         self.change = 0

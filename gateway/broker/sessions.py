@@ -17,6 +17,7 @@ from bridge.ports import Clock
 from config import settings
 from gateway.access.ports import UNLIMITED, Entry, Granted, Rights
 from gateway.broker.agenda import TRY_AGAIN_AFTER_S, Actions, Agenda
+from gateway.broker.message import Message
 from gateway.broker.outgoing import QueueLimits
 from gateway.broker.session import NEVER_EXPIRES, Session, SnapshotUnreadable
 from gateway.mqtt.packets import Connect, Version
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from gateway.broker.client import Client
 
 logger = logging.getLogger(__name__)
+
+MAX_PUBLISHERS: Final = 1000
+"""Publishers of retained messages whose rights are remembered."""
 
 MAX_NUMBER: Final = 2**31 - 1
 """Rows of the disk have 63 bits for a session's number and a place in its queue, which takes 32 of them."""
@@ -54,7 +58,8 @@ NO_RIGHTS: Final = NoRights()
 
 
 class Sessions(dict[str, Session]):
-    """Client id to session. `on_end` is called with each session that ends, while it still is in here."""
+    """Client id to session. `on_end` is called with each session that ends, while it still is in here,
+    `on_rights` with each that may do other things than before."""
 
     def __init__(
         self,
@@ -66,6 +71,7 @@ class Sessions(dict[str, Session]):
         entries: Mapping[str, Entry] | None,
         queue_limits: QueueLimits | None,
         on_end: Callable[[Session], None],
+        on_rights: Callable[[Session], None],
     ) -> None:
         super().__init__()
         self._store = store
@@ -75,7 +81,10 @@ class Sessions(dict[str, Session]):
         self._entries = entries
         self._queue_limits = queue_limits
         self._on_end = on_end
+        self._on_rights = on_rights
         self._actions = Actions()
+        self._publishers: dict[tuple[str, str | None], list[Rights]] = {}
+        """What publishers of retained messages may do, as far as it was asked."""
         self._numbers: set[int] = set()
         self._last_number = 0
         self._of_user: Counter[str] = Counter()
@@ -108,6 +117,32 @@ class Sessions(dict[str, Session]):
             return UNLIMITED
         entry = self._entries.get(access)
         return NO_RIGHTS if entry is None else entry.rights(client_id=client_id, username=username)
+
+    def may_still_publish(self, message: Message) -> bool:
+        """Whether the publisher of a retained message may publish it now, by any of the rules of entry."""
+        if not self._entries or message.topic.startswith("$SYS"):
+            return True
+        publisher = (message.origin, message.origin_username)
+        rights = self._publishers.get(publisher)
+        if rights is None:
+            if len(self._publishers) >= MAX_PUBLISHERS:
+                self._publishers.clear()
+            rights = self._publishers[publisher] = [
+                entry.rights(client_id=message.origin, username=message.origin_username)
+                for entry in self._entries.values()
+            ]
+        return any(each.is_unlimited or each.may_publish(message.topic) for each in rights)
+
+    def renew_rights(self) -> list[Session]:
+        """Ask every entry anew what each session may do; returns those whose users it no longer knows."""
+        self._publishers.clear()
+        unknown = []
+        for session in self.values():
+            session.rights = self.rights(session.access, session.client_id, session.username)
+            entry = None if self._entries is None else self._entries.get(session.access)
+            if self._entries is not None and (entry is None or not entry.still_knows(session.username)):
+                unknown.append(session)
+        return unknown
 
     def clients(self) -> list[Client]:
         """Those who are connected."""
@@ -156,8 +191,10 @@ class Sessions(dict[str, Session]):
             if session.expiry_interval_s != expiry_interval_s or session.access != granted.access:
                 session.expiry_interval_s = expiry_interval_s
                 session.change += 1
-        session.access = granted.access
-        session.rights = self.rights(granted.access, client_id, granted.username)
+        if old is None or session.access != granted.access:
+            session.access = granted.access
+            session.rights = self.rights(granted.access, client_id, granted.username)
+            self._on_rights(session)
         if session.is_durable and not session.number:
             session.number = self._new_number()
             self._numbers.add(session.number)

@@ -1,71 +1,163 @@
-"""SUBSCRIBE and UNSUBSCRIBE: which filters a session holds (MQTT 5 §3.8 to §3.11)."""
+"""SUBSCRIBE and UNSUBSCRIBE: which filters a session holds, and what takes effect by it (MQTT 5 §3.8 to §3.11).
+
+A subscription takes effect at once; that of a durable session is on disk before SUBACK says so, and is taken back when
+the disk does not take it. Retained messages come behind the commit that is open then, whatever the session: one that
+was published just before, and whose commit has not ended yet, would be missed otherwise.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
+from config import settings
+from gateway.broker.exchanges import REASONS
 from gateway.broker.routes import Routes
 from gateway.broker.session import Held, Session
+from gateway.broker.sessions import Sessions
+from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscriptions import SubscriptionTree
-from gateway.mqtt.packets import Subscribe
+from gateway.mqtt import writer
+from gateway.mqtt.errors import ProtocolError
+from gateway.mqtt.packets import Subscribe, Subscription, Unsubscribe
 from gateway.mqtt.reason_codes import ReasonCode
-from gateway.mqtt.topics import SHARE
+from gateway.mqtt.topics import parse_shared
+from gateway.spool.ports import Outcome, Store
 
-MAX_SUBSCRIPTIONS: Final = 10_000
-"""Of one session."""
+if TYPE_CHECKING:
+    from gateway.broker.client import Client
+
 MAX_SUBSCRIPTIONS_BYTES: Final = 64 * 1024 * 1024
-"""Of all sessions, in memory: a filter of 200 levels takes much more than it did on the wire. These two keep a client
-that makes up names without end from taking all the memory."""
+"""Of all sessions, in memory: a filter of 200 levels takes much more than it did on the wire. This keeps clients that
+make up filters without end from taking all the memory."""
+
+Before = dict[str, Held | None]
+"""What stood under each filter that a SUBSCRIBE was granted."""
 
 
 class Subscribing:
     """The subscriptions of all sessions."""
 
-    __slots__ = ("_routes", "_sessions", "_tree")
+    __slots__ = (
+        "_limits",
+        "_max_topic_levels",
+        "_routes",
+        "_sessions",
+        "_shared",
+        "_store",
+        "_tree",
+        "groups",
+    )
 
     def __init__(
-        self, *, sessions: Mapping[str, Session], tree: SubscriptionTree[Session, Held], routes: Routes
+        self,
+        *,
+        store: Store,
+        sessions: Sessions,
+        tree: SubscriptionTree[Session, Held],
+        shared: SubscriptionTree[SharedGroup, None],
+        routes: Routes,
+        limits: settings.Sessions,
+        max_topic_levels: int,
     ) -> None:
+        self._store = store
         self._sessions = sessions
         self._tree = tree
+        self._shared = shared
+        self.groups: dict[str, SharedGroup] = {}
+        """Shared subscriptions by their whole filters."""
         self._routes = routes
+        self._limits = limits
+        self._max_topic_levels = max_topic_levels
+
+    # ---- packets --------------------------------------------------------------------------------------------------
+
+    def subscribe(self, client: Client, packet: Subscribe) -> None:
+        """Do what a SUBSCRIBE asks for. Raises ProtocolError, before anything of it is done."""
+        for subscription in packet.subscriptions:
+            if subscription.no_local and parse_shared(subscription.topic_filter) is not None:
+                raise ProtocolError("A shared subscription has No Local set (§3.8.3.1).")  # [MQTT-3.8.3-4]
+        session = client.session
+        before: Before = {}
+        codes = [
+            self._subscribe(session, each, packet.subscription_identifier, before) for each in packet.subscriptions
+        ]
+        self._routes.forget(map(_own_filter, before))
+        # A filter that stands in the packet a thousand times costs one walk through what is retained.
+        retained = [
+            topic_filter
+            for topic_filter, held in before.items()
+            if _wants_retained(session.subscriptions[topic_filter].subscription, is_new=held is None)
+        ]
+        item = Subscribed(session, packet, codes=codes, before=before, retained=retained)
+        if session.is_durable and before:
+            item.change = self._sessions.remember(session)
+        else:
+            item.is_answered = True
+            client.reply_whole(
+                writer.suback(
+                    packet.packet_id,
+                    codes,
+                    version=client.version,
+                    max_packet_size_bytes=client.max_packet_size_bytes,
+                )
+            )
+            if not retained:
+                return
+        self._store.after_commit(client, item)
+
+    def _subscribe(self, session: Session, subscription: Subscription, identifier: int | None, before: Before) -> int:
+        topic_filter = subscription.topic_filter
+        own_filter = _own_filter(topic_filter)
+        if own_filter.count("/") >= self._max_topic_levels:
+            return ReasonCode.TOPIC_FILTER_INVALID
+        if not session.rights.may_subscribe(own_filter):
+            return ReasonCode.NOT_AUTHORIZED
+        old = session.subscriptions.get(topic_filter)
+        if old is None and (
+            len(session.subscriptions) >= self._limits.max_subscriptions
+            or self._tree.size_bytes + self._shared.size_bytes >= MAX_SUBSCRIPTIONS_BYTES
+        ):
+            return ReasonCode.QUOTA_EXCEEDED
+        before.setdefault(topic_filter, old)
+        self._put(session, topic_filter, Held(subscription=subscription, identifier=identifier))
+        return subscription.qos
+
+    def unsubscribe(self, client: Client, packet: Unsubscribe) -> None:
+        """Do what an UNSUBSCRIBE asks for."""
+        session = client.session
+        codes = []
+        gone = []
+        for topic_filter in packet.topic_filters:
+            if topic_filter in session.subscriptions:
+                self._take(session, topic_filter)
+                gone.append(topic_filter)
+                codes.append(ReasonCode.SUCCESS)
+            else:
+                codes.append(ReasonCode.NO_SUBSCRIPTION_EXISTED)
+        self._routes.forget(map(_own_filter, gone))
+        item = Unsubscribed(session, packet, codes)
+        if session.is_durable and gone:
+            item.change = self._sessions.remember(session)
+            self._store.after_commit(client, item)
+        else:
+            client.reply_whole(item.packet_for(client))
+
+    # ---- sessions -------------------------------------------------------------------------------------------------
 
     def restore(self, session: Session) -> None:
         """Let what a session of the disk holds take effect."""
         for topic_filter, held in session.subscriptions.items():
-            self._tree.add(topic_filter, session, held)
+            self._put(session, topic_filter, held)
 
     def forget(self, session: Session) -> None:
         """The session has ended."""
-        for topic_filter in session.subscriptions:
-            self._tree.remove(topic_filter, session)
-        if session.subscriptions:
-            self._routes.clear()
+        filters = list(session.subscriptions)
+        for topic_filter in filters:
+            self._take(session, topic_filter)
+        self._routes.forget(map(_own_filter, filters))
 
-    def subscribe(self, session: Session, packet: Subscribe) -> tuple[list[int], dict[str, Held | None]]:
-        """Make the subscriptions; returns a code for each, and what stood under each filter that was granted."""
-        codes: list[int] = []
-        before: dict[str, Held | None] = {}
-        for subscription in packet.subscriptions:
-            topic_filter = subscription.topic_filter
-            if topic_filter.startswith(SHARE):
-                codes.append(ReasonCode.SHARED_SUBSCRIPTIONS_NOT_SUPPORTED)
-                continue
-            if topic_filter not in session.subscriptions and (
-                len(session.subscriptions) >= MAX_SUBSCRIPTIONS or self._tree.size_bytes >= MAX_SUBSCRIPTIONS_BYTES
-            ):
-                codes.append(ReasonCode.QUOTA_EXCEEDED)
-                continue
-            before.setdefault(topic_filter, session.subscriptions.get(topic_filter))
-            held = Held(subscription=subscription, identifier=packet.subscription_identifier)
-            session.subscriptions[topic_filter] = held
-            self._tree.add(topic_filter, session, held)
-            codes.append(subscription.qos)
-        self._routes.clear()
-        return codes, before
-
-    def put_back(self, session: Session, packet: Subscribe, before: dict[str, Held | None]) -> None:
+    def put_back(self, session: Session, packet: Subscribe, before: Before) -> None:
         """Undo a `subscribe` that the disk did not take, but for what a later packet has changed since."""
         if self._sessions.get(session.client_id) is not session:
             return
@@ -75,21 +167,120 @@ class Subscribing:
             if now is None or id(now.subscription) not in made:
                 continue
             if held is None:
-                del session.subscriptions[topic_filter]
-                self._tree.remove(topic_filter, session)
+                self._take(session, topic_filter)
             else:
-                session.subscriptions[topic_filter] = held
-                self._tree.add(topic_filter, session, held)
-        self._routes.clear()
+                self._put(session, topic_filter, held)
+        self._routes.forget(map(_own_filter, before))
 
-    def unsubscribe(self, session: Session, topic_filters: Iterable[str]) -> list[ReasonCode]:
-        """Take the subscriptions away; returns a code for each."""
-        codes = []
-        for topic_filter in topic_filters:
-            if session.subscriptions.pop(topic_filter, None) is None:
-                codes.append(ReasonCode.NO_SUBSCRIPTION_EXISTED)
-            else:
-                self._tree.remove(topic_filter, session)
-                codes.append(ReasonCode.SUCCESS)
-        self._routes.clear()
-        return codes
+    def _put(self, session: Session, topic_filter: str, held: Held) -> None:
+        session.subscriptions[topic_filter] = held
+        shared = parse_shared(topic_filter)
+        if shared is None:
+            self._tree.add(topic_filter, session, held)
+            return
+        group = self.groups.get(topic_filter)
+        if group is None:
+            group = self.groups[topic_filter] = SharedGroup(topic_filter, shared.topic_filter)
+            self._shared.add(shared.topic_filter, group, None)
+        group.join(session, held)
+        if session.groups is None:
+            session.groups = {}
+        session.groups[topic_filter] = group
+
+    def _take(self, session: Session, topic_filter: str) -> None:
+        del session.subscriptions[topic_filter]
+        group = None if session.groups is None else session.groups.pop(topic_filter, None)
+        if group is None:
+            self._tree.remove(topic_filter, session)
+            return
+        group.leave(session)
+        if not group.members:
+            del self.groups[topic_filter]
+            self._shared.remove(group.topic_filter, group)
+
+
+def _own_filter(topic_filter: str) -> str:
+    """The filter itself, without the share name of a shared one."""
+    shared = parse_shared(topic_filter)
+    return topic_filter if shared is None else shared.topic_filter
+
+
+def _wants_retained(subscription: Subscription, *, is_new: bool) -> bool:
+    """By its Retain Handling [MQTT-3.3.1-9] to [-11]; a shared subscription gets none (§4.8.2)."""
+    if parse_shared(subscription.topic_filter) is not None:
+        return False
+    return subscription.retain_handling == 0 or (subscription.retain_handling == 1 and is_new)
+
+
+class Subscribed:
+    """A SUBSCRIBE that waits for a commit. `before` is what each new filter had been, to put it back on failure."""
+
+    __slots__ = ("before", "change", "codes", "is_answered", "packet", "retained", "session")
+
+    def __init__(
+        self,
+        session: Session,
+        packet: Subscribe,
+        *,
+        codes: Sequence[int],
+        before: Before,
+        retained: Sequence[str],
+    ) -> None:
+        self.session = session
+        self.packet = packet
+        self.codes = codes
+        self.before = before
+        self.retained = retained
+        self.change = 0
+        self.is_answered = False
+        """Whether SUBACK went out at once: nothing of the session has to be on disk."""
+
+    def settle(self, client: Client, outcome: Outcome) -> bytes:
+        """SUBACK, then the retained messages."""
+        if self.is_answered:
+            client.send_retained(self.retained)
+            return b""
+        codes = self.codes
+        if outcome is Outcome.DURABLE:
+            self.session.saved = max(self.session.saved, self.change)
+            client.send_retained(self.retained)
+        else:
+            client.broker.subscribing.put_back(self.session, self.packet, self.before)
+            codes = [REASONS[outcome] if code < 0x80 else code for code in codes]
+        return client.whole(
+            writer.suback(
+                self.packet.packet_id,
+                codes,
+                version=client.version,
+                max_packet_size_bytes=client.max_packet_size_bytes,
+            )
+        )
+
+
+class Unsubscribed:
+    """An UNSUBSCRIBE that waits for a commit."""
+
+    __slots__ = ("change", "codes", "packet", "session")
+
+    def __init__(self, session: Session, packet: Unsubscribe, codes: Sequence[int]) -> None:
+        self.session = session
+        self.packet = packet
+        self.codes = codes
+        self.change = 0
+
+    def packet_for(self, client: Client) -> bytes:
+        """UNSUBACK; empty when it is longer than the client takes."""
+        return writer.unsuback(
+            self.packet.packet_id,
+            self.codes,
+            version=client.version,
+            max_packet_size_bytes=client.max_packet_size_bytes,
+        )
+
+    def settle(self, client: Client, outcome: Outcome) -> bytes:
+        """UNSUBACK; without the disk's word, the removal is taken to it again a little later."""
+        if outcome is not Outcome.DURABLE:
+            client.try_again(self)
+            return b""
+        self.session.saved = max(self.session.saved, self.change)
+        return client.whole(self.packet_for(client))

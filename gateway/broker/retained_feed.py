@@ -1,0 +1,54 @@
+"""The retained messages that a session's new subscriptions still have to get (MQTT 5 §3.3.1.3).
+
+They may be more than a queue holds. So they are not put there at once, but taken from what is retained as the queue
+drains; a walk through it holds a few words of memory, whatever it finds. What changes meanwhile is given as it is then.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+
+from gateway.broker.message import Message
+from gateway.broker.retained import Matches
+from gateway.broker.session import Held, Session
+
+
+class RetainedFeed:
+    """One session's walks, oldest first. `may_come` says whether a message's publisher may still publish it."""
+
+    __slots__ = ("_may_come", "_session", "_walks")
+
+    def __init__(self, session: Session, may_come: Callable[[Message], bool]) -> None:
+        self._session = session
+        self._may_come = may_come
+        self._walks: deque[tuple[str, Matches]] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._walks)
+
+    def add(self, topic_filter: str, matches: Matches) -> None:
+        """A new subscription to the filter: one more walk."""
+        self._walks.append((topic_filter, matches))
+
+    def next_few(self, max_messages: int, now_s: float) -> list[tuple[Message, Held]]:
+        """Some messages with the subscriptions that they are for; none, also when only so much work was enough."""
+        walks = self._walks
+        while walks:
+            topic_filter, matches = walks[0]
+            held = self._session.subscriptions.get(topic_filter)
+            if held is None:  # unsubscribed meanwhile
+                walks.popleft()
+                continue
+            found = [(message, held) for message in matches.take(max_messages, now_s) if self._is_wanted(message, held)]
+            if matches.is_done:
+                walks.popleft()
+            return found
+        return []
+
+    def _is_wanted(self, message: Message, held: Held) -> bool:
+        session = self._session
+        if held.subscription.no_local and message.origin == session.client_id:
+            return False
+        rights = session.rights
+        return (rights.is_unlimited or rights.may_read(message.topic)) and self._may_come(message)
