@@ -169,7 +169,7 @@ class Checker:
 
 
 def _overlap(one: Address | UnixPath, other: Address | UnixPath) -> bool:
-    """Whether two sockets can't listen on both: the same path; or one port, and one host or all hosts of a family."""
+    """Whether two sockets can't listen on both: the same path; or one port, and one host or all hosts."""
     if isinstance(one, UnixPath) or isinstance(other, UnixPath):
         return one == other
     if one.port != other.port or one.port == 0:
@@ -177,7 +177,9 @@ def _overlap(one: Address | UnixPath, other: Address | UnixPath) -> bool:
     here, there = _ip(one.host), _ip(other.host)
     if here is None or there is None:
         return one.host.casefold() == other.host.casefold()
-    return here == there or (here.version == there.version and (here.is_unspecified or there.is_unspecified))
+    if here == there or "::" in {one.host, other.host}:
+        return True  # `[::]` takes the connections of IPv4 too
+    return here.version == there.version and (here.is_unspecified or there.is_unspecified)
 
 
 def _ip(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

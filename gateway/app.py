@@ -2,7 +2,8 @@
 
 Start: the store, then those who read from it, then those who let devices in. Stop: close the listeners, finish the open
 commit, acknowledge, give the uplinks a grace period, release, close the store. A task that ends on its own stops the
-process with its error. A database that turns out to be damaged starts everything over: it is set aside then.
+process with its error. A database that turns out to be damaged starts everything over: it is set aside then. SIGHUP has
+the files read again that say who may come in.
 """
 
 from __future__ import annotations
@@ -22,10 +23,12 @@ from bridge.clock import SystemClock
 from bridge.memory import return_freed_memory
 from bridge.uplink import Uplink, link_factory
 from config.settings import GatewaySettings
+from gateway.accesses import Accesses
 from gateway.api.server import ApiServer
 from gateway.broker.broker import Broker
 from gateway.errors import GatewayError
-from gateway.listener.tcp import TcpListener
+from gateway.listener.listener import MqttListener
+from gateway.listener.partials import Partials
 from gateway.overview import Overview
 from gateway.spool.errors import SpoolCorrupt
 from gateway.spool.spool import Spool
@@ -41,11 +44,11 @@ async def run_gateway(settings: GatewaySettings) -> None:
     """Run until SIGTERM or SIGINT; a second one ends the process at once. Raises what kept it from going on."""
     return_freed_memory()
     _raise_file_limit()
-    stop = asyncio.Event()
-    with _signals(stop):
+    stop, reload = asyncio.Event(), asyncio.Event()
+    with _signals(stop, reload):
         for _ in range(MAX_RECOVERIES):
             try:
-                return await _run_once(settings, stop)
+                return await _run_once(settings, stop, reload)
             except SpoolCorrupt as error:
                 log.error("%s It is set aside, and the gateway starts over with what can be read.", error)
         raise GatewayError(
@@ -53,11 +56,11 @@ async def run_gateway(settings: GatewaySettings) -> None:
         )
 
 
-async def _run_once(settings: GatewaySettings, stop: asyncio.Event) -> None:
+async def _run_once(settings: GatewaySettings, stop: asyncio.Event, reload: asyncio.Event) -> None:
     gateway = await Gateway.open(settings)
     try:
         try:
-            await gateway.start()
+            await gateway.start(reload)
             stopping = asyncio.create_task(stop.wait(), name="stop signal")
             await asyncio.wait({stopping, *gateway.tasks}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
@@ -74,17 +77,26 @@ async def _run_once(settings: GatewaySettings, stop: asyncio.Event) -> None:
 class Gateway:
     """All parts of one edge gateway. `start` once; `stop` any number of times."""
 
-    def __init__(self, settings: GatewaySettings, spool: Spool) -> None:
+    def __init__(self, settings: GatewaySettings, spool: Spool, accesses: Accesses) -> None:
         clock = SystemClock()
         self._settings = settings
         self.spool = spool
+        self.accesses = accesses
         self.broker = Broker(
             store=spool,
             clock=clock,
             streams=settings.streams,
             new_client_id=lambda: f"auto-{secrets.token_hex(8)}",
+            entries=accesses.entries,
+            sessions=settings.sessions,
+            retained=settings.retained,
+            limits=settings.limits,
         )
-        self.listeners = [TcpListener(listener, self.broker) for listener in settings.listeners]
+        partials = Partials()
+        self.listeners = [
+            MqttListener(listener, self.broker, entry=accesses.entries[listener.access], partials=partials)
+            for listener in settings.listeners
+        ]
         self.uplinks = {
             uplink.name: Uplink(
                 uplink,
@@ -103,17 +115,25 @@ class Gateway:
 
     @classmethod
     async def open(cls, settings: GatewaySettings) -> Gateway:
-        """Open the store. Raises SpoolError with a sentence when it can't be had."""
-        return cls(settings, await Spool.open(settings, clock=SystemClock()))
+        """Read who may come in, and open the store. Raises AccessError, or SpoolError, with sentences."""
+        accesses = Accesses.open(settings.access, clock=SystemClock())
+        try:
+            spool = await Spool.open(settings, clock=SystemClock())
+        except BaseException:
+            await accesses.close()
+            raise
+        return cls(settings, spool, accesses)
 
-    async def start(self) -> None:
-        """Let data flow. Raises GatewayError or ListenerError when an address can't be had."""
+    async def start(self, reload: asyncio.Event) -> None:
+        """Let data flow; read files again when `reload` is set. Raises GatewayError or ListenerError when an address
+        can't be had."""
         self._own("spool", self.spool.run())
         self.broker.start()
         for listener in self.listeners:
             await listener.start()
         await self.api.start()
         self._own("rates", self._feed())
+        self._own("reload", self._reload_at(reload))
         # Last: a second gateway that finds its ports taken must not have taken the first one's place at the cloud.
         for name, uplink in self.uplinks.items():
             self._own(f"uplink {name}", uplink.run())
@@ -126,6 +146,23 @@ class Gateway:
         while True:
             self.overview.feed()
             await asyncio.sleep(FEED_INTERVAL_S)
+
+    async def _reload_at(self, reload: asyncio.Event) -> None:
+        while True:
+            await reload.wait()
+            reload.clear()
+            await self.reload()
+
+    async def reload(self) -> None:
+        """Read passwords, keys, rules and certificates again; what is broken leaves in force what was there before."""
+        problems = await self.accesses.reload()
+        self.broker.rights_changed()
+        for problem in problems:
+            log.error("%s", problem)
+        if problems:
+            log.error("Reloaded; but what is named above is broken, so there the old files stay in force.")
+        else:
+            log.info("Reloaded: passwords, keys, rules and certificates are those of the files now.")
 
     def check(self) -> None:
         """Raise the error of a task that has ended on its own."""
@@ -161,6 +198,7 @@ class Gateway:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.accesses.close()
         await self.spool.close()
         log.info("Stopped.")
 
@@ -187,8 +225,8 @@ def _raise_file_limit() -> None:
 
 
 @contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT set `stop`, a second one ends the process; SIGHUP is kept for reload and does nothing yet."""
+def _signals(stop: asyncio.Event, reload: asyncio.Event) -> Iterator[None]:
+    """SIGTERM and SIGINT set `stop`, a second one ends the process; SIGHUP sets `reload`."""
     loop = asyncio.get_running_loop()
 
     def on_stop(number: int) -> None:
@@ -199,9 +237,7 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_stop, number)
-    loop.add_signal_handler(
-        signal.SIGHUP, log.info, "SIGHUP is kept for reloading the configuration, which needs a restart for now."
-    )
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
     try:
         yield
     finally:

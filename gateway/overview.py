@@ -17,7 +17,7 @@ from gateway.api.status import (
     StreamStatus,
 )
 from gateway.api.view import Check
-from gateway.listener.tcp import TcpListener
+from gateway.listener.listener import MqttListener
 from gateway.rates import SlidingRate
 from gateway.spool.lane import Lane
 from gateway.spool.spool import Spool
@@ -31,7 +31,7 @@ class Overview:
         settings: GatewaySettings,
         *,
         spool: Spool,
-        listeners: Sequence[TcpListener],
+        listeners: Sequence[MqttListener],
         uplinks: Mapping[str, Uplink],
         clock: Clock,
     ) -> None:

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from bridge.uplink_status import UplinkStatus
-from config.settings import Address
+from config.settings import Address, UnixPath
 
 DROP_REASONS = ("full", "expired")
 """The reasons that are always listed; others (corrupt, dead_letter) appear once they have happened."""
@@ -25,7 +25,7 @@ class ListenerStatus:
     """One door for devices: the address it really has (a bind of port 0 shows the port it got)."""
 
     name: str
-    bind: Address
+    bind: Address | UnixPath
     connections: int
 
 

@@ -196,7 +196,9 @@ def test_port_0_may_be_used_by_several_and_addresses_of_two_families_are_not_one
     gateway_from(
         "listeners: [{name: a, bind: 'localhost:0'}, {name: b, bind: 'localhost:0'}]\napi: {bind: 'localhost:0'}"
     )
-    gateway_from("listeners: [{name: a, bind: '0.0.0.0:9'}, {name: b, bind: '[::]:9'}]\naccess: [{anonymous: allow}]")
+    gateway_from(ANYBODY + "listeners: [{name: a, bind: '0.0.0.0:9'}, {name: b, bind: '[::1]:9'}]")
+    (problem,) = gateway_problems(ANYBODY + "listeners: [{name: a, bind: '0.0.0.0:9'}, {name: b, bind: '[::]:9'}]")
+    assert "the address [::]:9 is taken by listeners[a].bind" in problem.message
 
 
 def test_two_mqtt_sinks_and_two_files_are_fine() -> None:

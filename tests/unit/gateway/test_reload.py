@@ -1,0 +1,137 @@
+"""SIGHUP on a running gateway: new passwords and rules hold at once, broken files leave the old ones in force."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from config.settings import Access, Address, Anonymous, Api, GatewayIdentity, GatewaySettings, Listener
+from gateway.access.errors import AccessError
+from gateway.app import Gateway, run_gateway
+from tests.support.plain_mqtt import PlainClient
+
+LOOPBACK = Address(host="127.0.0.1", port=0)
+TIMEOUT_S = 10
+
+
+def settings_with(access: Access, folder: Path) -> GatewaySettings:
+    return GatewaySettings(
+        gateway=GatewayIdentity(id="edge", data_dir=folder / "data", grace_period_s=1.0),
+        listeners=(Listener(bind=LOOPBACK),),
+        access=(access,),
+        uplinks=(),
+        api=Api(bind=LOOPBACK),
+    )
+
+
+@asynccontextmanager
+async def running(access: Access, folder: Path) -> AsyncIterator[tuple[Gateway, int]]:
+    gateway = await Gateway.open(settings_with(access, folder))
+    try:
+        await gateway.start(asyncio.Event())
+        address = gateway.listeners[0].address
+        assert isinstance(address, Address)
+        yield gateway, address.port
+    finally:
+        await gateway.stop()
+
+
+async def connected(port: int, client_id: str = "dev1") -> PlainClient:
+    return await PlainClient.connect("127.0.0.1", port, client_id)
+
+
+async def test_new_rules_hold_at_once_for_those_who_are_connected(tmp_path: Path) -> None:
+    acl = tmp_path / "acl"
+    acl.write_text("topic a\n")
+    async with running(Access(acl_file=acl), tmp_path) as (gateway, port):
+        reader, writer = await connected(port, "reader"), await connected(port, "writer")
+        assert await reader.subscribe("#", 0) == 0
+        acl.write_text("topic b\n")
+        await gateway.reload()
+        writer.publish("a", b"1")
+        writer.publish("b", b"2", packet_id=2)
+        received = await reader.read()
+        assert received.payload == b"2"
+        for client in (reader, writer):
+            await client.abort()
+
+
+async def test_a_broken_file_leaves_the_old_rules_in_force_and_says_where(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    acl = tmp_path / "acl"
+    acl.write_text("topic a\n")
+    async with running(Access(acl_file=acl), tmp_path) as (gateway, port):
+        client = await connected(port)
+        assert await client.subscribe("a", 0) == 0
+        acl.write_text("topic b\ntopic oh no\n")
+        with caplog.at_level(logging.INFO):
+            await gateway.reload()
+        assert f"{acl}:2" in caplog.text
+        assert "the old files stay in force" in caplog.text
+        client.publish("a", b"1", qos=0)
+        assert (await client.read()).payload == b"1"
+        await client.abort()
+
+
+async def test_a_client_whom_nobody_knows_any_more_is_disconnected(tmp_path: Path) -> None:
+    access = Access(anonymous=Anonymous.LOCAL)
+    async with running(access, tmp_path) as (gateway, port):
+        client = await connected(port)
+        stranger = Access(anonymous=Anonymous.REFUSE)
+        await gateway.accesses.entries["default"].reload(stranger)
+        gateway.broker.rights_changed()
+        await client.closed()
+
+
+async def test_a_broken_file_keeps_the_gateway_from_starting_and_all_of_them_are_named(tmp_path: Path) -> None:
+    (tmp_path / "acl").write_text("nonsense\n")
+    (tmp_path / "passwords").write_text("nonsense\n")
+    access = Access(acl_file=tmp_path / "acl", password_file=tmp_path / "passwords")
+    with pytest.raises(AccessError) as refused:
+        await Gateway.open(settings_with(access, tmp_path))
+    assert {Path(problem.file).name for problem in refused.value.problems} == {"acl", "passwords"}
+    assert not (tmp_path / "data").exists()
+
+
+class Watcher(logging.Handler):
+    """Does something at a line of the log."""
+
+    def __init__(self, actions: dict[str, Callable[[], None]]) -> None:
+        super().__init__()
+        self._actions = actions
+        self.seen: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        for words, action in self._actions.items():
+            if words in record.getMessage():
+                self.seen.append(words)
+                action()
+
+
+async def test_sighup_reloads_and_sigterm_stops(tmp_path: Path) -> None:
+    me = os.getpid()
+    watcher = Watcher(
+        {
+            "is ready": lambda: os.kill(me, signal.SIGHUP),
+            "Reloaded: ": lambda: os.kill(me, signal.SIGTERM),
+        }
+    )
+    logger = logging.getLogger("gateway.app")
+    level = logger.level
+    logger.setLevel(logging.INFO)
+    logger.addHandler(watcher)
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            await run_gateway(settings_with(Access(), tmp_path))
+    finally:
+        logger.removeHandler(watcher)
+        logger.setLevel(level)
+    assert watcher.seen == ["is ready", "Reloaded: "]
