@@ -31,6 +31,7 @@ MAX_KINDS = 1000
 KIND_CHARACTERS = 200
 
 _NUMBERS = re.compile(r"\d+")
+_PLACEHOLDERS = re.compile(r"%(?:\([^)]*\))?[#0\- +]*[\d*]*(?:\.[\d*]+)?[a-zA-Z%]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _RESERVED = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "repeated"}
 
@@ -69,7 +70,7 @@ def escaped(text: str) -> str:
 class RepeatLimiter:
     """Lets `burst` lines of a kind through in `window_s`. Pure: `now` is a parameter, in seconds.
 
-    Two lines are of a kind when logger, level and the beginning of the text, without its numbers, agree. At most
+    Two lines are of a kind when logger, level and the beginning of the wording, without its numbers, agree. At most
     `max_kinds` kinds are remembered; the one unseen for longest is forgotten.
     """
 
@@ -79,9 +80,9 @@ class RepeatLimiter:
         self._max_kinds = max_kinds
         self._kinds: OrderedDict[tuple[str, int, str], _Kind] = OrderedDict()
 
-    def admit(self, now: float, logger: str, level: int, text: str) -> int | None:
+    def admit(self, now: float, logger: str, level: int, wording: str) -> int | None:
         """None: leave this line out. A number: write it, and say that so many like it were left out before."""
-        key = (logger, level, _NUMBERS.sub("0", text[:KIND_CHARACTERS]))
+        key = (logger, level, _NUMBERS.sub("0", wording[:KIND_CHARACTERS]))
         kind = self._kinds.get(key)
         if kind is None:
             kind = self._kinds[key] = _Kind(now)
@@ -116,11 +117,22 @@ class RepeatFilter(logging.Filter):
         """False for a line that is left out; the next of its kind says how many were."""
         if record.levelno >= logging.CRITICAL:
             return True
-        left_out = self._limiter.admit(time.monotonic(), record.name, record.levelno, record.getMessage())
+        left_out = self._limiter.admit(time.monotonic(), record.name, record.levelno, _wording(record))
         if left_out is None:
             return False
         record.repeated = left_out
         return True
+
+
+def _wording(record: logging.LogRecord) -> str:
+    """What tells one kind of line from another: the words that the program wrote, not those that are filled in.
+
+    Devices choose what is filled in: one that comes under a new client id each time would make each line a new kind.
+    Only where the program wrote no words of its own ("%s") does the whole text have to do.
+    """
+    if record.args and isinstance(record.msg, str) and any(map(str.isalpha, _PLACEHOLDERS.sub("", record.msg))):
+        return record.msg
+    return record.getMessage()
 
 
 def _extras(record: logging.LogRecord) -> dict[str, Any]:

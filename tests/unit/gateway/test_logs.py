@@ -122,6 +122,20 @@ def test_repeated_lines_are_cut_after_a_burst_though_their_numbers_differ() -> N
     assert stream.getvalue().count("\n") == logs.BURST
 
 
+def test_repeated_lines_are_cut_though_each_names_another_client() -> None:
+    stream = _written(Log())
+    for letter in "abcdefghijklmnopqrstuvwxyz":
+        logging.getLogger("gateway").warning("Client %r from %s was refused", letter * 3, letter)
+    assert stream.getvalue().count("\n") == logs.BURST
+
+
+def test_sentences_without_words_of_the_program_are_told_apart_by_their_text() -> None:
+    stream = _written(Log())
+    for letter in "abcdefghijklmnopqrstuvwxyz":
+        logging.getLogger("gateway").warning("%s", f"{letter} is broken")
+    assert stream.getvalue().count("\n") == 26
+
+
 def test_debugging_shows_every_line() -> None:
     stream = _written(Log(level="debug"))
     for number in range(100):
