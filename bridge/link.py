@@ -35,7 +35,7 @@ from bridge.errors import LinkError, LinkLost, LinkRefused, LinkUnreachable
 from bridge.flow.reasons import describe
 from bridge.link_opening import open_client
 from bridge.link_settings import LinkSettings
-from bridge.paho_client import drop, new_client, publish_properties
+from bridge.paho_client import WaryClient, drop, new_client, publish_properties
 from bridge.ports import Delivery, LinkEvents, LinkLimits, Publish
 from config.settings import Protocol
 
@@ -77,7 +77,7 @@ class MqttLink:
 
     # -- connecting ------------------------------------------------------------------------------------------------
 
-    def _new_client(self) -> paho.Client:
+    def _new_client(self) -> WaryClient:
         client = new_client(self._settings)
         client.on_socket_register_write = self._on_register_write
         client.on_socket_unregister_write = self._on_unregister_write
@@ -171,6 +171,7 @@ class MqttLink:
             raise ValueError("a subscription is QoS 1 at most: with 2 a crash after PUBREC would lose the message")
         if self._loop is None or self._ended:
             raise LinkLost(f"The link to {self._settings.url} is gone.")
+        self._client.takes_messages = True
         code, packet_id = self._client.subscribe(topic_filter, qos)
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS or packet_id is None:
             raise LinkLost(f"The link to {self._settings.url} took no SUBSCRIBE: {paho.error_string(code)}")
@@ -359,7 +360,7 @@ class MqttLink:
             self._lost_silent = True
             self._lost_reason = "the broker did not answer within the keep-alive"
         else:
-            self._lost_reason = "the connection was cut"
+            self._lost_reason = self._client.fault or "the connection was cut"
 
     def _on_publish(
         self,

@@ -22,9 +22,10 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bridge.crashpoints import reach
-from bridge.errors import LinkError, LinkLost
+from bridge.errors import LinkError, LinkLost, LinkRefused
 from bridge.feeder import AHEAD, Feeder, Prepared
 from bridge.flow.backoff import Backoff
+from bridge.flow.grants import lacking
 from bridge.flow.lane import Lane
 from bridge.flow.reasons import UNEXPLAINED, Verdict, describe, verdict
 from bridge.flow.window import Window
@@ -41,6 +42,7 @@ from config.settings import Uplink as UplinkSettings
 log = logging.getLogger(__name__)
 
 MAX_IN_FLIGHT_BYTES: Final = 32 * 1024 * 1024
+UNUSABLE: Final = 0x83
 _LOSSES_BEFORE_SMALLER: Final = 3
 """So many connections in a row that were lost over one and the same frame: try smaller ones."""
 
@@ -196,6 +198,13 @@ class Uplink:
 
     async def _session_of(self, session: _Session, link: Link, limits: LinkLimits, feeder: Feeder) -> None:
         """Send and be acknowledged until the link is lost (raises LinkLost) or the uplink has stopped."""
+        missing = lacking(
+            receive_maximum=limits.receive_maximum,
+            maximum_packet_size_bytes=limits.maximum_packet_size_bytes,
+            maximum_qos=limits.maximum_qos,
+        )
+        if missing is not None:
+            raise LinkRefused(f"{self._settings.url} is of no use: {missing}.", reason_code=UNUSABLE)
         self._session = session
         self._meter.enter(UplinkState.ONLINE)
         self._is_five = limits.mqtt_version == Protocol.V5.value
