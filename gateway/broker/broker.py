@@ -33,6 +33,7 @@ from gateway.broker.sessions import Sessions
 from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscribing import Subscribing
 from gateway.broker.subscriptions import SubscriptionTree
+from gateway.broker.will_watch import WillWatch
 from gateway.broker.wills import publish_will
 from gateway.mqtt.errors import TopicNameInvalid
 from gateway.mqtt.packets import Connect, Will
@@ -111,9 +112,13 @@ class Broker:
         self._is_accepting = True
         self._is_draining = False
         self._ticking: asyncio.TimerHandle | None = None
+        self.wills = WillWatch(
+            clock=clock, agenda=self._agenda, publish=self._publish_will, remember=self.sessions.remember
+        )
         self.sessions.restore(store.sessions())
         for session in self.sessions.values():
             self.subscribing.restore(session)
+            self.wills.restore(session)
 
     # ---- life -----------------------------------------------------------------------------------------------------
 
@@ -151,7 +156,7 @@ class Broker:
     async def drain(self) -> None:
         """Read nothing more, let the open commit end and its acknowledgements go out, then disconnect everybody.
 
-        The wills of those who are connected are not published: they did not die, the gateway stops. Idempotent.
+        Wills are published or kept as `gateway.broker.will_watch` says. Idempotent.
         """
         self.stop_accepting()
         self._is_draining = True
@@ -161,11 +166,12 @@ class Broker:
         clients = self.sessions.clients()
         for client in clients:
             client.stop_reading()
+        self.wills.gateway_stops(self.sessions.values())
         ended = asyncio.Event()
         self.store.after_commit(self, lambda _outcome: ended.set())
         await ended.wait()
         for client in clients:
-            client.close(ReasonCode.SERVER_SHUTTING_DOWN, with_will=False)
+            client.close(ReasonCode.SERVER_SHUTTING_DOWN)
 
     # ---- connections ----------------------------------------------------------------------------------------------
 
@@ -193,6 +199,7 @@ class Broker:
             channel.close()
             return None
         session, is_present = self.sessions.take(packet, client_id, granted)
+        self.wills.connected(session, packet.will)
         if is_present:
             connack = replace(connack, session_present=True)
         client = Client(self, channel, packet, session, receive_maximum=terms.receive_maximum, connack=connack)
@@ -214,7 +221,7 @@ class Broker:
     def refuse(self, channel: Channel, packet: Connect, terms: Terms, refused: Refused) -> None:
         """Answer a CONNECT that was not let in, and close the channel."""
         logger.info(
-            "Client %r from %s is not let in (%s). %s",
+            "Client %.100r from %s is not let in (%s). %.300s",
             packet.client_id,
             channel.peer,
             refused.reason.value,
@@ -245,22 +252,29 @@ class Broker:
             return ReasonCode.QUOTA_EXCEEDED
         return None
 
-    def ended(self, client: Client, will: Will | None) -> None:
+    def ended(self, client: Client, *, with_will: bool) -> None:
         """A connection has ended; called once for each client."""
         self.counters.connected_now -= 1
         session = client.session
         if session.client is client:
             session.client = None
             self._agenda.cancel(("valid", client.client_id))
+            if not with_will:
+                self.wills.delete(session)
+            elif not self._is_draining:
+                self.wills.lost(session)
         session.outgoing.keep_only_promised()
-        if will is not None and not self._is_draining:
-            delay_s = min(will.delay_interval_s, session.expiry_interval_s)
-            publish = partial(publish_will, self, client.client_id, will)
-            if delay_s:
-                self.later(("will", client.client_id), delay_s, publish)
-            else:
-                publish()
         self.sessions.left(session)
+
+    def _publish_will(self, session: Session, will: Will) -> None:
+        if session.rights.may_publish(will.topic):
+            publish_will(self, session.client_id, will)
+        else:
+            # It was allowed when the client connected; the rules of now are those that hold.
+            self.counters.refused["not_authorized"] += 1
+            logger.info(
+                "The will of client %.100r to %.100r is not published: not allowed.", session.client_id, will.topic
+            )
 
     def _on_rights(self, session: Session) -> None:
         if session.subscriptions:
@@ -275,6 +289,7 @@ class Broker:
                 session.client.close(ReasonCode.NOT_AUTHORIZED)
 
     def _on_session_end(self, session: Session) -> None:
+        self.wills.session_ended(session)
         self.subscribing.forget(session)
 
     # ---- messages -------------------------------------------------------------------------------------------------

@@ -42,7 +42,6 @@ from gateway.mqtt.packets import (
     Subscribe,
     Unsubscribe,
     Version,
-    Will,
 )
 from gateway.mqtt.reason_codes import ReasonCode
 from gateway.spool.ports import Outcome
@@ -51,6 +50,9 @@ if TYPE_CHECKING:
     from gateway.broker.broker import Broker
 
 logger = logging.getLogger(__name__)
+
+MAX_EXPLANATION_BYTES: Final = 100
+"""Of a Reason String: what it cites may have 65 535."""
 
 REFILL_MESSAGES: Final = 64
 MAX_REFILLS: Final = 16
@@ -65,6 +67,7 @@ class Client:
         "_connack",
         "_incoming",
         "_is_refilling",
+        "_wants_explanations",
         "broker",
         "client_id",
         "is_open",
@@ -72,7 +75,6 @@ class Client:
         "sending",
         "session",
         "version",
-        "will",
     )
 
     def __init__(
@@ -89,7 +91,7 @@ class Client:
         self.session = session
         self.client_id = session.client_id
         self.version = connect.version
-        self.will: Will | None = connect.will
+        self._wants_explanations = connect.request_problem_information
         self.max_packet_size_bytes = connect.maximum_packet_size_bytes
         self.is_open = True
         self._is_refilling = False
@@ -129,17 +131,32 @@ class Client:
 
     def fail(self, violation: ProtocolViolation) -> None:
         """The client broke the protocol: tell it (MQTT 5) and end the connection [MQTT-4.13.1-1]."""
-        logger.info("The connection of client %r from %s is closed. %s", self.client_id, self.peer, violation)
-        self.close(violation.reason_code)
+        logger.info("The connection of client %.100r from %s is closed. %.300s", self.client_id, self.peer, violation)
+        self.close(violation.reason_code, explanation=str(violation))
 
-    def close(self, reason: ReasonCode, *, with_will: bool = True) -> None:
-        """End the connection from this side, with a DISCONNECT for MQTT 5; idempotent."""
+    def close(self, reason: ReasonCode, *, explanation: str | None = None) -> None:
+        """End the connection from this side, and say why as far as the client can be told; idempotent.
+
+        A client that has no CONNACK yet gets one that says so, for DISCONNECT comes only after it [MQTT-3.14.0-1].
+        """
         if not self.is_open:
             return
         self.broker.counters.disconnects[reason.name.lower()] += 1
-        if self.version is Version.V5 and self.sending.is_welcome:
-            self._channel.write(writer.disconnect(reason))
-        self._end(with_will=with_will)
+        if not self.sending.is_welcome:
+            self._channel.write(self._connack(reason))
+        elif self.version is Version.V5:
+            if explanation is not None and self._wants_explanations:  # [MQTT-3.1.2-29]
+                explanation = explanation.encode(errors="replace")[:MAX_EXPLANATION_BYTES].decode(errors="ignore")
+            else:
+                explanation = None
+            data = writer.disconnect(
+                reason,
+                reason_string=explanation,
+                max_packet_size_bytes=self.max_packet_size_bytes,
+            )
+            if self.max_packet_size_bytes is None or len(data) <= self.max_packet_size_bytes:  # [MQTT-3.1.2-24]
+                self._channel.write(data)
+        self._end(with_will=True)
 
     def lost(self) -> None:
         """The connection is gone; idempotent."""
@@ -154,7 +171,7 @@ class Client:
             return
         self.is_open = False
         self._channel.close()
-        self.broker.ended(self, self.will if with_will else None)
+        self.broker.ended(self, with_will=with_will)
 
     def _on_connect(self, _packet: Connect) -> None:
         raise ProtocolError("A second CONNECT came on one connection.")  # [MQTT-3.1.0-2]
@@ -171,7 +188,7 @@ class Client:
         if expiry_interval_s is not None and expiry_interval_s != session.expiry_interval_s:
             if session.expiry_interval_s == 0:
                 raise ProtocolError("DISCONNECT sets a session expiry interval, but CONNECT had none (§3.14.2.2.2).")
-            session.expiry_interval_s = expiry_interval_s
+            session.expiry_interval_s = self.broker.sessions.expiry_interval_s(expiry_interval_s)
             if session.is_durable:
                 self.broker.sessions.remember(session)
         self._end(with_will=packet.reason_code != ReasonCode.SUCCESS)  # only 0x00 deletes it [MQTT-3.1.2-8], [-10]
@@ -193,7 +210,9 @@ class Client:
                     self.sending.write(data)
                 self.pump()
         except Exception:  # Whatever is wrong with this client, the others wait for the same commit.
-            logger.exception("The connection of client %r from %s is closed after an error.", self.client_id, self.peer)
+            logger.exception(
+                "The connection of client %.100r from %s is closed after an error.", self.client_id, self.peer
+            )
             self.close(ReasonCode.UNSPECIFIED_ERROR)
 
     def _settle(self, items: list[Any], outcome: Outcome) -> bytes:

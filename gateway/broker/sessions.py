@@ -98,7 +98,9 @@ class Sessions(dict[str, Session]):
             try:
                 session = Session.restore(client_id, snapshot, self._queue_limits)
             except SnapshotUnreadable as error:
-                logger.warning("The stored session of client %r is left out: it cannot be read. %s", client_id, error)
+                logger.warning(
+                    "The stored session of client %.100r is left out: it cannot be read. %s", client_id, error
+                )
                 continue
             self[client_id] = session
             self._count(session, 1)
@@ -187,7 +189,6 @@ class Sessions(dict[str, Session]):
         else:
             session = old
             self._agenda.cancel(("expiry", client_id))
-            self._agenda.cancel(("will", client_id))  # the session goes on before the delay has passed (§3.1.3.2.2)
             if session.expiry_interval_s != expiry_interval_s or session.access != granted.access:
                 session.expiry_interval_s = expiry_interval_s
                 session.change += 1
@@ -232,10 +233,9 @@ class Sessions(dict[str, Session]):
             self._agenda.add(("expiry", session.client_id), due_s, partial(self.end, session))
 
     def end(self, session: Session) -> None:
-        """Forget the session, in memory and on disk; a delayed will is published now [MQTT-3.1.3-9]."""
+        """Forget the session, in memory and on disk."""
         client_id = session.client_id
         self._agenda.cancel(("expiry", client_id))
-        self._agenda.hurry(("will", client_id))
         self._on_end(session)
         del self[client_id]
         self._count(session, -1)
