@@ -106,7 +106,7 @@ class DoorChecks:
         if not findings.sound(f"{key}.access", *(f"access[{label}].name" for label in findings.labels("access"))):
             return None
         access = self._access.get(listener.access)
-        if access is None:
+        if access is None and self._access:
             names = list(self._access)
             hint = nearest(listener.access, names) or f"; expected {' or '.join(names)}"
             findings.report(f"{key}.access", f"there is no access {listener.access!r}{hint}")

@@ -51,8 +51,9 @@ def load_receiver(path: Path | None, environ: Mapping[str, str]) -> ReceiverSett
 def load_gateway_with_origins(path: Path | None, environ: Mapping[str, str]) -> Loaded[GatewaySettings]:
     """As `load_gateway`, and where each value came from."""
     reader, settings, file = _load(path, environ, GATEWAY, RECEIVER, "gateway.yaml")
+    settings = fit_to_spool(settings, Findings(reader, file))
     Checker(reader, file).gateway(settings)
-    return _loaded(reader, fit_to_spool(settings, Findings(reader, file)))
+    return _loaded(reader, settings)
 
 
 def load_receiver_with_origins(path: Path | None, environ: Mapping[str, str]) -> Loaded[ReceiverSettings]:
