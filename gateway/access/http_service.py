@@ -148,7 +148,7 @@ class HttpService:
         except orjson.JSONDecodeError as error:
             raise ServiceUnavailable(f"The service {self._name} answered with something that is not JSON.") from error
         result = said.get("result") if isinstance(said, dict) else None
-        if result not in {"allow", "deny"}:
+        if result not in ("allow", "deny"):
             raise ServiceUnavailable(f'The service {self._name} answered without a "result" of "allow" or "deny".')
         seconds = said.get("expires_in")
         if seconds is None:

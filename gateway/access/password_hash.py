@@ -78,7 +78,8 @@ class Pbkdf2Sha512:
     def matches(self, password: bytes) -> bool:
         """Whether this is the hash of `password`."""
         made = hashlib.pbkdf2_hmac("sha512", password, self.salt, self.iterations, SHA512_BYTES)
-        return hmac.compare_digest(made, self.digest)
+        # HMAC fills its key up with NULs, so a password and the same one with NULs behind it have one hash.
+        return hmac.compare_digest(made, self.digest) and b"\0" not in password
 
     def decoy(self, random_bytes: bytes) -> PasswordHash:
         """One of the same kind that matches nothing known. `random_bytes`: at least 64."""

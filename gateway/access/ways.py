@@ -16,7 +16,7 @@ from gateway.access.password_file import Users, read_users
 from gateway.access.ports import UNLIMITED, Rights, Rules
 
 ReadRules = Callable[[Access], Rules]
-"""Reads the rules and the ACL file of an access; in a thread when reloading. Raises ConfigError, which AccessError is."""
+"""Reads the rules and the ACL file of an access, in a thread when reloading. Raises ConfigError, or AccessError."""
 
 
 class NoRules:
