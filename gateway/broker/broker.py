@@ -22,12 +22,13 @@ from gateway.broker.agenda import Agenda, do_safely
 from gateway.broker.client import Client
 from gateway.broker.connack import Connack, Terms
 from gateway.broker.counters import Counters
+from gateway.broker.delivery import Delivery
 from gateway.broker.exchanges import Welcome
 from gateway.broker.message import Message
-from gateway.broker.outgoing import Flight, QueueLimits
+from gateway.broker.outgoing import QueueLimits
 from gateway.broker.ports import Channel
 from gateway.broker.retained import RetainedMessages
-from gateway.broker.routes import Routes, Target, target_of
+from gateway.broker.routes import Routes
 from gateway.broker.session import Held, Session
 from gateway.broker.sessions import Sessions
 from gateway.broker.shared_group import SharedGroup
@@ -88,7 +89,7 @@ class Broker:
         self._agenda = Agenda()
         self.limits = limits
         if queue_limits is None:
-            queue_limits = QueueLimits(max_messages=sessions.max_queued_messages, max_bytes=sessions.max_queued_bytes)
+            queue_limits = QueueLimits.of(sessions)
         self.sessions = Sessions(
             store=store,
             clock=clock,
@@ -108,6 +109,15 @@ class Broker:
             limits=sessions,
             max_topic_levels=limits.max_topic_levels,
         )
+        self.delivery = Delivery(
+            store=store,
+            clock=clock,
+            agenda=self._agenda,
+            routes=self.routes,
+            retained=self.retained,
+            counters=self.counters,
+            shared=self.subscribing.groups,
+        )
         self._new_client_id = new_client_id
         self._is_accepting = True
         self._is_draining = False
@@ -119,6 +129,7 @@ class Broker:
         for session in self.sessions.values():
             self.subscribing.restore(session)
             self.wills.restore(session)
+        self.delivery.restore(self.sessions.values())
 
     # ---- life -----------------------------------------------------------------------------------------------------
 
@@ -264,11 +275,12 @@ class Broker:
             elif not self._is_draining:
                 self.wills.lost(session)
         session.outgoing.keep_only_promised()
+        self.delivery.account(session)
         self.sessions.left(session)
 
     def _publish_will(self, session: Session, will: Will) -> None:
         if session.rights.may_publish(will.topic):
-            publish_will(self, session.client_id, will)
+            publish_will(self, session.client_id, will, username=session.username)
         else:
             # It was allowed when the client connected; the rules of now are those that hold.
             self.counters.refused["not_authorized"] += 1
@@ -291,56 +303,19 @@ class Broker:
     def _on_session_end(self, session: Session) -> None:
         self.wills.session_ended(session)
         self.subscribing.forget(session)
+        self.delivery.forget(session)
 
     # ---- messages -------------------------------------------------------------------------------------------------
 
-    def deliver(self, messages: Iterable[Message]) -> None:
-        """Keep what is to be retained, and give each message to the local subscribers of now."""
-        for message in messages:
-            if message.retain:
-                self.retained.keep(message)
-            route = self.routes[message.topic.encode()]
-            for target in route.targets:
-                self._send(target, message)
-            for group in route.groups:
-                picked = group.pick(message.topic)
-                if picked is not None:
-                    self._send(target_of(*picked), message)
-
-    def _send(self, target: Target, message: Message) -> None:
-        session = target.session
-        if message.origin == session.client_id:
-            if target.own is None:
-                return
-            target = target.own
-        self.offer(
-            session,
-            Flight(
-                message=message,
-                qos=min(message.qos, target.qos),
-                retain=message.retain and target.retain_as_published,
-                identifiers=target.identifiers,
-            ),
-        )
-        if session.client is not None:
-            session.client.sending.pump_safely()
-
     def offer_retained(self, session: Session, message: Message, held: Held) -> None:
         """Put a retained message into the queue of a session that has subscribed."""
-        flight = Flight(
-            message=message,
+        self.delivery.offer(
+            session,
+            message,
             qos=min(message.qos, held.subscription.qos),
             retain=True,
             identifiers=() if held.identifier is None else (held.identifier,),
         )
-        self.offer(session, flight)
-
-    def offer(self, session: Session, flight: Flight) -> None:
-        """Put a message into the session's queue, or count why not."""
-        if session.client is None and flight.qos == 0:
-            self.counters.dropped["offline"] += 1
-        elif not session.outgoing.offer(flight):
-            self.counters.dropped["queue_full"] += 1
 
     def on_commit(self, items: list[Any], outcome: Outcome) -> None:
         """A commit that the broker itself waited for has ended: do what was to be done then."""

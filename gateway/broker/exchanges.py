@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from gateway.broker.message import Message
+from gateway.broker.booking import Booking
 from gateway.broker.session import Session
 from gateway.mqtt import writer
 from gateway.mqtt.packets import Version
@@ -56,11 +56,11 @@ def answer(version: Version, qos: int, packet_ids: Sequence[bytes], reason: Reas
 class Receipt:
     """A run of publishes that needs more than PUBACKs: QoS 2, local subscribers, retained or refused ones.
 
-    `refusals` are reasons by position in the run. `needs_disk` is false when no stream took any of them and no session
-    has to remember them: then they are accepted however the commit ends.
+    `refusals` are reasons by position in the run. `needs_disk` is false when nothing of them is in the commit, neither
+    in a stream nor for a session nor as retained: then they are accepted however the commit ends.
     """
 
-    __slots__ = ("change", "messages", "needs_disk", "outcome", "packet_ids", "qos", "refusals", "session", "size")
+    __slots__ = ("booking", "change", "needs_disk", "outcome", "packet_ids", "qos", "refusals", "session", "size")
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Receipt:
         packet_ids: Sequence[bytes],
         *,
         size: int,
-        messages: Sequence[Message] = (),
+        booking: Booking | None = None,
         refusals: dict[int, ReasonCode] | None = None,
         needs_disk: bool = True,
     ) -> None:
@@ -77,7 +77,7 @@ class Receipt:
         self.qos = qos
         self.packet_ids = packet_ids
         self.size = size
-        self.messages = messages
+        self.booking = booking
         self.refusals = refusals
         self.needs_disk = needs_disk
         self.change = 0
@@ -96,9 +96,10 @@ class Receipt:
             for packet_id in self.packet_ids:
                 if awaiting.get(packet_id) is self:
                     del awaiting[packet_id]
-        if outcome is Outcome.DURABLE or self.qos == 0:
-            client.broker.deliver(self.messages)
-        self.messages = ()  # the receipt of QoS 2 stays until PUBREL; what it brought need not
+        booking, self.booking = self.booking, None  # the receipt of QoS 2 stays until PUBREL; what it brought need not
+        if booking is not None:
+            is_stored = outcome is Outcome.DURABLE
+            client.broker.delivery.settle(booking, is_stored=is_stored, is_taken=is_stored or self.qos == 0)
         return self._answer(client, REASONS[outcome])
 
     def _answer(self, client: Client, reason: ReasonCode) -> bytes:

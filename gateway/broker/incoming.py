@@ -7,13 +7,13 @@ with a window of one it is most of what a publish costs. Guarded by tests/bench.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from bridge.record import FLAGS_MASK
 from gateway.broker.batches import first_invalid, fitting, part, rows_of
 from gateway.broker.exchanges import Receipt, Released, Repeat
-from gateway.broker.message import Message, expiry
-from gateway.broker.routes import SLOW
+from gateway.broker.routes import MAX_CACHED_TOPIC_BYTES, SLOW, Route
 from gateway.mqtt import writer
 from gateway.mqtt.errors import ProtocolError, ReceiveMaximumExceeded, TopicNameInvalid
 from gateway.mqtt.packets import PublishBatch, PubRel, Version
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 WAITING_BYTES: Final = 64
 """What a publish that only waits for a commit takes in memory, roughly."""
+MAX_ALLOWED_TOPICS: Final = 1000
+"""How many topics it is remembered of that a client may publish to them."""
 
 _DUP: Final = 0x08
 
@@ -38,7 +40,16 @@ class Incoming:
     client that has lost its memory would never release them, and could publish nothing more.
     """
 
-    __slots__ = ("_broker", "_client", "_inherited", "_receive_maximum", "_repeated", "_session", "unanswered")
+    __slots__ = (
+        "_allowed",
+        "_broker",
+        "_client",
+        "_inherited",
+        "_receive_maximum",
+        "_repeated",
+        "_session",
+        "unanswered",
+    )
 
     def __init__(self, client: Client, receive_maximum: int) -> None:
         self._client = client
@@ -49,6 +60,30 @@ class Incoming:
         self._repeated: dict[bytes, int] = {}
         """Pending ids whose PUBLISH came again on this connection without DUP, and what it said."""
         self.unanswered = 0
+        self._allowed: set[bytes] | None = None
+        """Topics that the client may publish to; None: any."""
+        self.forget_rights()
+
+    def forget_rights(self) -> None:
+        """The session's rights have changed: ask them anew."""
+        self._allowed = None if self._session.rights.is_unlimited else set()
+
+    def _ask(self, topics: Iterable[bytes]) -> bool:
+        """Whether the client may publish to all of the topics, whose names are known to be valid."""
+        allowed = self._allowed
+        if allowed is None:
+            return True
+        may_publish = self._session.rights.may_publish
+        if len(allowed) >= MAX_ALLOWED_TOPICS:
+            allowed.clear()
+        is_allowed = True
+        for topic in topics:
+            if topic not in allowed:
+                if not may_publish(topic.decode()):
+                    is_allowed = False
+                elif len(topic) <= MAX_CACHED_TOPIC_BYTES:
+                    allowed.add(topic)
+        return is_allowed
 
     def publish(self, batch: PublishBatch) -> None:
         """Take a run. Raises ReceiveMaximumExceeded or TopicNameInvalid, after what came before the fault is taken."""
@@ -122,9 +157,14 @@ class Incoming:
         try:
             if n == 1:
                 fast = routes[topics[0]].fast
+                if self._allowed is not None and topics[0] not in self._allowed and not self._ask(topics):
+                    fast = SLOW
             elif n:
-                streams = {routes[topic].fast for topic in set(topics)}
+                distinct = set(topics)
+                streams = {routes[topic].fast for topic in distinct}
                 fast = streams.pop() if len(streams) == 1 else SLOW
+                if self._allowed is not None and not distinct <= self._allowed and not self._ask(distinct):
+                    fast = SLOW
             else:
                 return
         except TopicNameInvalid:
@@ -135,7 +175,7 @@ class Incoming:
         flags = batch.first_bytes.translate(_RECORD_FLAGS)
         store = broker.store
         if fast == SLOW or qos << 1 | 1 in flags or not store.has_room:
-            self._publish_mixed(batch, flags)
+            self._publish_slowly(batch, flags)
             return
         store.append(
             fast,
@@ -155,18 +195,62 @@ class Incoming:
         else:
             self._await_release(Receipt(self._session, 2, batch.packet_ids, size=n), batch.packet_ids)
 
-    def _publish_mixed(self, batch: PublishBatch, flags: bytes | bytearray) -> None:
-        """A run for several streams or none, for local subscribers, with RETAIN, or with no room for it."""
+    def _publish_slowly(self, batch: PublishBatch, flags: bytes | bytearray) -> None:
+        """A run for several streams or none, for local subscribers, with RETAIN, not allowed, or with no room for it.
+
+        One that goes whole into one stream is not taken apart for local subscribers either.
+        """
         broker = self._broker
+        session = self._session
+        store = broker.store
         qos = batch.qos
-        has_room = broker.store.has_room
-        now_s = broker.clock.monotonic_s()
+        n = len(batch)
+        routes = {topic: broker.routes[topic] for topic in set(batch.topics)}
+        streams = {None if route.is_refused else route.stream for route in routes.values()}
         refusals: dict[int, ReasonCode] = {}
-        messages: list[Message] = []
+        taken = batch
+        is_stored = False
+        stream = streams.pop() if len(streams) == 1 else None
+        if stream is not None and store.has_room and self._ask(routes):
+            self._store(stream, batch, flags)
+            is_stored = True
+        else:
+            taken, is_stored = self._sort(batch, routes, refusals)
+        booking = None
+        if len(taken):
+            booking = broker.delivery.book_run(taken, routes, origin=session.client_id, username=session.username)
+        receipt = Receipt(
+            session,
+            qos,
+            batch.packet_ids,
+            size=n,
+            booking=booking,
+            refusals=refusals,
+            needs_disk=is_stored or (qos == 2 and session.is_durable) or (booking is not None and booking.needs_disk),
+        )
+        # What no stream took waits in memory alone.
+        held_bytes = (
+            0 if is_stored else WAITING_BYTES * n + (sum(map(len, taken.payloads)) if booking is not None else 0)
+        )
+        if qos == 2:
+            pending = [packet_id for i, packet_id in enumerate(batch.packet_ids) if i not in refusals]
+            self._await_release(receipt, pending, held_bytes)
+        else:
+            self.unanswered += n if qos else 0
+            store.after_commit(self._client, receipt, held_bytes=held_bytes)
+
+    def _sort(
+        self, batch: PublishBatch, routes: Mapping[bytes, Route], refusals: dict[int, ReasonCode]
+    ) -> tuple[PublishBatch, bool]:
+        """Each publish into its stream; returns those that local subscribers get, and whether any was stored."""
+        qos = batch.qos
+        has_room = self._broker.store.has_room
+        forbidden = {topic for topic in routes if not self._ask((topic,))}
         lanes: dict[int, list[int]] = {}
+        rows: list[int] = []
         for i, raw in enumerate(batch.topics):
-            route = broker.routes[raw]
-            if route.is_refused:
+            route = routes[raw]
+            if route.is_refused or raw in forbidden:
                 refusals[i] = ReasonCode.NOT_AUTHORIZED
                 continue
             if route.stream is not None:
@@ -176,49 +260,23 @@ class Incoming:
                     refusals[i] = ReasonCode.QUOTA_EXCEEDED
                     if qos:
                         continue
-            if route.targets or route.groups or flags[i] & 1:
-                properties = batch.properties[i] if batch.properties is not None else None
-                messages.append(
-                    Message(
-                        topic=route.topic,
-                        payload=bytes(batch.payloads[i]),
-                        qos=qos,
-                        retain=bool(flags[i] & 1),
-                        origin=self._client.client_id,
-                        properties=properties,
-                        expires_at_s=expiry(properties, now_s),
-                    )
-                )
-        now_us = broker.clock.now_us()
-        for stream, rows in lanes.items():
-            run = batch if len(rows) == len(batch) else rows_of(batch, rows)
-            broker.store.append(
-                stream,
-                client=self._client.client_id,
-                now_us=now_us,
-                topics=run.topics,
-                payloads=run.payloads,
-                flags=run.first_bytes.translate(_RECORD_FLAGS),
-                plain_size_bytes=run.size_bytes,
-                properties=run.properties,
-            )
-        receipt = Receipt(
-            self._session,
-            qos,
-            batch.packet_ids,
-            size=len(batch),
-            messages=messages,
-            refusals=refusals,
-            needs_disk=bool(lanes) or (qos == 2 and self._session.is_durable),
+            rows.append(i)
+        for stream, lane in lanes.items():
+            run = batch if len(lane) == len(batch) else rows_of(batch, lane)
+            self._store(stream, run, run.first_bytes.translate(_RECORD_FLAGS))
+        return (batch if len(rows) == len(batch) else rows_of(batch, rows)), bool(lanes)
+
+    def _store(self, stream: int, run: PublishBatch, flags: bytes | bytearray) -> None:
+        self._broker.store.append(
+            stream,
+            client=self._client.client_id,
+            now_us=self._broker.clock.now_us(),
+            topics=run.topics,
+            payloads=run.payloads,
+            flags=flags,
+            plain_size_bytes=run.size_bytes,
+            properties=run.properties,
         )
-        # What no stream took waits in memory alone.
-        held_bytes = 0 if lanes else WAITING_BYTES * len(batch) + sum(message.size_bytes for message in messages)
-        if qos == 2:
-            taken = [packet_id for i, packet_id in enumerate(batch.packet_ids) if i not in refusals]
-            self._await_release(receipt, taken, held_bytes)
-        else:
-            self.unanswered += len(batch) if qos else 0
-            broker.store.after_commit(self._client, receipt, held_bytes=held_bytes)
 
     def _await_release(self, receipt: Receipt, packet_ids: list[bytes], held_bytes: int = 0) -> None:
         """QoS 2: the ids are pending from now on, on disk with the same commit as the records."""

@@ -1,6 +1,6 @@
 """Messages to one subscriber: the queue, the window, and the exchanges in flight (MQTT 5 §4.3, §4.4, §4.9).
 
-A message waits in the queue until the window has a place; with a packet id it is in flight until its exchange ends:
+A message waits in the queue until the window has a place; it is then in flight until its exchange ends:
 
     QoS 1   PUBLISH ──> PUBACK                       ends
     QoS 2   PUBLISH ──> PUBREC ──> PUBREL ──> PUBCOMP  ends; a PUBREC of 0x80 or more ends it at once
@@ -8,25 +8,26 @@ A message waits in the queue until the window has a place; with a packet id it i
 When a connection ends, what is in flight stays; on the next one it is sent again, in the order in which it was first
 sent: as PUBLISH with DUP, or as PUBREL when its PUBREC had come [MQTT-4.4.0-1].
 
+A durable delivery is on disk. `reserve` gives it its packet id and its place among the session's rows when it is
+published; it stands in the queue once its commit has ended (`admit`), in the order of the places, so that after a
+restart it is sent in the same order under the same id. Others get their packet id when they are sent.
+
 Invariants: `in_flight` is in the order of first sending; `again` holds ids that are in flight and were not yet sent on
-this connection; neither the queue nor what is in flight holds more than its limits.
+this connection; neither the queue nor what is in flight holds more than its limits; whatever leaves without its
+exchange, and every durable one that leaves, stands in `ended` until somebody takes it from there.
 """
 
 from __future__ import annotations
 
 import enum
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from gateway.broker.message import Message
+from config.settings import MIB, Sessions, WhenQueueFull
+from gateway.broker.flight import ENTRY_BYTES, Entry, Flight, Step
 
-
-class Step(enum.Enum):
-    """What an exchange waits for."""
-
-    PUBACK = "PUBACK"
-    PUBREC = "PUBREC"
-    PUBCOMP = "PUBCOMP"
+MAX_PACKET_ID = 65535
 
 
 class Answer(enum.Enum):
@@ -41,67 +42,168 @@ class Answer(enum.Enum):
     """The exchange waits for another kind of packet."""
 
 
+class Total:
+    """What all queues together hold in memory, roughly, and may hold; what they share is counted once."""
+
+    __slots__ = ("held_bytes", "max_bytes")
+
+    def __init__(self, max_bytes: int = 64 * MIB) -> None:
+        self.max_bytes = max_bytes
+        self.held_bytes = 0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueLimits:
-    """How much may wait for one subscriber; what comes on top is dropped, the newest first, and counted.
+    """How much may wait for one subscriber, and what is dropped when it is more; `total` is for all who share it.
 
     As many bytes again may be in flight: a client that reads and never acknowledges is sent no more than that.
     """
 
     max_messages: int = 10_000
-    max_bytes: int = 16 * 1024 * 1024
+    max_bytes: int = 16 * MIB
+    when_full: WhenQueueFull = WhenQueueFull.DROP_NEWEST
+    max_in_flight: int = 1024
+    """Messages in flight, where the subscriber did not ask for fewer."""
+    total: Total = field(default_factory=Total, compare=False)
 
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Flight:
-    """One message to one subscriber. `packet_id` is 0 until it is in flight, and always for QoS 0."""
-
-    message: Message
-    qos: int
-    retain: bool
-    identifiers: tuple[int, ...]
-    packet_id: int = 0
-    step: Step = Step.PUBACK
-    is_resent: bool = False
+    @classmethod
+    def of(cls, sessions: Sessions) -> QueueLimits:
+        """The limits that the operator wrote, with a total of their own."""
+        return cls(
+            max_messages=sessions.max_queued_messages,
+            max_bytes=sessions.max_queued_bytes,
+            when_full=sessions.when_full,
+            max_in_flight=sessions.max_in_flight,
+            total=Total(sessions.max_total_queued_bytes),
+        )
 
 
 class Outgoing:
     """The sending half of a session."""
 
-    __slots__ = ("_again", "_flying_bytes", "_last_id", "_limits", "_queue", "_queued_bytes", "in_flight")
+    __slots__ = (
+        "_again",
+        "_count",
+        "_flying_bytes",
+        "_ids",
+        "_last_id",
+        "_limits",
+        "_pending",
+        "_queue",
+        "_queued_bytes",
+        "ended",
+        "in_flight",
+        "next_place",
+    )
 
     def __init__(self, limits: QueueLimits | None = None) -> None:
         self._limits = limits or QueueLimits()
-        self._queue: deque[Flight] = deque()
+        self._queue: deque[Entry] = deque()
+        self._pending: deque[Flight] = deque()
+        """Durable ones whose commit has not ended, or stands behind one of these."""
+        self._count = 0
+        """Messages in both of them."""
         self._queued_bytes = 0
         self._flying_bytes = 0
         self._again: deque[int] = deque()
+        self._ids: set[int] = set()
         self._last_id = 0
         self.in_flight: dict[int, Flight] = {}
+        self.next_place = 0
+        """The place of the next durable delivery."""
+        self.ended: list[tuple[Entry, str | None]] = []
+        """What has left, with the word of why it was dropped; None: its exchange was completed."""
 
     @property
     def queued(self) -> int:
         """How many messages wait for a place."""
-        return len(self._queue)
+        return self._count
 
-    def offer(self, flight: Flight) -> bool:
-        """Put a message at the end of the queue; false when it has no room and the message is dropped."""
-        size = flight.message.size_bytes
-        if len(self._queue) >= self._limits.max_messages or (
-            self._queue and self._queued_bytes + size > self._limits.max_bytes
-        ):
+    @property
+    def is_clear(self) -> bool:
+        """Whether nothing waits, so that what is sent now overtakes nothing."""
+        return not self._queue
+
+    @property
+    def max_in_flight(self) -> int:
+        """The largest window."""
+        return self._limits.max_in_flight
+
+    # ---- in -------------------------------------------------------------------------------------------------------
+
+    def offer(self, entry: Entry, now_s: float = 0.0) -> bool:
+        """Put it at the end of the queue; false when it has no room and is dropped."""
+        if not self._make_room(entry, now_s):
             return False
-        self._queue.append(flight)
-        self._queued_bytes += size
+        self._queue.append(entry)
+        self._count_in(entry)
         return True
+
+    def reserve(self, flight: Flight, now_s: float = 0.0) -> bool:
+        """Give a durable delivery its packet id and its place; false when it has no room and is dropped."""
+        if not self._make_room(flight, now_s):
+            return False
+        packet_id = self._next_id()
+        if not packet_id:
+            self.ended.append((flight, "queue_full"))
+            return False
+        self._number(flight, packet_id)
+        flight.place = self.next_place
+        flight.is_admitted = False
+        self.next_place = (self.next_place + 1) & 0xFFFFFFFF
+        self._pending.append(flight)
+        self._count_in(flight)
+        return True
+
+    def admit(self) -> None:
+        """Put those into the queue that are on disk by now, as far as none stands before them that is not."""
+        pending = self._pending
+        while pending and pending[0].is_admitted:
+            self._queue.append(pending.popleft())
+
+    def cancel(self, flights: Iterable[Flight]) -> None:
+        """These durable deliveries did not come to be: their commit has failed."""
+        gone = set(map(id, flights))
+        for flight in self._pending:
+            if id(flight) in gone:
+                self._count_out(flight)
+                self._forget_id(flight)
+        self._pending = deque(flight for flight in self._pending if id(flight) not in gone)
+        self.admit()
+
+    def restore(self, flights: Iterable[Flight]) -> None:
+        """Take what was on disk, in the order of the places: whatever of it was sent before is sent first, and again.
+
+        Which of them were sent is not known, so all of them may have been (DUP). What is over the largest window, and
+        cannot have been, waits in the queue.
+        """
+        restored = list(flights)
+        last = max((i for i, flight in enumerate(restored) if flight.step is Step.PUBCOMP), default=-1)
+        sent = max(last + 1, self._limits.max_in_flight)
+        for i, flight in enumerate(restored):
+            flight.is_resent = True
+            self._ids.add(flight.packet_id)
+            self._hold(flight)
+            if i < sent:
+                self.in_flight[flight.packet_id] = flight
+                self._flying_bytes += flight.size_bytes
+            else:
+                self._queue.append(flight)
+                self._count += 1
+                self._queued_bytes += flight.size_bytes
+        if restored:
+            self.next_place = (restored[-1].place + 1) & 0xFFFFFFFF
+            self._last_id = restored[-1].packet_id
+
+    # ---- out ------------------------------------------------------------------------------------------------------
 
     def resume(self) -> None:
         """A new connection begins: everything in flight is to be sent again."""
         self._again = deque(self.in_flight)
 
-    def take(self, window: int, now_s: float) -> list[Flight]:
-        """What can be sent now, in order; `window` is the subscriber's Receive Maximum. Expired ones are skipped."""
-        taken: list[Flight] = []
+    def take(self, window: int, now_s: float) -> list[Entry]:
+        """What can be sent now, in order; `window` is the subscriber's Receive Maximum. Expired ones are dropped."""
+        taken: list[Entry] = []
         flights = self.in_flight
         while self._again and len(flights) - len(self._again) < window:
             flight = flights[self._again.popleft()]
@@ -109,60 +211,71 @@ class Outgoing:
             taken.append(flight)
         queue = self._queue
         while queue:
-            flight = queue[0]
-            is_expired = flight.message.is_expired(now_s)
-            size = flight.message.size_bytes
-            if flight.qos and not is_expired and (len(flights) - len(self._again) >= window or self._is_laden(size)):
-                break
-            queue.popleft()
-            self._queued_bytes -= size
-            if is_expired:
+            entry = queue[0]
+            if type(entry) is not Flight:
+                queue.popleft()
+                self._count_out(entry)
+                taken.append(entry)
                 continue
-            if flight.qos:
-                flight.packet_id = self._next_id()
-                flight.step = Step.PUBACK if flight.qos == 1 else Step.PUBREC
-                flights[flight.packet_id] = flight
-                self._flying_bytes += size
-            taken.append(flight)
+            if entry.message.is_expired(now_s):
+                self._drop(queue.popleft(), "expired")
+                continue
+            if entry.qos:
+                if len(flights) - len(self._again) >= window or self._is_laden(entry.size_bytes):
+                    break
+                if not entry.packet_id:
+                    packet_id = self._next_id()
+                    if not packet_id:
+                        break
+                    self._number(entry, packet_id)
+                queue.popleft()
+                flights[entry.packet_id] = entry
+                self._count -= 1
+                self._queued_bytes -= entry.size_bytes
+                self._flying_bytes += entry.size_bytes
+            else:
+                queue.popleft()
+                self._count_out(entry)
+            taken.append(entry)
         return taken
 
     def _is_laden(self, size: int) -> bool:
         """Whether so much is in flight that a message of this size has to wait."""
         return bool(self.in_flight) and self._flying_bytes + size > self._limits.max_bytes
 
-    def _next_id(self) -> int:
-        packet_id = self._last_id
-        while True:
-            packet_id = packet_id % 65535 + 1
-            if packet_id not in self.in_flight:
-                self._last_id = packet_id
-                return packet_id
-
-    def discard(self, flight: Flight) -> None:
-        """The message can't be sent to this subscriber (larger than its Maximum Packet Size): its exchange is over."""
-        if flight.packet_id in self.in_flight:
-            self._release(flight)
+    # ---- acknowledgements -----------------------------------------------------------------------------------------
 
     def on_puback(self, packet_id: int) -> Answer:
         """A PUBACK came."""
         return self._end(packet_id, Step.PUBACK)
 
     def on_pubrec(self, packet_id: int, reason_code: int) -> Answer:
-        """A PUBREC came; 0x80 and above end the exchange [MQTT-4.3.3-4]."""
+        """A PUBREC came; 0x80 and above end the exchange [MQTT-4.3.3-4]. `received` is to follow on CONTINUE."""
         flight = self.in_flight.get(packet_id)
         if flight is None:
             return Answer.UNKNOWN
         if flight.step is Step.PUBACK:
             return Answer.WRONG
         if reason_code >= 0x80:
-            self._release(flight)
+            self._complete(flight)
             return Answer.DONE
-        flight.step = Step.PUBCOMP
         return Answer.CONTINUE
+
+    def received(self, packet_id: int) -> None:
+        """The PUBREC is noted, on disk where the delivery is durable: from now on there is only PUBREL to send."""
+        flight = self.in_flight.get(packet_id)
+        if flight is not None and flight.step is Step.PUBREC:
+            flight.step = Step.PUBCOMP
 
     def on_pubcomp(self, packet_id: int) -> Answer:
         """A PUBCOMP came."""
         return self._end(packet_id, Step.PUBCOMP)
+
+    def discard(self, flight: Flight) -> None:
+        """The message can't be sent to this subscriber (larger than its Maximum Packet Size): its exchange is over."""
+        if self.in_flight.get(flight.packet_id) is flight:
+            self._land(flight)
+        self.ended.append((flight, "too_large"))
 
     def _end(self, packet_id: int, step: Step) -> Answer:
         flight = self.in_flight.get(packet_id)
@@ -170,18 +283,148 @@ class Outgoing:
             return Answer.UNKNOWN
         if flight.step is not step:
             return Answer.WRONG
-        self._release(flight)
+        self._complete(flight)
         return Answer.DONE
 
-    def _release(self, flight: Flight) -> None:
+    def _complete(self, flight: Flight) -> None:
+        self._land(flight)
+        if flight.kept is not None:
+            self.ended.append((flight, None))
+
+    def _land(self, flight: Flight) -> None:
         """The exchange is over; also when its packet was not sent again on this connection yet."""
         del self.in_flight[flight.packet_id]
-        self._flying_bytes -= flight.message.size_bytes
-        if flight.packet_id in self._again:
+        self._flying_bytes -= flight.size_bytes
+        self._let_go(flight)
+        self._forget_id(flight)
+        if self._again and flight.packet_id in self._again:
             self._again.remove(flight.packet_id)
+
+    # ---- endings --------------------------------------------------------------------------------------------------
 
     def keep_only_promised(self) -> None:
         """The connection ended: QoS 0 messages that still wait are dropped with it."""
-        if any(not flight.qos for flight in self._queue):
-            self._queue = deque(flight for flight in self._queue if flight.qos)
-            self._queued_bytes = sum(flight.message.size_bytes for flight in self._queue)
+        if any(not entry.qos for entry in self._queue):
+            queue, self._queue = self._queue, deque()
+            for entry in queue:
+                if entry.qos:
+                    self._queue.append(entry)
+                else:
+                    self._drop(entry, "offline")
+
+    def clear(self) -> list[Flight]:
+        """The session ended: nothing of it is held any more; returns those that were never sent, oldest first."""
+        unsent = [entry for entry in (*self._queue, *self._pending) if type(entry) is Flight and not entry.is_resent]
+        for entry in (*self._queue, *self._pending):
+            self._drop(entry, "session_ended")
+        self._queue.clear()
+        self._pending.clear()
+        for flight in list(self.in_flight.values()):
+            self._complete(flight)
+        return unsent
+
+    # ---- room -----------------------------------------------------------------------------------------------------
+
+    def is_full_for(self, entry: Entry) -> bool:
+        """Whether something would have to be dropped for it."""
+        return self._lack(entry) is not None
+
+    def fitting(self, count: int) -> tuple[int, int]:
+        """Which of so many messages that come together have a place: (start, stop)."""
+        limits = self._limits
+        if limits.when_full is WhenQueueFull.DROP_OLDEST:
+            return max(0, count - limits.max_messages), count
+        return 0, max(0, min(count, limits.max_messages - self._waiting))
+
+    @property
+    def _waiting(self) -> int:
+        """How many messages count as queued: also those in flight that a restart found, over the largest window."""
+        return self._count + max(0, len(self.in_flight) - self._limits.max_in_flight)
+
+    def _make_room(self, entry: Entry, now_s: float) -> bool:
+        """Whether it has room, after the oldest were dropped where that is the policy; else it stands in `ended`."""
+        while (reason := self._lack(entry)) is not None:
+            oldest = self._queue[0] if self._queue else None
+            if isinstance(oldest, Flight) and oldest.message.is_expired(now_s):
+                self._drop(self._queue.popleft(), "expired")
+                continue
+            if self._limits.when_full is not WhenQueueFull.DROP_OLDEST or oldest is None or oldest.is_resent:
+                self.ended.append((entry, reason))
+                return False
+            self._drop(self._queue.popleft(), reason)
+        return True
+
+    def _lack(self, entry: Entry) -> str | None:
+        """What is full, when there is no room for it."""
+        limits = self._limits
+        if self._waiting + entry.count > limits.max_messages:
+            return "queue_full"
+        size = entry.size_bytes
+        if self._count and self._queued_bytes + size > limits.max_bytes:
+            return "queue_full"
+        shared = entry.shared
+        if shared is not None and shared.holders:
+            size = 0
+        total = limits.total
+        if total.held_bytes + size + ENTRY_BYTES > total.max_bytes and total.held_bytes:
+            return "total_queue_full"
+        return None
+
+    def _drop(self, entry: Entry, reason: str) -> None:
+        """It leaves queue or pending ones, from which the caller has taken it."""
+        self._count_out(entry)
+        if type(entry) is Flight:
+            self._forget_id(entry)
+        self.ended.append((entry, reason))
+
+    def _count_in(self, entry: Entry) -> None:
+        self._count += entry.count
+        self._queued_bytes += entry.size_bytes
+        self._hold(entry)
+
+    def _count_out(self, entry: Entry) -> None:
+        self._count -= entry.count
+        self._queued_bytes -= entry.size_bytes
+        self._let_go(entry)
+
+    def _hold(self, entry: Entry) -> None:
+        shared, total = entry.shared, self._limits.total
+        total.held_bytes += ENTRY_BYTES
+        if shared is None:
+            total.held_bytes += entry.size_bytes
+            return
+        if not shared.holders:
+            total.held_bytes += shared.size_bytes
+        shared.holders += 1
+
+    def _let_go(self, entry: Entry) -> None:
+        shared, total = entry.shared, self._limits.total
+        total.held_bytes -= ENTRY_BYTES
+        if shared is None:
+            total.held_bytes -= entry.size_bytes
+            return
+        shared.holders -= 1
+        if not shared.holders:
+            total.held_bytes -= shared.size_bytes
+
+    # ---- packet ids -----------------------------------------------------------------------------------------------
+
+    def _next_id(self) -> int:
+        """A packet id that is not in use; 0 when all are."""
+        if len(self._ids) >= MAX_PACKET_ID:
+            return 0
+        packet_id = self._last_id
+        while True:
+            packet_id = packet_id % MAX_PACKET_ID + 1
+            if packet_id not in self._ids:
+                self._last_id = packet_id
+                return packet_id
+
+    def _number(self, flight: Flight, packet_id: int) -> None:
+        flight.packet_id = packet_id
+        flight.step = Step.PUBACK if flight.qos == 1 else Step.PUBREC
+        self._ids.add(packet_id)
+
+    def _forget_id(self, flight: Flight) -> None:
+        if flight.packet_id:
+            self._ids.discard(flight.packet_id)

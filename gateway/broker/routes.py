@@ -9,11 +9,13 @@ a device that makes up topics without end costs a fresh search each, and some me
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
+from weakref import WeakValueDictionary
 
 from config.settings import Stream
+from gateway.broker.audience import NOBODY, Audience
 from gateway.broker.session import Held, Session
 from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscriptions import SubscriptionTree
@@ -32,7 +34,7 @@ SLOW: Final = -1
 """`Route.fast` of a topic whose messages need more than to be stored."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Target:
     """One session that gets a topic's messages, once, whatever its number of matching filters [MQTT-3.3.4-2].
 
@@ -46,9 +48,11 @@ class Target:
     retain_as_published: bool
     identifiers: tuple[int, ...]
     own: Target | None
+    group: str | None = None
+    """The shared subscription that makes it, by its whole filter."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Route:
     """`stream` is the stream's place in the settings, None for a topic that no stream takes.
 
@@ -57,12 +61,17 @@ class Route:
 
     topic: str
     stream: int | None
-    targets: tuple[Target, ...]
+    audience: Audience
     is_refused: bool
     """$SYS is the server's own, and $share/ is no topic: clients do not publish there (§4.7.2, §4.8.2)."""
     fast: int
     groups: tuple[SharedGroup, ...] = ()
     """Shared subscriptions: one member of each gets the message."""
+
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """Who gets the topic's messages, but for shared subscriptions."""
+        return self.audience.targets
 
 
 class Routes(dict[bytes, Route]):
@@ -71,7 +80,7 @@ class Routes(dict[bytes, Route]):
     `routes[topic]` raises TopicNameInvalid for a topic that §4.7 does not allow.
     """
 
-    __slots__ = ("_looks", "_shared", "_streams", "_subscriptions")
+    __slots__ = ("_audiences", "_looks", "_shared", "_streams", "_subscriptions")
 
     def __init__(
         self,
@@ -83,6 +92,8 @@ class Routes(dict[bytes, Route]):
         self._subscriptions = subscriptions
         self._shared: SubscriptionTree[SharedGroup, None] = SubscriptionTree() if shared is None else shared
         self._looks = 0
+        self._audiences: WeakValueDictionary[Hashable, Audience] = WeakValueDictionary()
+        """Those in use, by what makes them."""
         self._streams: SubscriptionTree[int, None] = SubscriptionTree()
         for place, stream in enumerate(streams):
             for topic_filter in stream.topics:
@@ -92,19 +103,15 @@ class Routes(dict[bytes, Route]):
         topic = check_topic_name(raw)
         # First match wins; a filter that begins with a wildcard takes no topic that begins with `$`.
         stream = min(self._streams.match(topic), default=None)
-        targets = tuple(
-            _target(session, held)
-            for session, held in self._subscriptions.match(topic).items()
-            if session.rights.is_unlimited or session.rights.may_read(topic)
-        )
+        audience = self._audience(topic)
         groups = tuple(self._shared.match(topic)) if self._shared else ()
         is_refused = topic.startswith(("$SYS", SHARE)) and not matches(BRIDGE_STATE, topic)
         route = Route(
             topic=topic,
             stream=stream,
-            targets=targets,
+            audience=audience,
             is_refused=is_refused,
-            fast=SLOW if stream is None or targets or groups or is_refused else stream,
+            fast=SLOW if stream is None or audience is not NOBODY or groups or is_refused else stream,
             groups=groups,
         )
         if len(raw) <= MAX_CACHED_TOPIC_BYTES:
@@ -112,6 +119,21 @@ class Routes(dict[bytes, Route]):
                 self.clear()
             self[bytes(raw)] = route
         return route
+
+    def _audience(self, topic: str) -> Audience:
+        """Who subscribed to the topic and may read it; the same object for topics with the same subscriptions."""
+        found = [
+            (session, tuple(held))
+            for session, held in self._subscriptions.match(topic).items()
+            if session.rights.is_unlimited or session.rights.may_read(topic)
+        ]
+        if not found:
+            return NOBODY
+        key = tuple(found)
+        audience = self._audiences.get(key)
+        if audience is None:
+            audience = self._audiences[key] = Audience(tuple(_target(session, held) for session, held in found))
+        return audience
 
     def forget(self, topic_filters: Iterable[str]) -> None:
         """Subscriptions to the filters have changed: the topics they take are to be looked up anew.
@@ -143,16 +165,16 @@ class Routes(dict[bytes, Route]):
 
 def target_of(session: Session, held: Held) -> Target:
     """The target that one subscription makes; with a shared one, the publisher itself may be it (§3.8.3.1)."""
-    target = _merged(session, [held], None)
+    target = replace(_merged(session, [held], None), group=held.subscription.topic_filter)
     return replace(target, own=target)
 
 
-def _target(session: Session, held: list[Held]) -> Target:
+def _target(session: Session, held: Sequence[Held]) -> Target:
     others = [item for item in held if not item.subscription.no_local]
     return _merged(session, held, _merged(session, others, None) if others else None)
 
 
-def _merged(session: Session, held: list[Held], own: Target | None) -> Target:
+def _merged(session: Session, held: Sequence[Held], own: Target | None) -> Target:
     return Target(
         session=session,
         qos=max(item.subscription.qos for item in held),

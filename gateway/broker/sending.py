@@ -7,10 +7,12 @@ rest waits in the session (`gateway.broker.outgoing`), which is bounded.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from gateway.broker.aliases import TopicAliases
-from gateway.broker.outgoing import Answer, Flight, Step
+from gateway.broker.fanout import Run
+from gateway.broker.flight import Flight, Parcel, Step
+from gateway.broker.outgoing import Answer
 from gateway.broker.ports import Channel
 from gateway.mqtt import writer
 from gateway.mqtt.errors import ProtocolError
@@ -21,9 +23,6 @@ if TYPE_CHECKING:
     from gateway.broker.client import Client
 
 logger = logging.getLogger(__name__)
-
-MAX_WINDOW: Final = 1024
-"""Messages in flight to one subscriber, where it did not ask for fewer."""
 
 
 class Sending:
@@ -48,7 +47,7 @@ class Sending:
         self._session = client.session
         self._version = connect.version
         self._held: list[bytes] = []
-        self._window = min(connect.receive_maximum, MAX_WINDOW)
+        self._window = min(connect.receive_maximum, client.session.outgoing.max_in_flight)
         self._max_packet_size_bytes = connect.maximum_packet_size_bytes
         self._aliases = TopicAliases(connect.topic_alias_maximum) if connect.topic_alias_maximum else None
         self.is_welcome = False
@@ -80,38 +79,79 @@ class Sending:
 
     def pump(self) -> None:
         """Send what waits, as far as the window and the connection let it."""
-        if not (self.is_welcome and self._client.is_open and self._channel.is_writable) or self.is_settling:
+        if not self._may_send:
             return
         outgoing = self._session.outgoing
         broker = self._client.broker
         now_s = broker.clock.monotonic_s()
-        while flights := outgoing.take(self._window, now_s):
+        counters = broker.counters
+        while entries := outgoing.take(self._window, now_s):
             dropped = 0
-            for flight in flights:
-                data = self._encode(flight, now_s)
+            for entry in entries:
+                if isinstance(entry, Parcel):
+                    self._channel.write_soon(entry.data)
+                    counters.delivered += entry.count
+                    continue
+                data = self._encode(entry, now_s)
                 if self._max_packet_size_bytes is not None and len(data) > self._max_packet_size_bytes:
-                    outgoing.discard(flight)  # [MQTT-3.1.2-25]
+                    outgoing.discard(entry)  # [MQTT-3.1.2-25]
                     if self._aliases is not None:
-                        self._aliases.forget(flight.message.topic)
+                        self._aliases.forget(entry.message.topic)
                     dropped += 1
                 else:
                     self._channel.write_soon(data)
-            counters = broker.counters
-            counters.delivered += len(flights) - dropped
+                    counters.delivered += 1
             if not dropped:
-                return
-            counters.dropped["too_large"] += dropped
+                break
+        if outgoing.ended:
+            broker.delivery.account(self._session)
+
+    def send_run(self, run: Run) -> bool:
+        """Send a run of QoS 0, or queue it; false when this client has to get its messages one by one."""
+        if self._aliases is not None:
+            return False
+        parcel = run.parcel(self._version)
+        limit = self._max_packet_size_bytes
+        if limit is not None and parcel.longest_bytes > limit:
+            return False
+        broker = self._client.broker
+        outgoing = self._session.outgoing
+        if self._may_send and outgoing.is_clear:
+            try:
+                self._channel.write_soon(parcel.data)
+            except Exception:  # noqa: BLE001 - logged there; whatever is wrong with it, the publisher gets its answer
+                self._give_up()
+            else:
+                broker.counters.delivered += parcel.count
+            return True
+        start, stop = outgoing.fitting(parcel.count)
+        if stop - start < parcel.count:
+            broker.counters.dropped["queue_full"] += parcel.count - (stop - start)
+            if start == stop:
+                return True
+            parcel = run.part(self._version, start, stop)
+        outgoing.offer(parcel)
+        if outgoing.ended:
+            broker.delivery.account(self._session)
+        return True
+
+    @property
+    def _may_send(self) -> bool:
+        return self.is_welcome and self._client.is_open and self._channel.is_writable and not self.is_settling
 
     def pump_safely(self) -> None:
         """`pump`, when it is another client's message that is sent."""
         try:
-            self.pump()
-        except Exception:  # Whatever is wrong with this client, the publisher gets its acknowledgement.
-            client = self._client
-            logger.exception(
-                "The connection of client %r from %s is closed after an error.", client.client_id, client.peer
-            )
-            client.close(ReasonCode.UNSPECIFIED_ERROR)
+            self._client.pump()
+        except Exception:  # noqa: BLE001 - the same holds here
+            self._give_up()
+
+    def _give_up(self) -> None:
+        client = self._client
+        logger.exception(  # noqa: LOG004 - called where one is handled
+            "The connection of client %r from %s is closed after an error.", client.client_id, client.peer
+        )
+        client.close(ReasonCode.UNSPECIFIED_ERROR)
 
     def _encode(self, flight: Flight, now_s: float) -> bytes:
         if flight.step is Step.PUBCOMP:
@@ -147,9 +187,12 @@ class Sending:
 
     def on_pubrec(self, packet: PubRec) -> None:
         """PUBREC from the subscriber: PUBREL answers it."""
-        found = self._session.outgoing.on_pubrec(packet.packet_id, packet.reason_code)
-        if found is Answer.CONTINUE or (found is Answer.UNKNOWN and packet.reason_code < 0x80):
-            # Unknown is an exchange from before a restart: PUBREL lets the client finish it.
+        outgoing = self._session.outgoing
+        found = outgoing.on_pubrec(packet.packet_id, packet.reason_code)
+        if found is Answer.CONTINUE:
+            self._client.broker.delivery.note_received(self._client, outgoing.in_flight[packet.packet_id])
+        elif found is Answer.UNKNOWN and packet.reason_code < 0x80:
+            # An exchange of which nothing is known here: PUBREL lets the client finish it.
             self.reply(writer.pubrel(packet.packet_id, version=self._version))
         else:
             self._answered(found, "PUBREC", packet.packet_id)
@@ -158,4 +201,6 @@ class Sending:
         if found is Answer.WRONG:
             raise ProtocolError(f"{name} came for packet identifier {packet_id}, which waits for another packet.")
         if found is Answer.DONE:
+            if self._session.outgoing.ended:
+                self._client.broker.delivery.account(self._session)
             self._client.pump()

@@ -17,8 +17,8 @@ _FIXED_BYTES = 6
 """What a PUBLISH of a short will has on the wire beside topic and payload."""
 
 
-def publish_will(broker: Broker, client_id: str, will: Will) -> None:
-    """Store the will, and give it to local subscribers when the commit has ended."""
+def publish_will(broker: Broker, client_id: str, will: Will, *, username: str | None = None) -> None:
+    """Store the will, and give it to local subscribers when the commit has ended; that it is allowed is known."""
     broker.counters.wills += 1
     raw = will.topic.encode()
     store = broker.store
@@ -35,20 +35,23 @@ def publish_will(broker: Broker, client_id: str, will: Will) -> None:
             plain_size_bytes=len(raw) + len(will.payload) + _FIXED_BYTES,
             properties=None if will.properties is None else [will.properties],
         )
-    message = Message(
-        topic=will.topic,
-        payload=will.payload,
-        qos=will.qos,
-        retain=will.retain,
-        origin=client_id,
-        properties=will.properties,
-        expires_at_s=expiry(will.properties, broker.clock.monotonic_s()),
+    booking = broker.delivery.book(
+        Message(
+            topic=will.topic,
+            payload=will.payload,
+            qos=will.qos,
+            retain=will.retain,
+            origin=client_id,
+            origin_username=username,
+            properties=will.properties,
+            expires_at_s=expiry(will.properties, broker.clock.monotonic_s()),
+        )
     )
 
     def committed(outcome: Outcome) -> None:
-        # Nobody waits for an answer to a will: local subscribers get it also when it could not be stored.
         refusal = "full" if stream is not None and not is_stored else WORDS.get(REASONS[outcome])
         broker.counters.count_publishes(1, None if stream is None else refusal)
-        broker.deliver([message])
+        # Nobody waits for an answer to a will: local subscribers get it also when it could not be stored.
+        broker.delivery.settle(booking, is_stored=outcome is Outcome.DURABLE, is_taken=True)
 
     store.after_commit(broker, committed)

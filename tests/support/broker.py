@@ -115,7 +115,7 @@ class House:
 
     def restarted(self) -> House:
         """A new broker, on what the disk had."""
-        return House(sessions=self.store.disk)
+        return House(store=FakeStore(self.store.disk, rows=self.store.rows))
 
 
 def pid(number: int) -> bytes:

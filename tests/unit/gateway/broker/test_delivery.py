@@ -123,6 +123,8 @@ def test_what_was_not_acknowledged_comes_again_with_dup_on_the_next_connection()
     channel.take()
     client.handle(PubRec(packet_id=1))
     client.handle(PubRec(packet_id=3))
+    assert channel.take() == b""
+    house.store.commit()
     client.handle(PubComp(packet_id=3))
     assert channel.take() == b"\x62\x02\x00\x01\x62\x02\x00\x03"
     client.lost()
@@ -175,7 +177,7 @@ def test_the_expiry_interval_of_a_message_that_waited_is_what_is_left_of_it() ->
     publish(house, 1, "a", "b", properties=lives)
     house.pass_time(30)
     _, channel = house.knock("reader", Version.V5, clean_start=False, session_expiry_interval_s=1000)
-    assert channel.take().endswith(b"\x32\x0c\x00\x01b\x00\x01\x05\x02\x00\x00\x00\x461")
+    assert channel.take().endswith(b"\x32\x0c\x00\x01b\x00\x02\x05\x02\x00\x00\x00\x461")
 
 
 def test_nothing_comes_after_unsubscribe() -> None:

@@ -36,6 +36,8 @@ def test_a_qos_2_exchange_ends_with_pubcomp() -> None:
     outgoing = offered(2)
     outgoing.take(1, 0)
     assert outgoing.on_pubrec(1, 0) is Answer.CONTINUE
+    assert outgoing.on_pubcomp(1) is Answer.WRONG
+    outgoing.received(1)
     assert outgoing.on_pubrec(1, 0) is Answer.CONTINUE
     assert outgoing.on_pubcomp(1) is Answer.DONE
     assert outgoing.on_pubcomp(1) is Answer.UNKNOWN
@@ -67,6 +69,7 @@ def test_what_was_in_flight_is_sent_again_in_order_on_the_next_connection_within
     outgoing = offered(1, 2, 2, 1)
     outgoing.take(10, 0)
     outgoing.on_pubrec(2, 0)
+    outgoing.received(2)
     outgoing.resume()
     first = outgoing.take(2, 0)
     assert [(each.packet_id, each.step, each.is_resent) for each in first] == [

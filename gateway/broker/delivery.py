@@ -1,0 +1,455 @@
+"""The way of a message from its publish to the queues of local subscribers, and what of it is on disk.
+
+    publish   `book_run`, `book`: who is to get it is decided; what a durable session gets with QoS 1 or 2 goes into the
+              open commit, with its packet id; a retained message's row, too
+    commit    `settle`: what is on disk enters the queues in the order in which it was published; the rest is made now,
+              and goes to those who are connected
+    answer    PUBACK, PUBCOMP: the rows go (`account`); PUBREC: is noted on disk before PUBREL is sent (`note_received`)
+
+A run without properties and RETAIN takes the fast way: no object for each message and subscriber, the packets are made
+once as bytes (`gateway.broker.fanout`), and every subscriber that can take them is given the same ones. What asks for
+more (subscription identifiers, topic aliases, QoS 1 and 2) goes one by one. Both ways lead through the same queue, and
+the fast one leads past it only when it is empty, so that nothing is overtaken [MQTT-4.6.0-6].
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.ports import Clock
+from gateway.broker.agenda import TRY_AGAIN_AFTER_S, Agenda, do_safely
+from gateway.broker.audience import NOBODY, Audience
+from gateway.broker.booking import Booking, Part
+from gateway.broker.counters import Counters
+from gateway.broker.flight import Flight, Kept, Step
+from gateway.broker.message import Message, expiry
+from gateway.broker.retained import RetainedMessages
+from gateway.broker.retaining import Retaining
+from gateway.broker.routes import Route, Routes, Target, target_of
+from gateway.broker.session import Session
+from gateway.broker.shared_group import SharedGroup
+from gateway.broker.shelf import Shelf
+from gateway.mqtt import writer
+from gateway.mqtt.packets import PublishBatch
+from gateway.spool.ports import Outcome, Store
+
+if TYPE_CHECKING:
+    from gateway.broker.client import Client
+
+logger = logging.getLogger(__name__)
+
+_RETAIN: Final = 0x01
+EXPIRY_SWEEP_S: Final = 10.0
+
+
+class Delivery:
+    """See above. Waits for commits itself for what no client waits for (`gateway.spool.ports.Waiter`)."""
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: Clock,
+        agenda: Agenda,
+        routes: Routes,
+        retained: RetainedMessages,
+        counters: Counters,
+        shared: Mapping[str, SharedGroup] | None = None,
+    ) -> None:
+        """`shared`: the shared subscriptions by their whole filter."""
+        self._store = store
+        self._clock = clock
+        self._agenda = agenda
+        self._routes = routes
+        self._counters = counters
+        self._shared = {} if shared is None else shared
+        self._retained = retained
+        self._shelf = Shelf(store, clock)
+        self._retaining = Retaining(store, clock, retained)
+
+    def restore(self, sessions: Iterable[Session]) -> None:
+        """Take what was on disk at start: retained messages, and what waits for these sessions."""
+        self._retaining.restore()
+        by_number = {session.number: session for session in sessions if session.number}
+        for number, flights in self._shelf.load(by_number).items():
+            by_number[number].outgoing.restore(flights)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        self._retaining.forget_expired()
+        self._agenda.add("retained", self._clock.monotonic_s() + EXPIRY_SWEEP_S, self._sweep)
+
+    # ---- at publish time ------------------------------------------------------------------------------------------
+
+    def book_run(
+        self, batch: PublishBatch, routes: Mapping[bytes, Route], *, origin: str, username: str | None
+    ) -> Booking | None:
+        """What a run will bring; None when nobody is to get it. `routes` has each of its topics, all allowed."""
+        has_retain = batch.any_retain
+        found = routes.values()
+        has_groups = any(route.groups for route in found)
+        audiences = {route.audience for route in found}
+        if not has_retain and not has_groups and audiences == {NOBODY}:
+            return None
+        booking = Booking(batch.qos)
+        if has_retain or has_groups or batch.properties is not None:
+            for message in self._messages(batch, routes, origin, username):
+                self._book(booking, message, routes[message.topic.encode()])
+            return booking
+        qos, topics, payloads = batch.qos, batch.topics, batch.payloads
+        if len(audiences) == 1:
+            booking.parts = [Part(audiences.pop(), topics, payloads, qos=qos, origin=origin, username=username)]
+        else:
+            for start, stop, audience in _parts(topics, routes):
+                if audience is not NOBODY:
+                    part = Part(
+                        audience, topics[start:stop], payloads[start:stop], qos=qos, origin=origin, username=username
+                    )
+                    booking.parts.append(part)
+        if qos:
+            for part in booking.parts:
+                if any(target.qos and target.session.is_durable for target in part.audience.targets):
+                    for message in part.messages():
+                        self._reserve(booking, message, part.audience.targets)
+        return booking
+
+    def book(self, message: Message) -> Booking:
+        """What one message will bring: a will, or what somebody else than a client says."""
+        booking = Booking(message.qos)
+        self._book(booking, message, self._routes[message.topic.encode()])
+        return booking
+
+    def _messages(
+        self, batch: PublishBatch, routes: Mapping[bytes, Route], origin: str, username: str | None
+    ) -> list[Message]:
+        """Those of a run that somebody gets or that are to be retained."""
+        now_s = self._clock.monotonic_s()
+        messages = []
+        for i, raw in enumerate(batch.topics):
+            route = routes[raw]
+            retain = bool(batch.first_bytes[i] & _RETAIN)
+            if not (retain or route.groups or route.audience is not NOBODY):
+                continue
+            properties = batch.properties[i] if batch.properties is not None else None
+            messages.append(
+                Message(
+                    topic=route.topic,
+                    payload=batch.payloads[i],
+                    qos=batch.qos,
+                    retain=retain,
+                    origin=origin,
+                    origin_username=username,
+                    properties=properties,
+                    expires_at_s=expiry(properties, now_s),
+                )
+            )
+        return messages
+
+    def _book(self, booking: Booking, message: Message, route: Route) -> None:
+        picked: list[Target] = []
+        for group in route.groups:
+            member = group.pick(message.topic)
+            if member is not None:
+                picked.append(target_of(*member))
+        booking.entries.append((message, route.audience, picked))
+        if message.qos:
+            self._reserve(booking, message, route.audience.targets)
+            self._reserve(booking, message, picked)
+        if message.retain:
+            change = self._retaining.book(message)
+            if change is not None:
+                booking.changes.append(change)
+
+    def _reserve(self, booking: Booking, message: Message, targets: Sequence[Target]) -> None:
+        """Have what the durable sessions among the targets are to get in the open commit."""
+        kept: Kept | None = None
+        for each in targets:
+            session = each.session
+            if not (each.qos and session.is_durable):
+                continue
+            target = _for(each, message)
+            if target is None or not target.qos:
+                continue
+            booking.durable.add(session)
+            kept = kept or Kept(message, 0)
+            self._reserve_one(booking, session, _flight(message, target), kept)
+
+    def _reserve_one(self, booking: Booking, session: Session, flight: Flight, kept: Kept) -> None:
+        flight.kept = kept
+        if session.outgoing.reserve(flight, self._clock.monotonic_s()):
+            self._shelf.give(session.number, flight, kept)
+            booking.reserved.append((session, flight))
+        if session.outgoing.ended:
+            self.account(session)
+
+    # ---- when the commit has ended --------------------------------------------------------------------------------
+
+    def settle(self, booking: Booking, *, is_stored: bool, is_taken: bool) -> None:
+        """Let what was booked enter the queues, and go out.
+
+        `is_stored`: what of it was in the commit is on disk. `is_taken`: whoever needs no disk gets it.
+        """
+        touched: dict[Session, None] = {}
+        if booking.reserved:
+            self._settle_reserved(booking, touched, is_stored=is_stored, is_taken=is_taken)
+        for change in booking.changes:
+            self._retaining.settle(change, is_stored=is_stored, is_taken=is_taken)
+        if is_taken:
+            for part in booking.parts:
+                self._deliver(part, booking, touched)
+            for message, audience, picked in booking.entries:
+                self._offer_all(booking, message, audience.targets, touched)
+                self._offer_all(booking, message, picked, touched)
+                if message.retain:
+                    self._offer_newcomers(message, audience, touched)
+        for session in touched:
+            if session.client is not None:
+                session.client.sending.pump_safely()
+
+    def _settle_reserved(
+        self, booking: Booking, touched: dict[Session, None], *, is_stored: bool, is_taken: bool
+    ) -> None:
+        by_session: dict[Session, list[Flight]] = {}
+        for session, flight in booking.reserved:
+            by_session.setdefault(session, []).append(flight)
+        for session, flights in by_session.items():
+            if is_stored:
+                for flight in flights:
+                    flight.is_admitted = True
+                session.outgoing.admit()
+                touched[session] = None
+            else:
+                session.outgoing.cancel(flights)
+                if is_taken:
+                    self._counters.dropped["failed"] += len(flights)
+
+    def _deliver(self, part: Part, booking: Booking, touched: dict[Session, None]) -> None:
+        """A run, to each of its audience: as bytes where that is possible."""
+        run = part.run
+        for each in part.audience.targets:
+            session = each.session
+            target = each if session.client_id != part.origin else each.own
+            if target is None:
+                continue
+            client = session.client
+            if booking.qos and target.qos:
+                if session not in booking.durable:
+                    for message in part.messages():
+                        self._put(session, _flight(message, target))
+                    touched[session] = None
+            elif client is None:
+                self._counters.dropped["offline"] += len(run)
+            elif target.identifiers or not client.sending.send_run(run):
+                for message in part.messages():
+                    self._put(session, _flight(message, target))
+                touched[session] = None
+
+    def _offer_all(
+        self,
+        booking: Booking,
+        message: Message,
+        targets: Sequence[Target],
+        touched: dict[Session, None],
+    ) -> None:
+        for each in targets:
+            target = _for(each, message)
+            if target is None:
+                continue
+            session = target.session
+            if message.qos and target.qos and session in booking.durable:
+                continue
+            self._put(session, _flight(message, target))
+            touched[session] = None
+
+    def _offer_newcomers(self, message: Message, audience: Audience, touched: dict[Session, None]) -> None:
+        """Who subscribed since a retained message came was given the one before it, and must not miss this one."""
+        now = self._routes[message.topic.encode()].audience
+        if now is audience:
+            return
+        before = {target.session for target in audience.targets}
+        for each in now.targets:
+            target = _for(each, message)
+            if target is not None and target.session not in before:
+                self.offer(
+                    target.session,
+                    message,
+                    qos=min(message.qos, target.qos),
+                    retain=target.retain_as_published,
+                    identifiers=target.identifiers,
+                )
+                touched[target.session] = None
+
+    def _put(self, session: Session, flight: Flight) -> None:
+        """Into the queue, in memory; what waits is sent first where that makes room."""
+        client = session.client
+        outgoing = session.outgoing
+        if client is None:
+            if not flight.qos:
+                self._counters.dropped["offline"] += 1
+                return
+        elif outgoing.is_full_for(flight):
+            client.sending.pump_safely()
+        outgoing.offer(flight, self._clock.monotonic_s())
+        if outgoing.ended:
+            self.account(session)
+
+    # ---- what others ask for --------------------------------------------------------------------------------------
+
+    def publish_own(self, messages: Iterable[Message]) -> None:
+        """What the server itself says: to the subscribers of now; retained in memory alone."""
+        touched: dict[Session, None] = {}
+        nothing = Booking(0)
+        for message in messages:
+            if message.retain:
+                self._retained.keep(message)
+            route = self._routes[message.topic.encode()]
+            self._offer_all(nothing, message, route.audience.targets, touched)
+            for group in route.groups:
+                member = group.pick(message.topic)
+                if member is not None:
+                    self._offer_all(nothing, message, [target_of(*member)], touched)
+        for session in touched:
+            if session.client is not None:
+                session.client.sending.pump_safely()
+
+    def offer(
+        self, session: Session, message: Message, *, qos: int, retain: bool, identifiers: tuple[int, ...] = ()
+    ) -> None:
+        """Give one session a message: a retained one, to a new subscription. The caller pumps."""
+        flight = Flight(message=message, qos=qos, retain=retain, identifiers=identifiers)
+        if not (qos and session.is_durable):
+            self._put(session, flight)
+            return
+        booking = Booking(qos)
+        self._reserve_one(booking, session, flight, Kept(message, 0))
+        if booking.reserved:
+            self._store.after_commit(self, booking)
+
+    def on_commit(self, items: list[Any], outcome: Outcome) -> None:
+        """A commit with what nobody else waits for has ended."""
+        is_stored = outcome is Outcome.DURABLE
+        for booking in items:
+            do_safely(partial(self.settle, booking, is_stored=is_stored, is_taken=True))
+
+    # ---- what becomes of it ---------------------------------------------------------------------------------------
+
+    def account(self, session: Session) -> None:
+        """Count what has left the session's queue unsent, and take the rows of what has left off the disk."""
+        ended, session.outgoing.ended = session.outgoing.ended, []
+        dropped = self._counters.dropped
+        for entry, reason in ended:
+            if reason is not None:
+                dropped[reason] += entry.count
+            if isinstance(entry, Flight) and entry.kept is not None and entry.kept.number:
+                self._shelf.clear(session.number, entry)
+
+    def note_received(self, client: Client, flight: Flight) -> None:
+        """The subscriber has the message (PUBREC): once the disk knows, PUBREL says so."""
+        session = client.session
+        kept = flight.kept
+        if kept is None:
+            session.outgoing.received(flight.packet_id)
+            client.sending.reply(writer.pubrel(flight.packet_id, version=client.version))
+            return
+        self._shelf.note(session.number, flight, kept, Step.PUBCOMP)
+        self._store.after_commit(client, Received(self, flight))
+
+    def note_again(self, client: Client, flight: Flight) -> None:
+        """The disk did not take it: in a while, ask again. A client that is gone by then says it again itself."""
+
+        def again() -> None:
+            if client.is_open and client.session.outgoing.in_flight.get(flight.packet_id) is flight:
+                self.note_received(client, flight)
+
+        self._agenda.add((client, flight), self._clock.monotonic_s() + TRY_AGAIN_AFTER_S, again)
+
+    def forget(self, session: Session) -> None:
+        """The session ends: what waits for it is dropped; what a shared subscription gave it goes to another member."""
+        outgoing = session.outgoing
+        unsent = [flight for flight in outgoing.clear() if flight.group is not None]
+        handed = {id(flight) for flight in unsent}
+        ended, outgoing.ended = outgoing.ended, []
+        for entry, reason in ended:
+            if reason is not None and id(entry) not in handed:
+                self._counters.dropped[reason] += entry.count
+        self._hand_over(session, unsent)
+        if session.number:
+            self._shelf.clear_session(session.number)
+        for entry, _ in ended:
+            if isinstance(entry, Flight):
+                self._shelf.let_go(entry)
+
+    def _hand_over(self, session: Session, flights: Sequence[Flight]) -> None:
+        booking = Booking(0)
+        touched: dict[Session, None] = {}
+        for flight in flights:
+            group = self._shared.get(str(flight.group))
+            member = None if group is None else group.pick(flight.message.topic)
+            if member is None or member[0] is session:
+                self._counters.dropped["session_ended"] += 1
+                continue
+            target = target_of(*member)
+            other = target.session
+            new = _flight(flight.message, target)
+            touched[other] = None
+            if new.qos and other.is_durable:
+                self._reserve_one(booking, other, new, flight.kept or Kept(flight.message, 0))
+            else:
+                self._put(other, new)
+        if booking.reserved:
+            self._store.after_commit(self, booking)
+        for other in touched:
+            if other.client is not None:
+                other.client.sending.pump_safely()
+
+
+class Received:
+    """A PUBREC of a durable delivery, once it is on disk."""
+
+    __slots__ = ("_delivery", "_flight")
+
+    def __init__(self, delivery: Delivery, flight: Flight) -> None:
+        self._delivery = delivery
+        self._flight = flight
+
+    def settle(self, client: Client, outcome: Outcome) -> bytes:
+        """PUBREL."""
+        flight = self._flight
+        outgoing = client.session.outgoing
+        if outgoing.in_flight.get(flight.packet_id) is not flight:
+            return b""
+        if outcome is not Outcome.DURABLE:
+            self._delivery.note_again(client, flight)
+            return b""
+        outgoing.received(flight.packet_id)
+        return writer.pubrel(flight.packet_id, version=client.version)
+
+
+def _for(target: Target, message: Message) -> Target | None:
+    """The target that holds for a message; None for the publisher itself where No Local keeps it away."""
+    return target.own if target.session.client_id == message.origin else target
+
+
+def _flight(message: Message, target: Target) -> Flight:
+    return Flight(
+        message=message,
+        qos=min(message.qos, target.qos),
+        retain=message.retain and target.retain_as_published,
+        identifiers=target.identifiers,
+        group=target.group,
+    )
+
+
+def _parts(topics: Sequence[bytes], routes: Mapping[bytes, Route]) -> Iterator[tuple[int, int, Audience]]:
+    """(start, stop, audience) of each stretch of a run that has one audience."""
+    start = 0
+    current = routes[topics[0]].audience
+    for i, topic in enumerate(topics):
+        audience = routes[topic].audience
+        if audience is not current:
+            yield start, i, current
+            start, current = i, audience
+    yield start, len(topics), current

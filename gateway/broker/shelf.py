@@ -1,0 +1,163 @@
+"""What waits on disk for sessions: each message once, and for each session that it is to get it.
+
+Two tables of the store. MESSAGE: a number that grows, to the message (`Message.pack`). DELIVERY: the session's number
+times 2^32 plus a place in its queue, to a MessagePack array:
+
+    [1, number of the message, packet id, step, QoS, retain, subscription identifiers, shared subscription]
+
+Step: 0 waits for PUBACK, 1 for PUBREC, 2 for PUBCOMP. The shared subscription is the filter that picked the session,
+`$share/name/filter`, or None. Places go round after 2^32: a session's rows are in the order of their places, beginning
+behind the widest space between them. A message row goes with its last delivery; how many there are is only counted in
+memory, and messages that none points to are swept at start.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Container
+from typing import Any, Final
+
+import msgpack
+
+from bridge.ports import Clock
+from gateway.broker.flight import Flight, Kept, Step
+from gateway.broker.message import Message, MessageUnreadable
+from gateway.spool.ports import Store, Table
+
+logger = logging.getLogger(__name__)
+
+PLACES: Final = 1 << 32
+_VERSION: Final = 1
+_STEPS: Final = (Step.PUBACK, Step.PUBREC, Step.PUBCOMP)
+_NUMBERS: Final = {step: number for number, step in enumerate(_STEPS)}
+
+
+class Shelf:
+    """The rows of both tables; every change goes with the store's open commit."""
+
+    __slots__ = ("_clock", "_last_number", "_store")
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+        self._last_number = 0
+
+    def give(self, session_number: int, flight: Flight, kept: Kept) -> None:
+        """Keep that the session is to get the message, and the message itself, if this is the first one."""
+        if not kept.number:
+            self._last_number += 1
+            kept.number = self._last_number
+            body = kept.message.pack(now_s=self._clock.monotonic_s(), now_us=self._clock.now_us())
+            self._store.keep(Table.MESSAGE, kept.number, body)
+        self.note(session_number, flight, kept)
+
+    def note(self, session_number: int, flight: Flight, kept: Kept, step: Step | None = None) -> None:
+        """Keep how far the delivery is: at `step`, where that is not yet the flight's own."""
+        body: bytes = msgpack.packb(
+            [
+                _VERSION,
+                kept.number,
+                flight.packet_id,
+                _NUMBERS[step or flight.step],
+                flight.qos,
+                flight.retain,
+                flight.identifiers,
+                flight.group,
+            ]
+        )
+        self._store.keep(Table.DELIVERY, session_number * PLACES + flight.place, body)
+
+    def clear(self, session_number: int, flight: Flight) -> None:
+        """The delivery is over."""
+        self._store.discard(Table.DELIVERY, session_number * PLACES + flight.place)
+        self.let_go(flight)
+
+    def let_go(self, flight: Flight) -> None:
+        """The message goes when nobody holds it any more; `clear` without the delivery's own row."""
+        kept = flight.kept
+        if kept is not None and kept.number and not kept.holders:
+            self._store.discard(Table.MESSAGE, kept.number)
+            kept.number = 0
+
+    def clear_session(self, session_number: int) -> None:
+        """Nothing is to be delivered to the session any more; the messages are let go by their flights."""
+        first = session_number * PLACES
+        self._store.discard_range(Table.DELIVERY, first, first + PLACES - 1)
+
+    def load(self, session_numbers: Container[int]) -> dict[int, list[Flight]]:
+        """What was on disk at start, by session number, in order; what belongs to nobody is discarded."""
+        messages = self._load_messages()
+        rows: dict[int, list[tuple[int, bytes]]] = {}
+        for key, body in self._store.load(Table.DELIVERY):
+            number, place = divmod(int(key), PLACES)
+            rows.setdefault(number, []).append((place, body))
+        found: dict[int, list[Flight]] = {}
+        wanted: set[int] = set()
+        for number, places in rows.items():
+            if number not in session_numbers:
+                self.clear_session(number)
+                continue
+            flights: dict[int, Flight] = {}
+            for place, body in _in_order(places):
+                flight = _flight(place, body, messages)
+                if flight is None or flight.kept is None:
+                    logger.warning("A message that waits for a session is left out: its row cannot be read.")
+                    self._store.discard(Table.DELIVERY, number * PLACES + place)
+                    continue
+                before = flights.pop(flight.packet_id, None)
+                if before is not None:  # cannot be; but an id must not stand for two
+                    self._store.discard(Table.DELIVERY, number * PLACES + before.place)
+                flights[flight.packet_id] = flight
+            wanted.update(flight.kept.number for flight in flights.values() if flight.kept is not None)
+            found[number] = list(flights.values())
+        for message_number in messages:
+            if message_number not in wanted:
+                self._store.discard(Table.MESSAGE, message_number)
+        return found
+
+    def _load_messages(self) -> dict[int, Kept]:
+        messages: dict[int, Kept] = {}
+        now_s, now_us = self._clock.monotonic_s(), self._clock.now_us()
+        for key, body in self._store.load(Table.MESSAGE):
+            number = int(key)
+            self._last_number = max(self._last_number, number)
+            try:
+                messages[number] = Kept(Message.unpack(body, now_s=now_s, now_us=now_us), number)
+            except MessageUnreadable as error:
+                logger.warning("The stored message %d is left out: it cannot be read. %s", number, error)
+                self._store.discard(Table.MESSAGE, number)
+        return messages
+
+
+def _in_order(rows: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
+    """The rows of one session, sorted by place, from where they begin: places go round."""
+    if rows[-1][0] - rows[0][0] < PLACES // 2:
+        return rows
+    spaces = [(rows[i][0] - rows[i - 1][0]) % PLACES for i in range(len(rows))]
+    begin = max(range(len(rows)), key=spaces.__getitem__)
+    return rows[begin:] + rows[:begin]
+
+
+def _flight(place: int, body: bytes, messages: dict[int, Kept]) -> Flight | None:
+    try:
+        version, number, packet_id, step, qos, retain, identifiers, group = msgpack.unpackb(body)
+        kept = messages.get(number)
+        if version != _VERSION or kept is None or not 1 <= packet_id <= 65535 or qos not in {1, 2}:
+            return None
+        return Flight(
+            message=kept.message,
+            qos=qos,
+            retain=bool(retain),
+            identifiers=_identifiers(identifiers),
+            packet_id=packet_id,
+            step=_STEPS[step],
+            kept=kept,
+            place=place,
+            group=None if group is None else str(group),
+        )
+    except (ValueError, TypeError, IndexError, msgpack.UnpackException):
+        return None
+
+
+def _identifiers(values: Any) -> tuple[int, ...]:
+    return tuple(int(each) for each in values)
