@@ -75,6 +75,9 @@ class Visit:
         if not self._stranger:
             self._sent += data
             self._look()
+            if len(self._sent) > 1 << 22:  # a packet so long that nothing behind it will be read
+                self._stranger = True
+                self._sent.clear()
         if not self._writer.is_closing():
             self._writer.write(data)
 
@@ -82,6 +85,11 @@ class Visit:
         """Wait until the gateway has taken what was sent, or is gone."""
         with contextlib.suppress(ConnectionError):
             await self._writer.drain()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the gateway has hung up."""
+        return self._writer.is_closing() or self.reader.at_eof()
 
     def connack(self, code: int = 0, items: wire.Properties = (), *, flags: int = 0) -> None:
         """CONNACK in the version of CONNECT."""

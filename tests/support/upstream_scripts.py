@@ -50,6 +50,27 @@ def online(data: bytes | Callable[[Visit, int], bytes], *, items: wire.Propertie
     return play
 
 
+def endless(head: bytes, packet: bytes) -> Script:
+    """A CONNACK or none, then a packet that never ends, or without one QoS 2 publishes that nobody asked for."""
+
+    async def play(visit: Visit) -> None:
+        await visit.connect()
+        visit.send(head)
+        zeros = bytes(1 << 20)
+        visit.send(packet)
+        for turn in range(250):
+            if packet:
+                visit.send(zeros)
+            else:
+                ids = range(turn * 250 + 1, turn * 250 + 251)
+                visit.send(b"".join([wire.publish("a", zeros[:4000], version=5, qos=2, packet_id=n) for n in ids]))
+            await visit.flush()
+            if visit.is_over:
+                return
+
+    return play
+
+
 async def _a_moment(visit: Visit) -> None:
     """Let the gateway answer, or hang up; then we do."""
     try:
