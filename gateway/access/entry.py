@@ -241,8 +241,17 @@ class AccessEntry:
         username, password = credentials.username, credentials.password
         if ways.users is not None and username and password:
             hashed = ways.users.hashes.get(username)
+
+            def late(matches: bool) -> None:
+                """The client left while its hash was worked on: it is not to find out nothing, or pay nothing."""
+                if not matches or hashed is None:
+                    now_s = self._clock.monotonic_s()
+                    self._guesses.note_wrong(address=credentials.address, username=username, now_s=now_s)
+                elif self._ways is ways:
+                    self._verified.add(username, hashed, password)
+
             try:
-                matches = await self._pool.matches(hashed or ways.users.decoy, password)
+                matches = await self._pool.matches(hashed or ways.users.decoy, password, late=late)
             except CannotCheck:
                 return Refused(reason=Refusal.SERVER_BUSY, detail="Too many passwords wait to be checked.")
             if matches and hashed is not None:

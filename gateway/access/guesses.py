@@ -89,6 +89,13 @@ class Guesses:
             if record.failures == record.running == 0:
                 del self._records[key]
 
+    def note_wrong(self, *, address: str, username: str | None, now_s: float) -> None:
+        """A try that was settled already turns out to have been wrong: its client left before that was known."""
+        for key, _ in _keys(address, username):
+            record = self._record(key, now_s)
+            record.failures += 1
+            record.last_s = now_s
+
     def _record(self, key: Key, now_s: float) -> _Record:
         record = self._records.get(key)
         if record is None:

@@ -2,7 +2,7 @@
 
 A check holds a core for some ten milliseconds, on purpose. So the threads are fewer than the cores and yield to that of
 the event loop (they are nicer than it is), the same question that is asked twice at once is worked out once (devices
-that share a user come back together), and who finds too many in front of him is told so at once, not after a long wait.
+that share a user come back together), and who would wait longer than a client does is told so at once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ import logging
 import os
 import sys
 import threading
+import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Final
 
@@ -22,9 +24,14 @@ from gateway.access.password_hash import PasswordHash
 
 logger = logging.getLogger(__name__)
 
-MAX_WAITING: Final = 256
-"""At 40 ms each on one thread: as long as a listener waits for a CONNECT to be settled."""
+MAX_WAITING: Final = 1024
+MAX_WAIT_S: Final = 5.0
+"""Half of the time that a listener gives to a CONNECT: longer lines are work that nobody sees the end of."""
+MIN_WAITING: Final = 8
 NICENESS: Final = 10
+_SMOOTHING: Final = 0.2
+
+Late = Callable[[bool], None]
 
 
 class CannotCheck(Exception):
@@ -32,25 +39,27 @@ class CannotCheck(Exception):
 
 
 class _Check:
-    """One question at work, and how many wait for its answer."""
+    """One question at work: `answer` is for all who wait, `late` for those who went away meanwhile."""
 
-    __slots__ = ("future", "waiters")
+    __slots__ = ("answer", "late", "waiters", "work")
 
-    def __init__(self, future: Future[bool]) -> None:
-        self.future = future
+    def __init__(self, work: Future[tuple[bool, float]], answer: asyncio.Future[bool]) -> None:
+        self.work = work
+        self.answer = answer
         self.waiters = 0
+        self.late: list[Late] = []
 
 
 class HashingPool:
     """The threads, for all accesses of the gateway. Used on the event loop; `close` when no one asks any more."""
 
     def __init__(self, *, threads: int | None = None, max_waiting: int = MAX_WAITING) -> None:
+        self._threads = threads or min(2, max(1, (os.cpu_count() or 1) - 1))
         self._executor = ThreadPoolExecutor(
-            max_workers=threads or min(2, max(1, (os.cpu_count() or 1) - 1)),
-            thread_name_prefix="hashing",
-            initializer=_be_nice,
+            max_workers=self._threads, thread_name_prefix="hashing", initializer=_be_nice
         )
         self._max_waiting = max_waiting
+        self._check_s = 0.0
         self._checks: dict[tuple[PasswordHash, bytes], _Check] = {}
         self._is_closed = False
 
@@ -59,40 +68,85 @@ class HashingPool:
         """How many checks are at work or wait."""
         return len(self._checks)
 
+    @property
+    def max_waiting(self) -> int:
+        """How many may: as many as are done in MAX_WAIT_S, by what a check took of late."""
+        if self._check_s * self._max_waiting <= MAX_WAIT_S * self._threads:
+            return self._max_waiting
+        return min(self._max_waiting, max(MIN_WAITING, int(MAX_WAIT_S * self._threads / self._check_s)))
+
     def is_checking(self, hashed: PasswordHash, password: bytes) -> bool:
         """Whether the very same check is at work already: to wait for it costs nothing."""
         return (hashed, password) in self._checks
 
-    async def matches(self, hashed: PasswordHash, password: bytes) -> bool:
+    async def matches(self, hashed: PasswordHash, password: bytes, *, late: Late | None = None) -> bool:
         """Whether the hash is that of the password. Raises CannotCheck.
 
-        A check that nobody waits for any more is taken back if it has not begun: who connects and hangs up again and
-        again leaves no work behind.
+        When the caller is cancelled: a check that has not begun and that nobody else waits for is taken back, so who
+        connects and hangs up again and again leaves no work behind; one that has begun goes on, and `late` is told.
         """
         key = (hashed, password)
         check = self._checks.get(key)
         if check is None:
-            if self._is_closed or len(self._checks) >= self._max_waiting:
+            if self._is_closed or len(self._checks) >= self.max_waiting:
                 raise CannotCheck
-            check = self._checks[key] = _Check(self._executor.submit(hashed.matches, password))
+            check = self._begin(key)
         check.waiters += 1
         try:
             # Shielded: one of several that wait may go away without taking the answer from the others.
-            return await asyncio.shield(asyncio.wrap_future(check.future))
+            return await asyncio.shield(check.answer)
+        except asyncio.CancelledError:
+            if late is not None and not check.answer.done():
+                check.late.append(late)
+            raise
         except (VerificationError, MemoryError) as error:  # argon2 found no memory; a mismatch is no error
             logger.warning("A password could not be checked: there is not enough memory for its hash. %s", error)
             raise CannotCheck from error
         finally:
             check.waiters -= 1
-            if check.waiters == 0:
-                check.future.cancel()
-                if self._checks.get(key) is check:
-                    del self._checks[key]
+            if check.waiters == 0 and check.work.cancel() and self._checks.get(key) is check:
+                del self._checks[key]
 
     def close(self) -> None:
         """Take back what has not begun, and let the threads end."""
         self._is_closed = True
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _begin(self, key: tuple[PasswordHash, bytes]) -> _Check:
+        loop = asyncio.get_running_loop()
+        check = _Check(self._executor.submit(_timed, *key), loop.create_future())
+        self._checks[key] = check
+
+        def on_done(_: Future[tuple[bool, float]]) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(self._finish, key, check)
+
+        check.work.add_done_callback(on_done)
+        return check
+
+    def _finish(self, key: tuple[PasswordHash, bytes], check: _Check) -> None:
+        if self._checks.get(key) is check:
+            del self._checks[key]
+        if check.work.cancelled():
+            check.answer.cancel()
+            return
+        error = check.work.exception()
+        if error is not None:
+            check.answer.set_exception(error)
+            check.answer.exception()  # it is seen, also when nobody waits any more
+            return
+        matches, check_s = check.work.result()
+        self._check_s += _SMOOTHING * (check_s - self._check_s)
+        check.answer.set_result(matches)
+        for late in check.late:
+            late(matches)
+
+
+def _timed(hashed: PasswordHash, password: bytes) -> tuple[bool, float]:
+    """Whether it matches, and how long that took, in seconds."""
+    began_s = time.monotonic()
+    matches = hashed.matches(password)
+    return matches, time.monotonic() - began_s
 
 
 def _be_nice() -> None:

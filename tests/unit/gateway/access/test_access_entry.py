@@ -17,7 +17,7 @@ from config.settings import Access, Anonymous, Effect, HttpAuthentication, Jwt, 
 from gateway.access import guesses
 from gateway.access.entry import AccessEntry
 from gateway.access.errors import AccessError
-from gateway.access.hashing import CannotCheck, HashingPool
+from gateway.access.hashing import CannotCheck, HashingPool, Late
 from gateway.access.password_hash import PasswordHash
 from gateway.access.ports import UNLIMITED, Credentials, Entry, Granted, Refusal, Refused, Rights, Rules
 from gateway.access.ways import NoRules
@@ -53,11 +53,11 @@ class CountingPool(HashingPool):
         self.asked = asyncio.Event()
         self.is_full = False
 
-    async def matches(self, hashed: PasswordHash, password: bytes) -> bool:
+    async def matches(self, hashed: PasswordHash, password: bytes, *, late: Late | None = None) -> bool:
         if self.is_full:
             raise CannotCheck
         self.kinds.append(hashed.kind)
-        matches = await super().matches(hashed, password)
+        matches = await super().matches(hashed, password, late=late)
         self.asked.set()
         await self.may_answer.wait()
         return matches
@@ -267,9 +267,9 @@ async def test_a_thousand_devices_that_share_a_user_need_one_hash(entry_of: Open
     )
     submit = pool._executor.submit
 
-    def counting(function: Any, password: bytes) -> Any:
+    def counting(function: Any, hashed: PasswordHash, password: bytes) -> Any:
         calls.append(password)
-        return submit(function, password)
+        return submit(function, hashed, password)
 
     pool._executor.submit = counting  # type: ignore[method-assign,assignment]
     verdicts = await asyncio.gather(*(entry.decide(who("alice", "secret", client_id=f"c{i}")) for i in range(1000)))
@@ -334,10 +334,50 @@ async def test_a_client_that_leaves_cancels_its_check(entry_of: Opener, password
     assert len(entry._guesses) == 0
 
 
+class Gate:
+    """A hash that takes until it is told to end."""
+
+    kind = "gate"
+
+    def __init__(self) -> None:
+        self.began = threading.Event()
+        self.end = threading.Event()
+
+    def matches(self, password: bytes) -> bool:
+        self.began.set()
+        assert self.end.wait(TIMEOUT_S)
+        return password == b"right"
+
+
+@pytest.mark.parametrize("password", ["right", "wrong"])
+async def test_who_leaves_while_his_hash_is_worked_on_pays_for_it_or_is_known_afterwards(
+    entry_of: Opener, passwords: Path, pool: CountingPool, password: str
+) -> None:
+    entry = entry_of(password_file=passwords)
+    gate = Gate()
+    users = entry._ways.users
+    assert users is not None
+    users.hashes["alice"] = gate  # type: ignore[index]
+    task = asyncio.create_task(entry.decide(who("alice", password)))
+    assert await asyncio.to_thread(gate.began.wait, TIMEOUT_S)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    joined = asyncio.create_task(HashingPool.matches(pool, gate, password.encode()))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    gate.end.set()
+    assert await asyncio.wait_for(joined, TIMEOUT_S) is (password == "right")
+    if password == "right":
+        assert outcome(entry.decide_now(who("alice", "right"))) == ("alice",)
+        assert len(entry._guesses) == 0
+    else:
+        assert len(entry._guesses) == 3
+
+
 async def test_a_fault_of_ours_lets_nobody_in(
     entry_of: Opener, passwords: Path, pool: CountingPool, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def broken(hashed: PasswordHash, password: bytes) -> bool:
+    async def broken(hashed: PasswordHash, password: bytes, *, late: Late) -> bool:
         raise RuntimeError("broken")
 
     entry = entry_of(password_file=passwords)

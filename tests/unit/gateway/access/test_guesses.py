@@ -135,6 +135,16 @@ def test_the_table_is_bounded_and_no_wait_is_too_long(
             table.settle(address=address, username=username, was_wrong=was_wrong, now_s=now_s + wait_s)
 
 
+def test_a_try_that_turns_out_wrong_later_counts() -> None:
+    table = Guesses()
+    for _ in range(guesses.FREE_WITH_BOTH + 1):
+        table.admit(address="a", username="u", now_s=0.0)
+        table.settle(address="a", username="u", was_wrong=None, now_s=0.0)
+        table.note_wrong(address="a", username="u", now_s=0.0)
+    table.admit(address="a", username="u", now_s=0.0)
+    assert table.admit(address="a", username="u", now_s=0.0) != 0.0
+
+
 @pytest.mark.parametrize("username", ["u", None])
 def test_settling_what_was_forgotten_is_harmless(username: str | None) -> None:
     Guesses().settle(address="a", username=username, was_wrong=True, now_s=0.0)

@@ -11,7 +11,7 @@ from typing import cast
 import pytest
 from argon2.exceptions import VerificationError
 
-from gateway.access.hashing import CannotCheck, HashingPool
+from gateway.access.hashing import MIN_WAITING, CannotCheck, HashingPool
 from gateway.access.password_hash import PasswordHash, parse
 from tests.support.passwords import quick_hash
 
@@ -114,6 +114,51 @@ async def test_one_of_several_that_wait_may_leave(pool: HashingPool) -> None:
     slow.end.set()
     assert await asyncio.gather(*tasks[1:]) == [True, True]
     assert slow.calls == [b"right"]
+
+
+async def test_a_check_that_has_begun_goes_on_and_who_left_is_told(pool: HashingPool) -> None:
+    slow, told = SlowHash(), asyncio.Queue[bool]()
+    task = asyncio.create_task(pool.matches(as_hash(slow), b"right", late=told.put_nowait))
+    await started(slow)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert pool.is_checking(as_hash(slow), b"right")
+    again = asyncio.create_task(pool.matches(as_hash(slow), b"right"))
+    await turn()
+    slow.end.set()
+    assert await again is True
+    assert await asyncio.wait_for(told.get(), TIMEOUT_S) is True
+    assert slow.calls == [b"right"]
+    assert pool.waiting == 0
+
+
+async def test_fewer_may_wait_where_a_check_takes_longer(pool: HashingPool) -> None:
+    pool = HashingPool(threads=1, max_waiting=1000)
+    assert pool.max_waiting == 1000
+    for check_s, most in ((0.001, 1000), (0.05, 100), (2.0, MIN_WAITING)):
+        pool._check_s = check_s
+        assert pool.max_waiting == most
+    slow = SlowHash()
+    slow.end.set()
+    await pool.matches(as_hash(slow), b"x")
+    assert 1.5 < pool._check_s < 2.0
+    pool.close()
+
+
+def test_a_check_that_outlives_the_loop_says_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    pool, slow = HashingPool(threads=1), SlowHash()
+
+    async def leave() -> None:
+        task = asyncio.create_task(pool.matches(as_hash(slow), b"right"))
+        await started(slow)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(leave())
+    slow.end.set()
+    pool._executor.shutdown(wait=True)
+    assert caplog.records == []
 
 
 async def test_the_event_loop_turns_while_a_hash_is_checked(pool: HashingPool) -> None:
