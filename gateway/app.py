@@ -108,7 +108,14 @@ class Gateway:
             )
             for uplink in settings.uplinks
         }
-        self.overview = Overview(settings, spool=spool, listeners=self.listeners, uplinks=self.uplinks, clock=clock)
+        self.overview = Overview(
+            settings,
+            spool=spool,
+            broker=self.broker,
+            listeners=self.listeners,
+            uplinks=self.uplinks,
+            clock=clock,
+        )
         self.api = ApiServer(settings.api.bind, self.overview)
         self.tasks: set[asyncio.Task[None]] = set()
         self._stopping = False

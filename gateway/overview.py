@@ -9,6 +9,7 @@ from bridge.uplink import Uplink
 from bridge.version import VERSION
 from config.settings import GatewaySettings
 from gateway.api.status import (
+    BrokerStatus,
     GatewayStatus,
     ListenerStatus,
     RateStatus,
@@ -17,6 +18,7 @@ from gateway.api.status import (
     StreamStatus,
 )
 from gateway.api.view import Check
+from gateway.broker.broker import Broker
 from gateway.listener.listener import MqttListener
 from gateway.rates import SlidingRate
 from gateway.spool.lane import Lane
@@ -31,12 +33,14 @@ class Overview:
         settings: GatewaySettings,
         *,
         spool: Spool,
+        broker: Broker,
         listeners: Sequence[MqttListener],
         uplinks: Mapping[str, Uplink],
         clock: Clock,
     ) -> None:
         self._settings = settings
         self._spool = spool
+        self._broker = broker
         self._listeners = listeners
         self._uplinks = uplinks
         self._clock = clock
@@ -59,9 +63,15 @@ class Overview:
             gateway=self._settings.gateway.id,
             uptime_s=now_s - self._started_s,
             listeners=tuple(
-                ListenerStatus(name=item.name, bind=item.address, connections=item.connections)
-                for item in self._listeners
+                ListenerStatus(
+                    name=item.name,
+                    transport=written.transport.value,
+                    bind=item.address,
+                    connections=item.connections,
+                )
+                for item, written in zip(self._listeners, self._settings.listeners, strict=True)
             ),
+            broker=self._local(),
             streams={lane.name: self._stream(lane) for lane in self._spool.lanes.values()},
             uplinks={name: uplink.status for name, uplink in self._uplinks.items()},
             spool=SpoolStatus(
@@ -96,6 +106,28 @@ class Overview:
             Check(name="spool", ok=room, message="" if room else "The spool is full and refuses new records.")
         )
         return checks
+
+    def _local(self) -> BrokerStatus:
+        broker, counters = self._broker, self._broker.counters
+        queues = [session.outgoing for session in broker.sessions.values()]
+        return BrokerStatus(
+            connected=counters.connected_now,
+            absent=len(queues) - counters.connected_now,
+            subscriptions=len(broker.subscriptions),
+            shared_subscriptions=len(broker.shared),
+            queued_messages=sum(queue.queued for queue in queues),
+            queued_bytes=sum(queue.queued_bytes for queue in queues),
+            in_flight_messages=sum(len(queue.in_flight) for queue in queues),
+            retained_messages=len(broker.retained),
+            retained_bytes=broker.retained.size_bytes,
+            connects=counters.connections,
+            refused_connects=dict(counters.refused_connects),
+            disconnects=dict(counters.disconnects),
+            refused_publishes=dict(counters.refused),
+            delivered=counters.delivered,
+            dropped=dict(counters.dropped),
+            throttled=counters.throttled,
+        )
 
     def _stream(self, lane: Lane) -> StreamStatus:
         first_seq = lane.released_seq if lane.watermarks else lane.first_seq

@@ -2,6 +2,7 @@
 
 from gateway.api.server import ApiServer
 from gateway.api.status import (
+    BrokerStatus,
     GatewayStatus,
     ListenerStatus,
     RateStatus,
@@ -13,6 +14,7 @@ from gateway.api.view import Check, GatewayView
 
 __all__ = [
     "ApiServer",
+    "BrokerStatus",
     "Check",
     "GatewayStatus",
     "GatewayView",

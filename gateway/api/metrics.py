@@ -15,13 +15,41 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from bridge.uplink_status import UplinkStatus
-from gateway.api.status import UPLINK_ONLINE, GatewayStatus, StreamStatus
+from gateway.api.status import UPLINK_ONLINE, BrokerStatus, GatewayStatus, ListenerStatus, StreamStatus
 
 _STREAM_GAUGES: tuple[tuple[str, str, Callable[[StreamStatus], float | None]], ...] = (
     ("fieldgate_stream_records", "Records that wait in the spool.", lambda item: item.records),
     ("fieldgate_stream_bytes", "Bytes that wait in the spool.", lambda item: item.bytes),
     ("fieldgate_stream_oldest_age_seconds", "Age of the oldest waiting record.", lambda item: item.oldest_age_s),
     ("fieldgate_stream_next_sequence", "The next record's sequence number.", lambda item: item.next_seq),
+)
+_LISTENER_GAUGES: tuple[tuple[str, str, Callable[[ListenerStatus], float | None]], ...] = (
+    ("fieldgate_listener_connections", "Open connections.", lambda item: item.connections),
+    (
+        "fieldgate_listener_certificate_expiry_timestamp_seconds",
+        "When the listener's certificate ends.",
+        lambda item: None if item.certificate_expires_at is None else item.certificate_expires_at.timestamp(),
+    ),
+)
+_BROKER_GAUGES: tuple[tuple[str, str, Callable[[BrokerStatus], int]], ...] = (
+    ("fieldgate_subscriptions", "Subscriptions of all sessions.", lambda item: item.subscriptions),
+    ("fieldgate_shared_subscriptions", "Shared subscriptions, each counted once.", lambda i: i.shared_subscriptions),
+    ("fieldgate_session_queued_messages", "Messages that wait for subscribers.", lambda item: item.queued_messages),
+    ("fieldgate_session_queued_bytes", "Bytes that wait for subscribers.", lambda item: item.queued_bytes),
+    ("fieldgate_session_in_flight_messages", "Sent and not acknowledged yet.", lambda item: item.in_flight_messages),
+    ("fieldgate_retained_messages", "Topics with a retained message.", lambda item: item.retained_messages),
+    ("fieldgate_retained_bytes", "Bytes of all retained messages.", lambda item: item.retained_bytes),
+)
+_BROKER_COUNTERS: tuple[tuple[str, str, Callable[[BrokerStatus], int]], ...] = (
+    ("fieldgate_connects", "Clients that were let in.", lambda item: item.connects),
+    ("fieldgate_delivered_messages", "Messages sent to local subscribers.", lambda item: item.delivered),
+    ("fieldgate_throttled", "Times that a client was faster than its rate.", lambda item: item.throttled),
+)
+_BROKER_REASONS: tuple[tuple[str, str, Callable[[BrokerStatus], Mapping[str, int]]], ...] = (
+    ("fieldgate_refused_connects", "Clients that were not let in.", lambda item: item.refused_connects),
+    ("fieldgate_disconnects", "Connections that the gateway ended.", lambda item: item.disconnects),
+    ("fieldgate_refused_publishes", "Publishes that were not taken.", lambda item: item.refused_publishes),
+    ("fieldgate_dropped_messages", "Messages that a subscriber did not get.", lambda item: item.dropped),
 )
 _UPLINK_GAUGES: tuple[tuple[str, str, Callable[[UplinkStatus], float]], ...] = (
     ("fieldgate_uplink_online", "1 while frames can leave, else 0.", lambda item: item.state == UPLINK_ONLINE),
@@ -60,10 +88,8 @@ class StatusCollector(Collector):
         yield GaugeMetricFamily(
             "fieldgate_event_loop_lag_seconds", "Worst lateness of the last 30 seconds.", value=self._lag_s()
         )
-        connections = GaugeMetricFamily("fieldgate_listener_connections", "Open connections.", labels=["listener"])
-        for listener in status.listeners:
-            connections.add_metric([listener.name], listener.connections)
-        yield connections
+        yield from _gauges(_LISTENER_GAUGES, {item.name: item for item in status.listeners}, "listener")
+        yield from _local(status.broker)
         yield from _gauges(_STREAM_GAUGES, status.streams, "stream")
         yield from _stream_counters(status.streams)
         yield from _gauges(_UPLINK_GAUGES, status.uplinks, "uplink")
@@ -76,6 +102,22 @@ class StatusCollector(Collector):
         yield GaugeMetricFamily("fieldgate_spool_size_bytes", "The database and its WAL.", value=spool.size_bytes)
         yield GaugeMetricFamily("fieldgate_spool_limit_bytes", "The configured max_size.", value=spool.limit_bytes)
         yield CounterMetricFamily("fieldgate_spool_commits", "Group commits.", value=spool.commits)
+
+
+def _local(status: BrokerStatus) -> Iterable[Metric]:
+    sessions = GaugeMetricFamily("fieldgate_sessions", "Sessions, by whether the client is here.", labels=["state"])
+    sessions.add_metric(["connected"], status.connected)
+    sessions.add_metric(["absent"], status.absent)
+    yield sessions
+    for name, text, value in _BROKER_GAUGES:
+        yield GaugeMetricFamily(name, text, value=value(status))
+    for name, text, value in _BROKER_COUNTERS:
+        yield CounterMetricFamily(name, text, value=value(status))
+    for name, text, by_reason in _BROKER_REASONS:
+        counter = CounterMetricFamily(name, text, labels=["reason"])
+        for reason, count in sorted(by_reason(status).items()):
+            counter.add_metric([reason], count)
+        yield counter
 
 
 def _gauges(

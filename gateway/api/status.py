@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from typing import Any
 
 from bridge.uplink_status import UplinkStatus
@@ -27,6 +28,35 @@ class ListenerStatus:
     name: str
     bind: Address | UnixPath
     connections: int
+    transport: str = "tcp"
+    certificate_expires_at: datetime | None = None
+    """In UTC; None where there is no certificate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerStatus:
+    """Local clients: who is here, what waits for them, and what was refused or dropped, by reason."""
+
+    connected: int = 0
+    absent: int = 0
+    """Sessions that are kept for clients that are away."""
+    subscriptions: int = 0
+    shared_subscriptions: int = 0
+    queued_messages: int = 0
+    queued_bytes: int = 0
+    in_flight_messages: int = 0
+    """Sent, and not yet acknowledged."""
+    retained_messages: int = 0
+    retained_bytes: int = 0
+    connects: int = 0
+    refused_connects: Mapping[str, int] = field(default_factory=dict)
+    disconnects: Mapping[str, int] = field(default_factory=dict)
+    """Connections that the gateway ended."""
+    refused_publishes: Mapping[str, int] = field(default_factory=dict)
+    delivered: int = 0
+    dropped: Mapping[str, int] = field(default_factory=dict)
+    """Messages that a subscriber did not get."""
+    throttled: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +112,7 @@ class GatewayStatus:
     gateway: str
     uptime_s: float
     listeners: tuple[ListenerStatus, ...]
+    broker: BrokerStatus
     streams: Mapping[str, StreamStatus]
     uplinks: Mapping[str, UplinkStatus]
     spool: SpoolStatus
@@ -96,14 +127,28 @@ class GatewayStatus:
             "version": self.version,
             "gateway": self.gateway,
             "uptime_s": round(self.uptime_s, 3),
-            "listeners": [
-                {"name": item.name, "bind": str(item.bind), "connections": item.connections} for item in self.listeners
-            ],
+            "listeners": [_listener(item) for item in self.listeners],
+            "broker": {name: _plain(value) for name, value in asdict(self.broker).items()},
             "streams": {name: _stream(item) for name, item in self.streams.items()},
             "uplinks": {name: asdict(item) for name, item in self.uplinks.items()},
             "spool": spool,
             "rates": {"in_per_s": round(self.rates.in_per_s, 1), "out_per_s": round(self.rates.out_per_s, 1)},
         }
+
+
+def _listener(item: ListenerStatus) -> dict[str, Any]:
+    expires_at = item.certificate_expires_at
+    return {
+        "name": item.name,
+        "transport": item.transport,
+        "bind": str(item.bind),
+        "connections": item.connections,
+        "certificate_expires_at": None if expires_at is None else expires_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def _plain(value: Any) -> Any:
+    return dict(sorted(value.items())) if isinstance(value, Mapping) else value
 
 
 def _stream(item: StreamStatus) -> dict[str, Any]:

@@ -27,6 +27,8 @@ class Counters:
     """Connections that were not accepted, by reason."""
     disconnects: Counter[str] = field(default_factory=Counter)
     """Connections that the server ended, by reason."""
+    throttled: int = 0
+    """Times that a client was faster than its rate, and was not read for a while."""
     wills: int = 0
     """Wills published."""
     connected_most: int = 0

@@ -120,6 +120,11 @@ class Outgoing:
         return self._count
 
     @property
+    def queued_bytes(self) -> int:
+        """How many bytes those are."""
+        return self._queued_bytes
+
+    @property
     def is_clear(self) -> bool:
         """Whether nothing waits, so that what is sent now overtakes nothing."""
         return not self._queue

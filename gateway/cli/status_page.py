@@ -20,7 +20,13 @@ NEEDS = frozenset({"gateway", "streams", "uplinks", "spool", "rates", "listeners
 def page(status: dict[str, Any]) -> RenderableType:
     """The whole page. Names and errors are written as they are: nothing in them is taken for markup."""
     return Group(
-        _head(status), _verdict(status), _listeners(status), _streams(status), _uplinks(status), _spool(status["spool"])
+        _head(status),
+        _verdict(status),
+        _listeners(status),
+        *([_local(status["broker"])] if "broker" in status else []),
+        _streams(status),
+        _uplinks(status),
+        _spool(status["spool"]),
     )
 
 
@@ -55,9 +61,28 @@ def titled(title: str, left: tuple[str, ...], right: tuple[str, ...] = (), last:
 
 
 def _listeners(status: dict[str, Any]) -> RenderableType:
-    table = titled("Listeners", ("name", "bind"), ("connections",))
+    table = titled("Listeners", ("name", "bind"), ("connections",), ("certificate until",))
     for item in status["listeners"]:
-        table.add_row(Text(item["name"]), Text(item["bind"]), count(item["connections"]))
+        until = (item.get("certificate_expires_at") or "–").partition("T")[0]
+        table.add_row(Text(item["name"]), Text(item["bind"]), count(item["connections"]), Text(until))
+    return table
+
+
+def _local(status: dict[str, Any]) -> RenderableType:
+    columns = ("here", "away", "subscriptions", "waiting", "size", "retained", "refused", "dropped")
+    table = titled("Local clients", (), columns)
+    refused = sum(status["refused_connects"].values()) + sum(status["refused_publishes"].values())
+    dropped = sum(status["dropped"].values())
+    table.add_row(
+        count(status["connected"]),
+        count(status["absent"]),
+        count(status["subscriptions"] + status["shared_subscriptions"]),
+        count(status["queued_messages"]),
+        size(status["queued_bytes"]),
+        count(status["retained_messages"]),
+        count(refused),
+        Text(count(dropped), style="yellow" if dropped else ""),
+    )
     return table
 
 

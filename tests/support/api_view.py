@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from bridge.uplink_status import UplinkStatus
 from config.settings import Address
 from gateway.api import (
+    BrokerStatus,
     Check,
     GatewayStatus,
     ListenerStatus,
@@ -17,12 +19,39 @@ from gateway.api import (
 
 
 def some_status() -> GatewayStatus:
-    """One listener, two streams, one uplink; every number is different."""
+    """Two listeners, two streams, one uplink; every number is different."""
     return GatewayStatus(
         version="0.1.0",
         gateway="edge-01",
         uptime_s=12.5,
-        listeners=(ListenerStatus(name="local", bind=Address(host="127.0.0.1", port=1883), connections=20),),
+        listeners=(
+            ListenerStatus(name="local", bind=Address(host="127.0.0.1", port=1883), connections=20),
+            ListenerStatus(
+                name="plant",
+                transport="tls",
+                bind=Address(host="::", port=8883),
+                connections=5,
+                certificate_expires_at=datetime(2026, 5, 1, 12, tzinfo=UTC),
+            ),
+        ),
+        broker=BrokerStatus(
+            connected=25,
+            absent=6,
+            subscriptions=40,
+            shared_subscriptions=2,
+            queued_messages=70,
+            queued_bytes=7100,
+            in_flight_messages=8,
+            retained_messages=9,
+            retained_bytes=910,
+            connects=111,
+            refused_connects={"not_authorized": 12, "connect_timeout": 13},
+            disconnects={"stalled": 14},
+            refused_publishes={"full": 15},
+            delivered=1600,
+            dropped={"queue_full": 17},
+            throttled=18,
+        ),
         streams={
             "alarms": StreamStatus(
                 records=0, bytes=0, oldest_age_s=None, first_seq=1, next_seq=1, accepted=0, dropped={}

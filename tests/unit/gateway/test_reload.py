@@ -6,41 +6,18 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from config.settings import Access, Address, Anonymous, Api, GatewayIdentity, GatewaySettings, Listener
+from config.settings import Access, Anonymous
 from gateway.access.errors import AccessError
 from gateway.app import Gateway, run_gateway
+from tests.support.in_process import running, settings_with
 from tests.support.plain_mqtt import PlainClient
 
-LOOPBACK = Address(host="127.0.0.1", port=0)
 TIMEOUT_S = 10
-
-
-def settings_with(access: Access, folder: Path) -> GatewaySettings:
-    return GatewaySettings(
-        gateway=GatewayIdentity(id="edge", data_dir=folder / "data", grace_period_s=1.0),
-        listeners=(Listener(bind=LOOPBACK),),
-        access=(access,),
-        uplinks=(),
-        api=Api(bind=LOOPBACK),
-    )
-
-
-@asynccontextmanager
-async def running(access: Access, folder: Path) -> AsyncIterator[tuple[Gateway, int]]:
-    gateway = await Gateway.open(settings_with(access, folder))
-    try:
-        await gateway.start(asyncio.Event())
-        address = gateway.listeners[0].address
-        assert isinstance(address, Address)
-        yield gateway, address.port
-    finally:
-        await gateway.stop()
 
 
 async def connected(port: int, client_id: str = "dev1") -> PlainClient:
@@ -50,7 +27,7 @@ async def connected(port: int, client_id: str = "dev1") -> PlainClient:
 async def test_new_rules_hold_at_once_for_those_who_are_connected(tmp_path: Path) -> None:
     acl = tmp_path / "acl"
     acl.write_text("topic a\n")
-    async with running(Access(acl_file=acl), tmp_path) as (gateway, port):
+    async with running(settings_with(tmp_path, access=Access(acl_file=acl))) as (gateway, port):
         reader, writer = await connected(port, "reader"), await connected(port, "writer")
         assert await reader.subscribe("#", 0) == 0
         acl.write_text("topic b\n")
@@ -68,7 +45,7 @@ async def test_a_broken_file_leaves_the_old_rules_in_force_and_says_where(
 ) -> None:
     acl = tmp_path / "acl"
     acl.write_text("topic a\n")
-    async with running(Access(acl_file=acl), tmp_path) as (gateway, port):
+    async with running(settings_with(tmp_path, access=Access(acl_file=acl))) as (gateway, port):
         client = await connected(port)
         assert await client.subscribe("a", 0) == 0
         acl.write_text("topic b\ntopic oh no\n")
@@ -83,7 +60,7 @@ async def test_a_broken_file_leaves_the_old_rules_in_force_and_says_where(
 
 async def test_a_client_whom_nobody_knows_any_more_is_disconnected(tmp_path: Path) -> None:
     access = Access(anonymous=Anonymous.LOCAL)
-    async with running(access, tmp_path) as (gateway, port):
+    async with running(settings_with(tmp_path, access=access)) as (gateway, port):
         client = await connected(port)
         stranger = Access(anonymous=Anonymous.REFUSE)
         await gateway.accesses.entries["default"].reload(stranger)
@@ -96,7 +73,7 @@ async def test_a_broken_file_keeps_the_gateway_from_starting_and_all_of_them_are
     (tmp_path / "passwords").write_text("nonsense\n")
     access = Access(acl_file=tmp_path / "acl", password_file=tmp_path / "passwords")
     with pytest.raises(AccessError) as refused:
-        await Gateway.open(settings_with(access, tmp_path))
+        await Gateway.open(settings_with(tmp_path, access=access))
     assert {Path(problem.file).name for problem in refused.value.problems} == {"acl", "passwords"}
     assert not (tmp_path / "data").exists()
 
@@ -130,7 +107,7 @@ async def test_sighup_reloads_and_sigterm_stops(tmp_path: Path) -> None:
     logger.addHandler(watcher)
     try:
         async with asyncio.timeout(TIMEOUT_S):
-            await run_gateway(settings_with(Access(), tmp_path))
+            await run_gateway(settings_with(tmp_path))
     finally:
         logger.removeHandler(watcher)
         logger.setLevel(level)

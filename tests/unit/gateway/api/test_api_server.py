@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import aiohttp
 import pytest
@@ -52,7 +53,40 @@ async def test_the_status_has_exactly_the_documented_shape(http: aiohttp.ClientS
         "version": "0.1.0",
         "gateway": "edge-01",
         "uptime_s": 12.5,
-        "listeners": [{"name": "local", "bind": "127.0.0.1:1883", "connections": 20}],
+        "listeners": [
+            {
+                "name": "local",
+                "transport": "tcp",
+                "bind": "127.0.0.1:1883",
+                "connections": 20,
+                "certificate_expires_at": None,
+            },
+            {
+                "name": "plant",
+                "transport": "tls",
+                "bind": "[::]:8883",
+                "connections": 5,
+                "certificate_expires_at": "2026-05-01T12:00:00Z",
+            },
+        ],
+        "broker": {
+            "connected": 25,
+            "absent": 6,
+            "subscriptions": 40,
+            "shared_subscriptions": 2,
+            "queued_messages": 70,
+            "queued_bytes": 7100,
+            "in_flight_messages": 8,
+            "retained_messages": 9,
+            "retained_bytes": 910,
+            "connects": 111,
+            "refused_connects": {"connect_timeout": 13, "not_authorized": 12},
+            "disconnects": {"stalled": 14},
+            "refused_publishes": {"full": 15},
+            "delivered": 1600,
+            "dropped": {"queue_full": 17},
+            "throttled": 18,
+        },
         "streams": {
             "alarms": {
                 "records": 0,
@@ -164,6 +198,25 @@ async def test_the_metrics_parse_and_agree_with_the_status(http: aiohttp.ClientS
     assert of("fieldgate_build_info", version="0.1.0", gateway="edge-01") == 1
     assert of("fieldgate_uptime_seconds") == 12.5
     assert of("fieldgate_listener_connections", listener="local") == 20
+    expiry = "fieldgate_listener_certificate_expiry_timestamp_seconds"
+    assert of(expiry, listener="plant") == datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()
+    assert (expiry, (("listener", "local"),)) not in samples
+    assert of("fieldgate_sessions", state="connected") == 25
+    assert of("fieldgate_sessions", state="absent") == 6
+    assert of("fieldgate_subscriptions") == 40
+    assert of("fieldgate_shared_subscriptions") == 2
+    assert of("fieldgate_session_queued_messages") == 70
+    assert of("fieldgate_session_queued_bytes") == 7100
+    assert of("fieldgate_session_in_flight_messages") == 8
+    assert of("fieldgate_retained_messages") == 9
+    assert of("fieldgate_retained_bytes") == 910
+    assert of("fieldgate_connects_total") == 111
+    assert of("fieldgate_refused_connects_total", reason="not_authorized") == 12
+    assert of("fieldgate_disconnects_total", reason="stalled") == 14
+    assert of("fieldgate_refused_publishes_total", reason="full") == 15
+    assert of("fieldgate_delivered_messages_total") == 1600
+    assert of("fieldgate_dropped_messages_total", reason="queue_full") == 17
+    assert of("fieldgate_throttled_total") == 18
     assert of("fieldgate_stream_records", stream="telemetry") == 1500
     assert of("fieldgate_stream_bytes", stream="telemetry") == 240_000
     assert of("fieldgate_stream_oldest_age_seconds", stream="telemetry") == 61.25
