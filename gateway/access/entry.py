@@ -34,7 +34,7 @@ from gateway.access.ways import Change, ReadRules, Ways, change, read_ways
 logger = logging.getLogger(__name__)
 
 KEY_BYTES: Final = 32
-DECOY_BYTES: Final = 64
+SEED_BYTES: Final = 64
 _WILD: Final = frozenset("+#/")
 """What would reach other topics, where a pattern takes a name in."""
 
@@ -49,12 +49,14 @@ class AccessEntry:
         clock: Clock,
         read_rules: ReadRules,
         pool: HashingPool,
-        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+        seed: bytes,
+        random_bytes: Callable[[int], bytes],
     ) -> None:
         self._ways = ways
         self._clock = clock
         self._read_rules = read_rules
         self._pool = pool
+        self._seed = seed
         self._random_bytes = random_bytes
         self._verified = Verified(random_bytes(KEY_BYTES))
         self._guesses = Guesses()
@@ -73,8 +75,9 @@ class AccessEntry:
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> AccessEntry:
         """Read the files. `pool` serves all accesses. Raises AccessError with everything that is wrong with them."""
-        ways = read_ways(settings, read_rules=read_rules, random_bytes=random_bytes(DECOY_BYTES))
-        return cls(ways, clock=clock, read_rules=read_rules, pool=pool, random_bytes=random_bytes)
+        seed = random_bytes(SEED_BYTES)
+        ways = read_ways(settings, read_rules=read_rules, seed=seed)
+        return cls(ways, clock=clock, read_rules=read_rules, pool=pool, seed=seed, random_bytes=random_bytes)
 
     @property
     def name(self) -> str:
@@ -124,7 +127,7 @@ class AccessEntry:
                     read_ways,
                     settings or before.settings,
                     read_rules=self._read_rules,
-                    random_bytes=self._random_bytes(DECOY_BYTES),
+                    seed=self._seed,
                 )
             except ConfigError as error:
                 self._change = Change(anonymous=before.lets_anonymous_in)
@@ -251,7 +254,7 @@ class AccessEntry:
                     self._verified.add(username, hashed, password)
 
             try:
-                matches = await self._pool.matches(hashed or ways.users.decoy, password, late=late)
+                matches = await self._pool.matches(hashed or ways.users.decoy(username), password, late=late)
             except CannotCheck:
                 return Refused(reason=Refusal.SERVER_BUSY, detail="Too many passwords wait to be checked.")
             if matches and hashed is not None:

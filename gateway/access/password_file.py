@@ -7,10 +7,11 @@ skipped: that a user was left out because of a typing error would show only when
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import logging
 import stat
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -29,14 +30,26 @@ MAX_USERNAME_BYTES: Final = 65535
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Users:
-    """What one reading of the file came to. `decoy` stands in for the hash of a user who is not there."""
+    """What one reading of the file came to; `decoys` hold one hash of each kind that is in it."""
 
     hashes: Mapping[str, PasswordHash] = field(repr=False)
-    decoy: PasswordHash = field(repr=False)
+    kinds: Sequence[str] = field(repr=False)
+    """One for each user, or that of new passwords where there is no user."""
+    decoys: Mapping[str, PasswordHash] = field(repr=False)
+    seed: bytes = field(repr=False)
+
+    def decoy(self, username: str) -> PasswordHash:
+        """What stands in for the hash of a user who is not there, so that the time of a check does not tell that.
+
+        Where a file has hashes of several kinds, an unknown name always meets the same one, and each as often as known
+        names do.
+        """
+        drawn = hmac.digest(self.seed, username.encode(), hashlib.sha256)
+        return self.decoys[self.kinds[int.from_bytes(drawn[:8]) % len(self.kinds)]]
 
 
-def read_users(path: Path, *, random_bytes: bytes) -> Users:
-    """Read the file. `random_bytes`: at least 64, for the decoy. Raises AccessError with every line that is wrong."""
+def read_users(path: Path, *, seed: bytes) -> Users:
+    """Read the file. `seed`: 64 random bytes, the same for each reading. Raises AccessError with every bad line."""
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(path.stat().st_mode)
@@ -49,10 +62,10 @@ def read_users(path: Path, *, random_bytes: bytes) -> Users:
         )
     if len(content) > MAX_FILE_BYTES:
         raise AccessError([problem(path, "is larger than 64 MiB. Write the name of a password file.")])
-    return parse_users(content, path=path, random_bytes=random_bytes)
+    return parse_users(content, path=path, seed=seed)
 
 
-def parse_users(content: bytes, *, path: Path, random_bytes: bytes) -> Users:
+def parse_users(content: bytes, *, path: Path, seed: bytes) -> Users:
     """The users of a file's bytes; `path` is for the sentences. Raises AccessError with every line that is wrong."""
     hashes: dict[str, PasswordHash] = {}
     lines: dict[str, int] = {}
@@ -71,7 +84,15 @@ def parse_users(content: bytes, *, path: Path, random_bytes: bytes) -> Users:
         lines[username] = number
     if problems:
         raise AccessError(problems)
-    return Users(hashes=hashes, decoy=_decoy(hashes, random_bytes))
+    models = list(hashes.values())
+    if not models:
+        models = [password_hash.parse(password_hash.make(b"", salt=seed[: password_hash.SALT_BYTES]))]
+    return Users(
+        hashes=hashes,
+        kinds=[hashed.kind for hashed in models],
+        decoys={hashed.kind: hashed.decoy(seed) for hashed in models},
+        seed=seed,
+    )
 
 
 def parse_line(line: str) -> tuple[str, PasswordHash]:
@@ -122,16 +143,6 @@ def _lines(content: bytes, path: Path) -> Iterator[tuple[int, str]]:
             ) from None
         if line and not line.startswith("#"):
             yield number, line
-
-
-def _decoy(hashes: Mapping[str, PasswordHash], random_bytes: bytes) -> PasswordHash:
-    """One that takes as long as most of the file's do; of the kind that `fieldgate passwd` writes for an empty file."""
-    if not hashes:
-        made = password_hash.make(b"", salt=random_bytes[: password_hash.SALT_BYTES])
-        return password_hash.parse(made).decoy(random_bytes)
-    kinds = Counter(hashed.kind for hashed in hashes.values())
-    most = kinds.most_common(1)[0][0]
-    return next(hashed for hashed in hashes.values() if hashed.kind == most).decoy(random_bytes)
 
 
 def _sentence(error: ValueError) -> str:

@@ -49,15 +49,15 @@ class Ways:
         return self.settings.anonymous is Anonymous.LOCAL and not self.settings.has_authentication
 
 
-def read_ways(settings: Access, *, read_rules: ReadRules, random_bytes: bytes) -> Ways:
-    """Read all files. `random_bytes`: 64 of them. Raises AccessError with the problems of all files together."""
+def read_ways(settings: Access, *, read_rules: ReadRules, seed: bytes) -> Ways:
+    """Read all files. `seed`: 64 random bytes, the same each time. Raises AccessError with the problems of all of them."""
     problems: list[Problem] = []
     users: Users | None = None
     tokens: Tokens | None = None
     rules: Rules = NoRules()
     if settings.password_file is not None:
         try:
-            users = read_users(settings.password_file, random_bytes=random_bytes)
+            users = read_users(settings.password_file, seed=seed)
         except ConfigError as error:
             problems += error.problems
     if settings.jwt.key_file is not None:

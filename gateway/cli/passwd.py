@@ -76,7 +76,7 @@ def _check(file: Path, user: str, password: bytes) -> None:
 
     from gateway.access.password_file import read_users
 
-    hashed = read_users(file, random_bytes=secrets.token_bytes(64)).hashes.get(user)
+    hashed = read_users(file, seed=secrets.token_bytes(64)).hashes.get(user)
     if hashed is None:
         raise Failed(f"There is no user {user!r} in {file}.")
     if not hashed.matches(password):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ PATH = Path("passwords.txt")
     ],
 )
 def test_a_file_has_these_users(content: bytes, names: list[str]) -> None:
-    assert list(parse_users(content, path=PATH, random_bytes=RANDOM).hashes) == names
+    assert list(parse_users(content, path=PATH, seed=RANDOM).hashes) == names
 
 
 @pytest.mark.parametrize(
@@ -54,7 +55,7 @@ def test_a_file_has_these_users(content: bytes, names: list[str]) -> None:
 )
 def test_a_bad_line_is_refused_with_its_place_and_what_to_do(content: bytes, says: str) -> None:
     with pytest.raises(AccessError) as caught:
-        parse_users(content, path=PATH, random_bytes=RANDOM)
+        parse_users(content, path=PATH, seed=RANDOM)
     (problem,) = caught.value.problems
     assert says in str(problem)
     assert str(problem).endswith(".")
@@ -63,33 +64,40 @@ def test_a_bad_line_is_refused_with_its_place_and_what_to_do(content: bytes, say
 
 def test_every_bad_line_is_named_at_once() -> None:
     with pytest.raises(AccessError) as caught:
-        parse_users(b"a\nb\n# c\nd:x\n", path=PATH, random_bytes=RANDOM)
+        parse_users(b"a\nb\n# c\nd:x\n", path=PATH, seed=RANDOM)
     assert [problem.line for problem in caught.value.problems] == [1, 2, 4]
 
 
 @given(st.binary(max_size=200))
 def test_any_bytes_are_users_or_refused(content: bytes) -> None:
     try:
-        users = parse_users(content, path=PATH, random_bytes=RANDOM)
+        users = parse_users(content, path=PATH, seed=RANDOM)
     except AccessError:
         return
     assert users.hashes == {}
 
 
-def test_the_decoy_is_of_the_kind_that_is_most_frequent() -> None:
-    content = "\n".join([ALICE, BOB, ALICE.replace("alice", "carol")]).encode()
-    users = parse_users(content, path=PATH, random_bytes=RANDOM)
-    assert users.decoy.kind == "$7$101"
-    assert users.decoy not in users.hashes.values()
+def test_unknown_users_meet_the_kinds_of_hashes_as_often_as_known_ones_do() -> None:
+    content = "\n".join([BOB, *(ALICE.replace("alice", f"user{number}") for number in range(3))]).encode()
+    users = parse_users(content, path=PATH, seed=RANDOM)
+    met = Counter(users.decoy(f"unknown{number}").kind for number in range(400))
+    assert met.keys() == {"$6$", "$7$101"}
+    assert 200 < met["$7$101"] < 370
+    assert not any(decoy in users.hashes.values() for decoy in users.decoys.values())
+
+
+def test_an_unknown_user_meets_the_same_kind_each_time_the_file_is_read() -> None:
+    first, second = (parse_users(f"{ALICE}\n{BOB}".encode(), path=PATH, seed=RANDOM) for _ in range(2))
+    assert all(first.decoy(f"u{number}") == second.decoy(f"u{number}") for number in range(50))
 
 
 def test_without_users_the_decoy_is_what_new_passwords_are() -> None:
-    assert parse_users(b"", path=PATH, random_bytes=RANDOM).decoy.kind == "$argon2id$v=19$m=19456,t=2,p=1"
+    assert parse_users(b"", path=PATH, seed=RANDOM).decoy("x").kind == "$argon2id$v=19$m=19456,t=2,p=1"
 
 
 def test_a_file_that_is_not_there_is_named_with_its_key(tmp_path: Path) -> None:
     with pytest.raises(AccessError) as caught:
-        read_users(tmp_path / "none", random_bytes=RANDOM)
+        read_users(tmp_path / "none", seed=RANDOM)
     assert str(caught.value.problems[0]) == (
         f"{tmp_path}/none: can't be read: No such file or directory. "
         "Make it readable for the gateway's user, or mend `password_file`."
@@ -104,12 +112,12 @@ def test_a_file_that_everybody_may_read_gets_a_warning(
     path.write_text(ALICE)
     path.chmod(mode)
     with caplog.at_level(logging.WARNING):
-        read_users(path, random_bytes=RANDOM)
+        read_users(path, seed=RANDOM)
     assert ("can be read by every user" in caplog.text) is warns
 
 
 def test_users_are_not_shown() -> None:
-    assert "alice" not in repr(parse_users(ALICE.encode(), path=PATH, random_bytes=RANDOM))
+    assert "alice" not in repr(parse_users(ALICE.encode(), path=PATH, seed=RANDOM))
 
 
 # ---- Changes -------------------------------------------------------------------------------------------------------

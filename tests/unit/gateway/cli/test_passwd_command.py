@@ -30,7 +30,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def matches(file: Path, user: str, password: bytes) -> bool:
-    return read_users(file, random_bytes=bytes(64)).hashes[user].matches(password)
+    return read_users(file, seed=bytes(64)).hashes[user].matches(password)
 
 
 def test_a_new_file_is_private_and_holds_an_argon2id_hash(file: Path) -> None:
