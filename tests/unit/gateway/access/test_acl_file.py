@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -133,3 +134,17 @@ def test_a_file_that_can_not_be_read_is_refused_with_a_sentence(tmp_path: Path) 
         load_acl_file(tmp_path / "latin")
     with pytest.raises(AccessError):
         Authorization.load(Access(acl_file=tmp_path / "none"))
+
+
+def test_the_example_of_the_documentation_means_what_it_says() -> None:
+    text = (Path(__file__).parents[4] / "docs" / "operations.md").read_text()
+    (example,) = re.findall(r"^```acl\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    hmi = rights(example, client_id="panel", username="hmi")
+    assert hmi.may_read("plant/a")
+    assert not hmi.may_read("plant/recipes/a")
+    assert hmi.may_read("command/panel/x")
+    assert not hmi.may_publish("command/panel/x")
+    device = rights(example, client_id="d", username="line-1")
+    assert device.may_publish("plant/line-1/a")
+    assert not device.may_publish("plant/line-2/a")
+    assert rights(example, username=None).may_read("public/x")
