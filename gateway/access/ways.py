@@ -50,7 +50,7 @@ class Ways:
 
 
 def read_ways(settings: Access, *, read_rules: ReadRules, seed: bytes) -> Ways:
-    """Read all files. `seed`: 64 random bytes, the same each time. Raises AccessError with the problems of all of them."""
+    """Read all files. `seed`: 64 random bytes, always the same. Raises AccessError with the problems of all of them."""
     problems: list[Problem] = []
     users: Users | None = None
     tokens: Tokens | None = None
