@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, Final
@@ -24,7 +24,6 @@ from gateway.broker.connack import Connack, Terms
 from gateway.broker.counters import Counters
 from gateway.broker.delivery import Delivery
 from gateway.broker.exchanges import Welcome
-from gateway.broker.message import Message
 from gateway.broker.outgoing import QueueLimits
 from gateway.broker.ports import Channel
 from gateway.broker.retained import RetainedMessages
@@ -151,12 +150,12 @@ class Broker:
         """Have `action` done at a tick after `delay_s`."""
         self._agenda.add(key, self.clock.monotonic_s() + delay_s, action)
 
-    def soon(self, key: Hashable, action: Callable[[], None]) -> None:
-        """Have `action` done when others had their turn; at the next tick where no loop runs."""
+    def soon(self, action: Callable[[], None]) -> None:
+        """Have `action` done when others had their turn; at once where no loop runs."""
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            self.later(key, 0, action)
+            action()
         else:
             loop.call_soon(do_safely, action)
 
@@ -299,6 +298,8 @@ class Broker:
         for session in unknown:
             if session.client is not None:
                 session.client.close(ReasonCode.NOT_AUTHORIZED)
+        for client in self.sessions.clients():
+            client.rights_changed()
 
     def _on_session_end(self, session: Session) -> None:
         self.wills.session_ended(session)
@@ -306,16 +307,6 @@ class Broker:
         self.delivery.forget(session)
 
     # ---- messages -------------------------------------------------------------------------------------------------
-
-    def offer_retained(self, session: Session, message: Message, held: Held) -> None:
-        """Put a retained message into the queue of a session that has subscribed."""
-        self.delivery.offer(
-            session,
-            message,
-            qos=min(message.qos, held.subscription.qos),
-            retain=True,
-            identifiers=() if held.identifier is None else (held.identifier,),
-        )
 
     def on_commit(self, items: list[Any], outcome: Outcome) -> None:
         """A commit that the broker itself waited for has ended: do what was to be done then."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.broker.agenda import TRY_AGAIN_AFTER_S
@@ -20,6 +21,7 @@ from gateway.broker.exchanges import (
     Released,
     answer,
 )
+from gateway.broker.flight import Flight
 from gateway.broker.incoming import Incoming
 from gateway.broker.ports import Channel
 from gateway.broker.retained_feed import RetainedFeed
@@ -162,6 +164,10 @@ class Client:
         """The connection is gone; idempotent."""
         self._end(with_will=True)
 
+    def rights_changed(self) -> None:
+        """What its session may do has changed: ask again before the next publish."""
+        self._incoming.forget_rights()
+
     def stop_reading(self) -> None:
         """Take nothing more from the client; what it was promised is still written."""
         self._channel.stop_reading()
@@ -263,17 +269,22 @@ class Client:
     def _on_unsubscribe(self, packet: Unsubscribe) -> None:
         self.broker.subscribing.unsubscribe(self, packet)
 
-    def send_retained(self, topic_filters: Sequence[str]) -> None:
-        """Give the client what is retained below the filters, as far as it is still subscribed to them."""
-        if not (topic_filters and self.is_open):
-            return
+    def send_retained(self, topic_filters: Sequence[str], arrivals: int) -> None:
+        """Give the client what is retained below the filters, as far as it is still subscribed to them.
+
+        Not before all who waited for this commit have heard of its end: what was retained with it is known then.
+        """
+        if topic_filters:
+            self.broker.soon(partial(self._feed, topic_filters, arrivals))
+
+    def _feed(self, topic_filters: Sequence[str], arrivals: int) -> None:
         session = self.session
         broker = self.broker
         if session.feed is None:
             session.feed = RetainedFeed(session, broker.sessions.may_still_publish)
         now_s = broker.clock.monotonic_s()
         for topic_filter in topic_filters:
-            session.feed.add(topic_filter, broker.retained.match(topic_filter, now_s))
+            session.feed.add(topic_filter, broker.retained.match(topic_filter, now_s), arrivals)
         self.refill()
 
     def refill(self) -> None:
@@ -284,10 +295,8 @@ class Client:
         self._is_refilling = True
         try:
             for _ in range(MAX_REFILLS):
-                if not self.is_ready_for_more:
+                if not self._is_ready_for_more or not self._refill_once(session.feed):
                     return
-                for message, held in session.feed.next_few(REFILL_MESSAGES, self.broker.clock.monotonic_s()):
-                    self.broker.offer_retained(session, message, held)
                 if not session.feed:
                     session.feed = None
                     self.sending.pump()
@@ -295,7 +304,27 @@ class Client:
                 self.sending.pump()
         finally:
             self._is_refilling = False
-        self.broker.soon(("refill", self), self.refill)
+        self.broker.soon(self.refill)
+
+    def _refill_once(self, feed: RetainedFeed) -> bool:
+        """False when the queue could not take what it was given, and has to drain first."""
+        session = self.session
+        outgoing = session.outgoing
+        found = feed.next_few(REFILL_MESSAGES, self.broker.clock.monotonic_s())
+        for i, (message, held) in enumerate(found):
+            flight = Flight(
+                message=message,
+                qos=min(message.qos, held.subscription.qos),
+                retain=True,
+                identifiers=() if held.identifier is None else (held.identifier,),
+            )
+            # Where nothing waits and there still is no room, others have it all: it is dropped, and counted.
+            if outgoing.queued and outgoing.is_full_for(flight):
+                feed.put_back(found[i:])
+                self.sending.pump()
+                return outgoing.queued == 0
+            self.broker.delivery.offer(session, message, qos=flight.qos, retain=True, identifiers=flight.identifiers)
+        return True
 
     @property
     def is_ready(self) -> bool:
@@ -303,7 +332,7 @@ class Client:
         return self.sending.is_welcome and self._channel.is_writable and not self.session.outgoing.queued
 
     @property
-    def is_ready_for_more(self) -> bool:
+    def _is_ready_for_more(self) -> bool:
         """Whether the queue has drained so far that it wants more of what is retained."""
         return (
             self.is_open

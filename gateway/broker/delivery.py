@@ -68,6 +68,8 @@ class Delivery:
         self._shared = {} if shared is None else shared
         self._retained = retained
         self._shelf = Shelf(store, clock)
+        self.arrivals = 0
+        """How many messages came that may be retained (`Message.arrival`)."""
         self._retaining = Retaining(store, clock, retained)
 
     def restore(self, sessions: Iterable[Session]) -> None:
@@ -131,6 +133,7 @@ class Delivery:
         for i, raw in enumerate(batch.topics):
             route = routes[raw]
             retain = bool(batch.first_bytes[i] & _RETAIN)
+            self.arrivals += retain
             if not (retain or route.groups or route.audience is not NOBODY):
                 continue
             properties = batch.properties[i] if batch.properties is not None else None
@@ -144,6 +147,7 @@ class Delivery:
                     origin_username=username,
                     properties=properties,
                     expires_at_s=expiry(properties, now_s),
+                    arrival=self.arrivals,
                 )
             )
         return messages
@@ -203,8 +207,6 @@ class Delivery:
             for message, audience, picked in booking.entries:
                 self._offer_all(booking, message, audience.targets, touched)
                 self._offer_all(booking, message, picked, touched)
-                if message.retain:
-                    self._offer_newcomers(message, audience, touched)
         for session in touched:
             if session.client is not None:
                 session.client.sending.pump_safely()
@@ -263,24 +265,6 @@ class Delivery:
                 continue
             self._put(session, _flight(message, target))
             touched[session] = None
-
-    def _offer_newcomers(self, message: Message, audience: Audience, touched: dict[Session, None]) -> None:
-        """Who subscribed since a retained message came was given the one before it, and must not miss this one."""
-        now = self._routes[message.topic.encode()].audience
-        if now is audience:
-            return
-        before = {target.session for target in audience.targets}
-        for each in now.targets:
-            target = _for(each, message)
-            if target is not None and target.session not in before:
-                self.offer(
-                    target.session,
-                    message,
-                    qos=min(message.qos, target.qos),
-                    retain=target.retain_as_published,
-                    identifiers=target.identifiers,
-                )
-                touched[target.session] = None
 
     def _put(self, session: Session, flight: Flight) -> None:
         """Into the queue, in memory; what waits is sent first where that makes room."""

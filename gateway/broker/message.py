@@ -38,6 +38,9 @@ class Message:
     properties: Properties | None = None
     expires_at_s: float | None = None
     """Monotonic time after which nobody wants it any more (§3.3.2.3.3)."""
+    arrival: int = 0
+    """Counts those that may be retained, since the start: a subscription gets what came before it from what is
+    retained, and what came after it as it comes, each once."""
 
     def is_expired(self, now_s: float) -> bool:
         """Whether its Message Expiry Interval has passed."""

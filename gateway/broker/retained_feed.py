@@ -17,34 +17,46 @@ from gateway.broker.session import Held, Session
 class RetainedFeed:
     """One session's walks, oldest first. `may_come` says whether a message's publisher may still publish it."""
 
-    __slots__ = ("_may_come", "_session", "_walks")
+    __slots__ = ("_left", "_may_come", "_session", "_walks")
 
     def __init__(self, session: Session, may_come: Callable[[Message], bool]) -> None:
         self._session = session
         self._may_come = may_come
-        self._walks: deque[tuple[str, Matches]] = deque()
+        self._walks: deque[tuple[str, Matches, int]] = deque()
+        self._left: list[tuple[Message, Held]] = []
 
     def __bool__(self) -> bool:
-        return bool(self._walks)
+        return bool(self._walks or self._left)
 
-    def add(self, topic_filter: str, matches: Matches) -> None:
-        """A new subscription to the filter: one more walk."""
-        self._walks.append((topic_filter, matches))
+    def add(self, topic_filter: str, matches: Matches, arrivals: int) -> None:
+        """A new subscription to the filter: one more walk. What came after `arrivals` was given to it as it came."""
+        self._walks.append((topic_filter, matches, arrivals))
 
     def next_few(self, max_messages: int, now_s: float) -> list[tuple[Message, Held]]:
         """Some messages with the subscriptions that they are for; none, also when only so much work was enough."""
+        if self._left:
+            left, self._left = self._left, []
+            return left
         walks = self._walks
         while walks:
-            topic_filter, matches = walks[0]
+            topic_filter, matches, arrivals = walks[0]
             held = self._session.subscriptions.get(topic_filter)
             if held is None:  # unsubscribed meanwhile
                 walks.popleft()
                 continue
-            found = [(message, held) for message in matches.take(max_messages, now_s) if self._is_wanted(message, held)]
+            found = [
+                (message, held)
+                for message in matches.take(max_messages, now_s)
+                if message.arrival <= arrivals and self._is_wanted(message, held)
+            ]
             if matches.is_done:
                 walks.popleft()
             return found
         return []
+
+    def put_back(self, messages: list[tuple[Message, Held]]) -> None:
+        """There was no room for these: they are the next."""
+        self._left = messages
 
     def _is_wanted(self, message: Message, held: Held) -> bool:
         session = self._session

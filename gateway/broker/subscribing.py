@@ -7,7 +7,7 @@ was published just before, and whose commit has not ended yet, would be missed o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from config import settings
@@ -89,7 +89,8 @@ class Subscribing:
             for topic_filter, held in before.items()
             if _wants_retained(session.subscriptions[topic_filter].subscription, is_new=held is None)
         ]
-        item = Subscribed(session, packet, codes=codes, before=before, retained=retained)
+        arrivals = client.broker.delivery.arrivals
+        item = Subscribed(session, packet, codes=codes, before=before, retained=retained, arrivals=arrivals)
         if session.is_durable and before:
             item.change = self._sessions.remember(session)
         else:
@@ -215,7 +216,7 @@ def _wants_retained(subscription: Subscription, *, is_new: bool) -> bool:
 class Subscribed:
     """A SUBSCRIBE that waits for a commit. `before` is what each new filter had been, to put it back on failure."""
 
-    __slots__ = ("before", "change", "codes", "is_answered", "packet", "retained", "session")
+    __slots__ = ("arrivals", "before", "change", "codes", "is_answered", "packet", "retained", "session")
 
     def __init__(
         self,
@@ -225,7 +226,9 @@ class Subscribed:
         codes: Sequence[int],
         before: Before,
         retained: Sequence[str],
+        arrivals: int,
     ) -> None:
+        self.arrivals = arrivals
         self.session = session
         self.packet = packet
         self.codes = codes
@@ -238,12 +241,12 @@ class Subscribed:
     def settle(self, client: Client, outcome: Outcome) -> bytes:
         """SUBACK, then the retained messages."""
         if self.is_answered:
-            client.send_retained(self.retained)
+            client.send_retained(self.retained, self.arrivals)
             return b""
         codes = self.codes
         if outcome is Outcome.DURABLE:
             self.session.saved = max(self.session.saved, self.change)
-            client.send_retained(self.retained)
+            client.send_retained(self.retained, self.arrivals)
         else:
             client.broker.subscribing.put_back(self.session, self.packet, self.before)
             codes = [REASONS[outcome] if code < 0x80 else code for code in codes]

@@ -1,0 +1,203 @@
+"""What a client may do: asked of its entry when it connects, and again when the rules have changed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import pytest
+
+from gateway.access.ports import Credentials, Granted, Refusal, Refused, Rights, Verdict
+from gateway.broker.connack import Terms
+from gateway.mqtt.packets import Connect, Version, Will
+from tests.support.broker import FakeChannel, House, run, subscribe
+
+DURABLE_5 = {"version": Version.V5, "clean_start": False, "session_expiry_interval_s": 100}
+ALICE = Granted(access="default", username="alice")
+BOB = Granted(access="default", username="bob")
+
+
+@dataclass
+class Only:
+    """Rights to the topics and filters that are named."""
+
+    topics: set[str]
+    is_unlimited: bool = False
+
+    def may_publish(self, topic: str) -> bool:
+        return topic in self.topics
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        return topic_filter in self.topics
+
+    def may_read(self, topic: str) -> bool:
+        return topic in self.topics
+
+
+@dataclass
+class FakeEntry:
+    """Everybody may do what `topics` says; users in `unknown` are not known any more."""
+
+    topics: set[str] = field(default_factory=set)
+    unknown: set[str | None] = field(default_factory=set)
+    name: str = "default"
+
+    def decide_now(self, credentials: Credentials) -> Verdict | None:
+        return Granted(username=credentials.username)
+
+    async def decide(self, credentials: Credentials) -> Verdict:
+        return Granted(username=credentials.username)
+
+    def still_knows(self, username: str | None) -> bool:
+        return username not in self.unknown
+
+    def rights(self, *, client_id: str, username: str | None) -> Rights:
+        return Only(set(self.topics) | {f"of/{username}"})
+
+
+def a_house(*topics: str) -> tuple[House, FakeEntry]:
+    entry = FakeEntry(set(topics))
+    return House(entries={"default": entry}), entry
+
+
+@pytest.mark.parametrize(
+    ("reason", "code_5", "code_311"),
+    [
+        (Refusal.BAD_USERNAME_OR_PASSWORD, 0x86, 4),
+        (Refusal.NOT_AUTHORIZED, 0x87, 5),
+        (Refusal.CLIENT_ID_NOT_VALID, 0x85, 2),
+        (Refusal.SERVER_BUSY, 0x89, 3),
+        (Refusal.SERVER_UNAVAILABLE, 0x88, 3),
+    ],
+)
+def test_who_is_not_let_in_is_told_why_as_his_version_can_say(reason: Refusal, code_5: int, code_311: int) -> None:
+    """[MQTT-3.1.4-2], [MQTT-3.2.2-7], [MQTT-3.2.2-8]"""
+    house = House()
+    for version, expected in ((Version.V5, code_5), (Version.V311, code_311)):
+        channel = FakeChannel()
+        packet = Connect(version=version, client_id="x", clean_start=True, keep_alive_s=0)
+        house.broker.refuse(channel, packet, Terms(), Refused(reason=reason, detail="Because."))
+        data = channel.take()
+        assert data[:1] == b"\x20"
+        assert data[2:4] == bytes([0, expected])
+        assert channel.is_closed
+    assert house.broker.counters.refused_connects.total() == 2
+    assert house.broker.sessions == {}
+
+
+def test_a_filter_that_is_not_allowed_is_refused_and_the_others_are_granted() -> None:
+    """§3.9.3: 0x87; 3.1.1 §3.9.3: 0x80. A shared one counts by the part behind its share name."""
+    house, _ = a_house("a", "c")
+    client, channel = house.connect(version=Version.V5, granted=ALICE)
+    client.handle(subscribe("a", "b", "$share/g/c", "$share/g/d", "of/alice", "of/bob"))
+    assert channel.take() == b"\x90\x09\x00\x4d\x00\x00\x87\x00\x87\x00\x87"
+    client, channel = house.connect(granted=ALICE)
+    client.handle(subscribe("a", "b"))
+    assert channel.take() == b"\x90\x04\x00\x4d\x00\x80"
+
+
+def test_a_will_that_may_not_be_published_is_refused_at_connect() -> None:
+    house, _ = a_house("a")
+    will = Will(topic="b", payload=b"", qos=0, retain=False)
+    client, channel = house.knock(version=Version.V5, granted=ALICE, will=will)
+    assert client is None
+    assert channel.take()[3] == 0x87
+
+
+def test_a_right_withdrawn_while_connected_stops_delivery_and_the_will() -> None:
+    house, entry = a_house("a", "gone")
+    will = Will(topic="gone", payload=b"x", qos=0, retain=False)
+    client, channel = house.connect("reader", Version.V5, granted=ALICE, will=will)
+    client.handle(subscribe("a"))
+    channel.take()
+    publisher, _ = house.connect("publisher")
+    publisher.handle(run(0, "a"))
+    house.store.commit()
+    assert b"\x00\x01a" in channel.take()
+    entry.topics.clear()
+    house.broker.rights_changed()
+    publisher, _ = house.connect("publisher", granted=Granted(access="default"))
+    house.broker.sessions["publisher"].rights = Only({"a"})
+    assert not house.broker.routes[b"a"].targets
+    client.lost()
+    house.store.commit()
+    assert house.broker.counters.wills == 0
+    assert house.broker.counters.refused["not_authorized"] >= 1
+
+
+def test_who_is_no_longer_known_is_disconnected_and_the_others_stay() -> None:
+    house, entry = a_house("a")
+    _, to_alice = house.connect("alices", Version.V5, granted=ALICE)
+    _, to_bob = house.connect("bobs", Version.V5, granted=BOB)
+    entry.unknown.add("alice")
+    house.broker.rights_changed()
+    assert to_alice.take() == b"\xe0\x01\x87"
+    assert to_alice.is_closed
+    assert not to_bob.is_closed
+
+
+def test_a_session_is_not_handed_to_another_user() -> None:
+    """What waits in it was meant for its own user only."""
+    house, _ = a_house("a")
+    client, _ = house.connect(**DURABLE_5, granted=ALICE)
+    client.handle(subscribe("a", qos=1))
+    house.store.commit()
+    client.lost()
+    _, channel = house.knock(**DURABLE_5, granted=BOB)
+    house.store.commit()
+    assert channel.take()[2] == 0
+    assert not house.broker.sessions["device"].subscriptions
+    assert house.broker.sessions["device"].rights.may_publish("of/bob")
+
+
+def test_a_restored_session_has_the_rights_of_its_user_and_a_vanished_access_none() -> None:
+    house, entry = a_house("a")
+    client, _ = house.connect(**DURABLE_5, granted=ALICE)
+    client.handle(subscribe("a", qos=1))
+    house.store.commit()
+    again = House(sessions=house.store.disk, entries={"default": entry})
+    session = again.broker.sessions["device"]
+    assert (session.username, session.access) == ("alice", "default")
+    assert session.rights.may_read("of/alice")
+    assert again.broker.routes[b"a"].targets
+    other = House(sessions=house.store.disk, entries={"other": entry})
+    assert not other.broker.sessions["device"].rights.may_read("a")
+    assert not other.broker.routes[b"a"].targets
+
+
+def test_a_retained_message_is_not_given_when_its_publisher_may_no_longer_publish_it() -> None:
+    house, entry = a_house("a", "b")
+    publisher, _ = house.connect("publisher", Version.V5, granted=ALICE)
+    publisher.handle(run(0, "a", "b", retain=True))
+    house.store.commit()
+    entry.topics.remove("b")
+    house.broker.rights_changed()
+    entry.topics.update({"#"})
+    reader, channel = house.connect("reader", Version.V5, granted=BOB)
+    reader.session.rights = Only({"a", "b", "#"})
+    reader.handle(subscribe("#"))
+    house.store.commit()
+    data = channel.take()
+    assert b"\x00\x01a" in data
+    assert b"\x00\x01b" not in data
+
+
+def test_a_connection_ends_when_its_token_does() -> None:
+    """0xA0, Maximum connect time."""
+    house = House()
+    _, channel = house.connect(version=Version.V5, granted=Granted(username="alice", valid_for_s=10))
+    house.pass_time(9)
+    assert not channel.is_closed
+    house.pass_time(2)
+    assert channel.take() == b"\xe0\x01\xa0"
+    assert channel.is_closed
+
+
+def test_a_token_that_was_renewed_by_connecting_again_holds_for_its_own_time() -> None:
+    house = House()
+    house.connect(version=Version.V5, granted=Granted(username="alice", valid_for_s=10))
+    house.pass_time(9)
+    _, channel = house.connect(version=Version.V5, granted=Granted(username="alice", valid_for_s=10))
+    house.pass_time(9)
+    assert not channel.is_closed
+    house.pass_time(2)
+    assert channel.is_closed
