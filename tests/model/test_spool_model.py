@@ -2,15 +2,12 @@
 
 Random steps (publish, release, dead-letter, damage a block, close and open again) go to the real spool on a real disk
 and to the model. After each of them every uplink must see exactly what the model says, in order, with every missing
-number declared as a gap. Rows of the broker are kept and discarded in commits that end well, that are refused, and that
-could write nothing at all; whenever the spool is opened, it must load what the model says, except that a process that
-died may not have carried out its last removals.
+number declared as a gap.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import shutil
 import sqlite3
@@ -27,24 +24,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from bridge.record import decode_blocks
 from config.settings import Batch, Stream, Uplink
 from gateway.spool.outbox import UplinkOutbox
-from gateway.spool.ports import Outcome, Table
+from gateway.spool.ports import Outcome
 from gateway.spool.schema import key_of, seq_of
 from gateway.spool.spool import Spool
 from tests.support.spool import Commits, StepClock, put, settings
 
 STREAMS = ("alarms", "telemetry")
-Change = tuple[str, Table, int, bytes]
-"""keep, discard, or discard from the key to the end of its session; table, place of the key, body."""
-CHANGES = st.lists(
-    st.tuples(
-        st.sampled_from(["keep", "keep", "keep", "discard", "discard", "range"]),
-        st.sampled_from(list(Table)),
-        st.integers(0, 11),
-        st.binary(max_size=9),
-    ),
-    min_size=1,
-    max_size=12,
-)
 UPLINKS = (Uplink(name="cloud", batch=Batch(max_records=7)), Uplink(name="archive", batch=Batch(max_records=7)))
 
 
@@ -63,9 +48,6 @@ class SpoolModel(RuleBasedStateMachine):
         self.released = {(uplink.name, name): 1 for uplink in UPLINKS for name in STREAMS}
         self.missing: dict[tuple[str, str], set[int]] = {key: set() for key in self.released}
         self.written = 0
-        self.rows: dict[Table, dict[int | str, bytes]] = {table: {} for table in Table}
-        self.waiting: dict[tuple[Table, int | str], set[bytes]] = {}
-        """What was removed since the last commit that could write: a process that dies may leave it."""
         self.spool: Spool
         self.task: asyncio.Task[None]
 
@@ -76,21 +58,10 @@ class SpoolModel(RuleBasedStateMachine):
             self.task = asyncio.create_task(self.spool.run())
 
         self.runner.run(opened())
-        for table in Table:
-            found = self.spool.load(table)
-            assert [key for key, _ in found] == sorted(key for key, _ in found)
-            for key, body in found:
-                if key not in self.rows[table]:
-                    assert body in self.waiting.get((table, key), ())
-            assert dict(found).items() >= self.rows[table].items()
-            self.rows[table] = dict(found)
-        self.waiting.clear()
 
-    def close(self, *, finish: bool = True) -> None:
+    def close(self) -> None:
         async def closed() -> None:
-            if finish:
-                await self.spool.flush()
-                self.waiting.clear()
+            await self.spool.flush()
             self.task.cancel()
             await asyncio.gather(self.task, return_exceptions=True)
             await self.spool.close()
@@ -162,75 +133,6 @@ class SpoolModel(RuleBasedStateMachine):
                     self.missing[uplink.name, names[key >> 48]] |= set(gone)
                 assert key_of(key >> 48, seq_of(key)) == key
         other.close()
-        self.open()
-
-    def change(self, changes: list[Change], *, is_kept: bool) -> None:
-        """Give the changes to the spool and, rows only if they will be kept, to the model."""
-        for kind, table, place, body in changes:
-            rows = self.rows[table]
-            key: int | str = f"plant/{place}" if table is Table.RETAINED else (place // 4) << 32 | place % 4
-            gone = [key]
-            if kind == "keep":
-                self.spool.keep(table, key, body)
-                if is_kept:
-                    rows[key] = body
-                continue
-            if kind == "range" and isinstance(key, int):
-                last = key | 0xFFFFFFFF
-                self.spool.discard_range(table, key, last)
-                gone = [old for old in rows if isinstance(old, int) and key <= old <= last]
-            else:
-                self.spool.discard(table, key)
-            for old in gone:
-                if old in rows:
-                    self.waiting.setdefault((table, old), set()).add(rows.pop(old))
-
-    @rule(changes=CHANGES, records=st.integers(0, 3), wait=st.booleans())
-    def keep_and_discard(self, changes: list[Change], records: int, wait: bool) -> None:
-        async def changed() -> None:
-            self.change(changes, is_kept=True)
-            if records:
-                payloads = [f"{self.written + i}".encode() for i in range(records)]
-                self.written += records
-                self.stored[STREAMS[1]] += payloads
-                put(self.spool, payloads, stream=1)
-            if wait or records or any(kind == "keep" for kind, *_ in changes):
-                assert await Commits().expect(self.spool) is Outcome.DURABLE
-                self.waiting.clear()
-
-        self.runner.run(changed())
-
-    @rule(changes=CHANGES)
-    def have_a_commit_refused_for_lack_of_room(self, changes: list[Change]) -> None:
-        async def refused() -> None:
-            self.change(changes, is_kept=False)
-            put(self.spool, [b"refused"], stream=0)
-            transactor = self.spool._transactor
-            pages, transactor._max_pages = transactor._max_pages, 0
-            assert await Commits().expect(self.spool) is Outcome.FULL
-            transactor._max_pages = pages
-            self.waiting.clear()
-
-        self.runner.run(refused())
-
-    @rule(changes=CHANGES)
-    def have_a_commit_fail_altogether(self, changes: list[Change]) -> None:
-        async def failed() -> None:
-            with contextlib.closing(sqlite3.connect(self.folder / "spool.db", isolation_level=None)) as other:
-                await self.spool._writer.execute("PRAGMA busy_timeout = 1")
-                other.execute("BEGIN IMMEDIATE")
-                self.change(changes, is_kept=False)
-                put(self.spool, [b"refused"], stream=0)
-                assert await Commits().expect(self.spool) is Outcome.FAILED
-                other.execute("ROLLBACK")
-                await self.spool._writer.execute("PRAGMA busy_timeout = 10000")
-
-        self.runner.run(failed())
-
-    @precondition(lambda self: not self.spool._committer._dirty_watermarks)
-    @rule()
-    def die_and_open(self) -> None:
-        self.close(finish=False)
         self.open()
 
     @rule()

@@ -257,6 +257,24 @@ async def test_small_rows_keep_within_the_size_of_the_spool(tmp_path: Path) -> N
     assert key > 1000
 
 
+async def test_on_a_full_disk_rows_are_refused_and_removals_are_not(tmp_path: Path) -> None:
+    async with running(settings(tmp_path)) as spool:
+        for key in range(100):
+            spool.keep(Table.MESSAGE, key, noise(1, 3000)[0])
+        await committed(spool)
+        # SQLite's own ceiling answers as a full disk does, with SQLITE_FULL.
+        (pages,) = (await (await spool._writer.execute("PRAGMA page_count")).fetchone()) or (0,)
+        await spool._writer.execute(f"PRAGMA max_page_count = {pages}")
+        spool.keep(Table.MESSAGE, 1000, noise(1, 100_000)[0])
+        spool.discard_range(Table.MESSAGE, 0, 9)
+        spool.discard(Table.MESSAGE, 10)
+        assert await committed(spool) is Outcome.FULL
+        assert not (tmp_path / "spool.reserve").exists()
+        assert [key for key, _ in on_disk(tmp_path, Table.MESSAGE)] == list(range(11, 100))
+        spool.keep(Table.MESSAGE, 1000, b"small enough for what the removals have freed")
+        assert await committed(spool) is Outcome.DURABLE
+
+
 async def test_removals_wait_while_another_program_holds_the_database(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
