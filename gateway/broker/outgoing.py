@@ -23,11 +23,16 @@ import enum
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Final
 
 from config.settings import MIB, Sessions, WhenQueueFull
 from gateway.broker.flight import ENTRY_BYTES, Entry, Flight, Step
 
-MAX_PACKET_ID = 65535
+MAX_PACKET_ID: Final = 65535
+PLACES: Final = (1 << 32) - 1
+"""How many places a session's rows have; then they go round."""
+PRESENT_SHARE = 4
+"""Every fourth byte of the total is for subscribers that are here: those that are away can't take it from them."""
 
 
 class Answer(enum.Enum):
@@ -86,6 +91,7 @@ class Outgoing:
         "_count",
         "_flying_bytes",
         "_ids",
+        "_is_here",
         "_last_id",
         "_limits",
         "_pending",
@@ -93,6 +99,7 @@ class Outgoing:
         "_queued_bytes",
         "ended",
         "in_flight",
+        "is_mark_due",
         "next_place",
     )
 
@@ -106,11 +113,14 @@ class Outgoing:
         self._queued_bytes = 0
         self._flying_bytes = 0
         self._again: deque[int] = deque()
+        self._is_here = False
         self._ids: set[int] = set()
         self._last_id = 0
         self.in_flight: dict[int, Flight] = {}
         self.next_place = 0
         """The place of the next durable delivery."""
+        self.is_mark_due = False
+        """Whether a durable delivery was sent of which the disk does not know that; `mark` is to follow."""
         self.ended: list[tuple[Entry, str | None]] = []
         """What has left, with the word of why it was dropped; None: its exchange was completed."""
 
@@ -155,7 +165,7 @@ class Outgoing:
         self._number(flight, packet_id)
         flight.place = self.next_place
         flight.is_admitted = False
-        self.next_place = (self.next_place + 1) & 0xFFFFFFFF
+        self.next_place = (self.next_place + 1) % PLACES
         self._pending.append(flight)
         self._count_in(flight)
         return True
@@ -177,16 +187,16 @@ class Outgoing:
         self.admit()
 
     def restore(self, flights: Iterable[Flight]) -> None:
-        """Take what was on disk, in the order of the places: whatever of it was sent before is sent first, and again.
+        """Take what was on disk, in the order of the places: what may have been sent is sent again, and first.
 
-        Which of them were sent is not known, so all of them may have been (DUP). What is over the largest window, and
-        cannot have been, waits in the queue.
+        Those are the first ones, as far as `is_told` says so; what is over the largest window waits in the queue.
         """
         restored = list(flights)
         last = max((i for i, flight in enumerate(restored) if flight.step is Step.PUBCOMP), default=-1)
-        sent = max(last + 1, self._limits.max_in_flight)
+        told = sum(flight.is_told for flight in restored)
+        sent = max(last + 1, min(told, self._limits.max_in_flight))
         for i, flight in enumerate(restored):
-            flight.is_resent = True
+            flight.is_resent = flight.is_told
             self._ids.add(flight.packet_id)
             self._hold(flight)
             if i < sent:
@@ -197,13 +207,14 @@ class Outgoing:
                 self._count += 1
                 self._queued_bytes += flight.size_bytes
         if restored:
-            self.next_place = (restored[-1].place + 1) & 0xFFFFFFFF
+            self.next_place = (restored[-1].place + 1) % PLACES
             self._last_id = restored[-1].packet_id
 
     # ---- out ------------------------------------------------------------------------------------------------------
 
     def resume(self) -> None:
         """A new connection begins: everything in flight is to be sent again."""
+        self._is_here = True
         self._again = deque(self.in_flight)
 
     def take(self, window: int, now_s: float) -> list[Entry]:
@@ -238,11 +249,21 @@ class Outgoing:
                 self._count -= 1
                 self._queued_bytes -= entry.size_bytes
                 self._flying_bytes += entry.size_bytes
+                if entry.kept is not None and not entry.is_told:
+                    self.is_mark_due = True
             else:
                 queue.popleft()
                 self._count_out(entry)
             taken.append(entry)
         return taken
+
+    def mark(self) -> int:
+        """Let all that is queued be told to the disk as sent; returns the place behind the last of it."""
+        self.is_mark_due = False
+        for entry in (*self.in_flight.values(), *self._queue, *self._pending):
+            if isinstance(entry, Flight):
+                entry.is_told = True
+        return self.next_place
 
     def _is_laden(self, size: int) -> bool:
         """Whether so much is in flight that a message of this size has to wait."""
@@ -309,6 +330,7 @@ class Outgoing:
 
     def keep_only_promised(self) -> None:
         """The connection ended: QoS 0 messages that still wait are dropped with it."""
+        self._is_here = False
         if any(not entry.qos for entry in self._queue):
             queue, self._queue = self._queue, deque()
             for entry in queue:
@@ -371,7 +393,8 @@ class Outgoing:
         if shared is not None and shared.holders:
             size = 0
         total = limits.total
-        if total.held_bytes + size + ENTRY_BYTES > total.max_bytes and total.held_bytes:
+        most = total.max_bytes if self._is_here else total.max_bytes - total.max_bytes // PRESENT_SHARE
+        if total.held_bytes + size + ENTRY_BYTES > most and total.held_bytes:
             return "total_queue_full"
         return None
 

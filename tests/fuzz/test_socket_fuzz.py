@@ -37,7 +37,9 @@ def gateway_for(folder: Path) -> GatewayProcess:
     return GatewayProcess(
         folder,
         cloud_port=steady_port(),
-        listeners=[{"name": "local", "bind": f"127.0.0.1:{steady_port()}"}],
+        listeners=[{"name": "local", "bind": f"127.0.0.1:{steady_port()}", "max_connect_rate": "unlimited"}],
+        sessions={"max_sessions": 200, "max_queued_messages": 50, "max_total_queued_bytes": "1MiB"},
+        retained={"max_messages": 200, "max_bytes": "1MiB"},
         spool={"max_size": "8MiB", "when_full": "drop_oldest"},
         log={"level": "debug"},
     )

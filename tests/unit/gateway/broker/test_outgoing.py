@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.broker.message import Message
-from gateway.broker.outgoing import Answer, Flight, Outgoing, QueueLimits, Step
+from gateway.broker.outgoing import Answer, Flight, Outgoing, QueueLimits, Step, Total
 
 
 def flight(qos: int, payload: bytes = b"x", expires_at_s: float | None = None) -> Flight:
@@ -142,3 +142,15 @@ def test_one_message_over_the_bound_is_sent_alone() -> None:
     outgoing.offer(flight(1))
     assert outgoing.take(100, 0) == []
     assert len(outgoing.in_flight) == 1
+
+
+def test_what_waits_for_those_who_are_away_leaves_room_for_those_who_are_here() -> None:
+    limits = QueueLimits(total=Total(100_000))
+    away, here = Outgoing(limits), Outgoing(limits)
+    here.resume()
+    while away.offer(flight(1, b"x" * 1000)):
+        pass
+    assert away.queued
+    assert here.offer(flight(1, b"x" * 1000))
+    here.keep_only_promised()
+    assert not here.offer(flight(1, b"x" * 1000))
