@@ -136,7 +136,7 @@ class HashingPool:
             check.answer.exception()  # it is seen, also when nobody waits any more
             return
         matches, check_s = check.work.result()
-        self._check_s += _SMOOTHING * (check_s - self._check_s)
+        self._check_s += (_SMOOTHING if self._check_s else 1.0) * (check_s - self._check_s)
         check.answer.set_result(matches)
         for late in check.late:
             late(matches)
