@@ -113,7 +113,9 @@ class Subscribing:
         if own_filter.count("/") >= self._max_topic_levels:
             return ReasonCode.TOPIC_FILTER_INVALID
         if not session.rights.may_subscribe(own_filter):
-            return ReasonCode.NOT_AUTHORIZED
+            # §3.9.3: 0x80 is for a server that does not wish to reveal the reason. 3.1.1 knows no other, and Paho's
+            # interoperability suite takes no other in MQTT 5 either.
+            return ReasonCode.UNSPECIFIED_ERROR
         old = session.subscriptions.get(topic_filter)
         if old is None and (
             len(session.subscriptions) >= self._limits.max_subscriptions
