@@ -7,10 +7,23 @@ from collections.abc import Iterable, Mapping
 from bridge.ports import Clock
 from config.errors import Problem
 from config.settings import Access
-from gateway.access.entry import AccessEntry
+from gateway.access.entry import SEED_BYTES, AccessEntry
 from gateway.access.errors import AccessError
 from gateway.access.hashing import HashingPool
 from gateway.access.rights import Authorization
+from gateway.access.ways import read_ways
+
+
+def check_files(settings: Iterable[Access]) -> None:
+    """Read the files of all, for who only wants to know. Raises AccessError with everything that is wrong."""
+    problems: list[Problem] = []
+    for access in settings:
+        try:
+            read_ways(access, read_rules=Authorization.load, seed=bytes(SEED_BYTES))
+        except AccessError as error:
+            problems += error.problems
+    if problems:
+        raise AccessError(problems)
 
 
 class Accesses:

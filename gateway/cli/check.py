@@ -29,8 +29,8 @@ def check(
 ) -> None:
     """Validate a configuration and show what it comes to.
 
-    Prints every mistake with its file and line (exit code 78), or the effective settings: each key with where its
-    value came from, secrets masked.
+    Prints every mistake with its file and line (exit code 78), those in password and ACL files too; or the effective
+    settings: each key with where its value came from, secrets masked.
     """
     from config.errors import ConfigError
     from gateway.cli.outcome import report
@@ -54,4 +54,9 @@ def _effective(path: Path | None) -> str:
 
     if path is not None and program_of(path) == "receiver":
         return describe(load_receiver_with_origins(path, os.environ)).rstrip()
-    return describe(load_gateway_with_origins(path, os.environ)).rstrip()
+    loaded = load_gateway_with_origins(path, os.environ)
+    if any(access.has_authentication or access.has_authorization for access in loaded.settings.access):
+        from gateway.accesses import check_files
+
+        check_files(loaded.settings.access)
+    return describe(loaded).rstrip()

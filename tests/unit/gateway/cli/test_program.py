@@ -138,6 +138,17 @@ def test_check_shows_the_effective_settings_with_secrets_masked(tmp_path: Path) 
     assert result.stderr == f"{file} is right.\n"
 
 
+def test_check_reads_the_files_of_an_access_too(tmp_path: Path) -> None:
+    acl, file = tmp_path / "acl", tmp_path / "gateway.yaml"
+    file.write_text(f"access: [{{acl_file: {acl}}}]\n")
+    acl.write_text("user ann\ntopic raed a\n")
+    result = fieldgate("check", "-c", str(file))
+    assert result.exit_code == 78
+    assert f"{acl}:2: expected read, write, readwrite or deny" in result.output.replace("\n", "")
+    acl.write_text("user ann\ntopic read a\n")
+    assert fieldgate("check", "-c", str(file)).exit_code == 0
+
+
 def test_check_tells_a_receivers_file_from_a_gateways(tmp_path: Path) -> None:
     file = tmp_path / "any.yaml"
     file.write_text("receiver: {id: me}\n")
