@@ -169,7 +169,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._last_seen_s = self._loop.time()
                 for packet in packets:
                     client.handle(packet)
-                    if self._has_ended():
+                    if self.has_ended:
                         return
                 if reader.error is not None:
                     raise reader.error
@@ -284,17 +284,32 @@ class Connection(asyncio.BufferedProtocol):
 
     # ---- for the layers below -------------------------------------------------------------------------------------
 
-    def located(self, peer: Peer) -> bool:
-        """A load balancer says who is behind it; false when the connection is closed for it."""
-        if not self._door.located(self, peer):
+    def located(self, peer: Peer | None) -> bool:
+        """A load balancer says who is behind it (None: itself); false when there is no place for that one."""
+        self.origin = peer or self.origin
+        if not self._door.located(self):
             self.abort()
             return False
         return True
 
+    @property
+    def is_let_in(self) -> bool:
+        """Whether it is a client's, who may be here."""
+        return self._client is not None
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it is being closed, or gone."""
+        return self._is_closing
+
     def turn_away(self, code: str, sentence: str) -> None:
-        """Count and tell why the connection ends before it began; the layer that found it closes it."""
-        logger.info("A connection from %s is closed before it began. %s", self.peer, sentence)
-        self._broker.counters.refused_connects[code] += 1
+        """Count and tell why the connection ends; who found it closes it."""
+        if self._client is None:
+            logger.info("A connection from %s is closed before it began. %s", self.peer, sentence)
+            self._broker.counters.refused_connects[code] += 1
+        else:
+            logger.info("The connection of %s is closed. %s", self._name(), sentence)
+            self._broker.counters.disconnects[code] += 1
 
     # ---- for the listener -----------------------------------------------------------------------------------------
 
@@ -354,9 +369,6 @@ class Connection(asyncio.BufferedProtocol):
 
     def _name(self) -> str:
         return self.peer if self._client is None else f"client {self._client.client_id!r} from {self.peer}"
-
-    def _has_ended(self) -> bool:
-        return self._is_closing
 
     def _knock(self, packets: list[Packet]) -> None:
         """CONNECT, and what came behind it."""
@@ -434,7 +446,7 @@ class Connection(asyncio.BufferedProtocol):
             self._door.wheel.remove(self)
         for later in packets:
             client.handle(later)
-            if self._has_ended():
+            if self.has_ended:
                 return
         if self._reader.error is not None:
             raise self._reader.error
@@ -474,6 +486,7 @@ class Connection(asyncio.BufferedProtocol):
         messages = sum(len(packet) for packet in packets if isinstance(packet, PublishBatch))
         wait_s = throttle.take(messages=messages, size_bytes=size_bytes, now_s=self._loop.time())
         if wait_s:
+            self._broker.counters.throttled += 1
             self._pause(Pause.THROTTLED)
             self._loop.call_later(wait_s, self._resume, Pause.THROTTLED)
 

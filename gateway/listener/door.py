@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final, Protocol
 from gateway.access.ports import Credentials, Entry, Verdict
 from gateway.broker.connack import Terms
 from gateway.listener.partials import Partials
-from gateway.listener.peer import Peer
 from gateway.listener.rates import Throttle
 from gateway.listener.wheel import Wheel
 
@@ -40,8 +39,8 @@ class Door(Protocol):
     def throttle(self, now_s: float) -> Throttle | None:
         """The rates of a new client; None where it has none."""
 
-    def located(self, connection: Connection, peer: Peer) -> bool:
-        """It is known now who is behind a load balancer; false when there is no place for the connection."""
+    def located(self, connection: Connection) -> bool:
+        """A load balancer has said who is behind it; false when there is no place for the connection."""
 
     def decide(self, credentials: Credentials) -> asyncio.Task[Verdict]:
         """Ask `entry.decide` in a task that the listener owns."""

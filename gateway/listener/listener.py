@@ -7,7 +7,8 @@ import logging
 import socket
 from collections import Counter
 from dataclasses import replace
-from typing import Any, Final
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final
 
 from config.settings import Listener, ProxyProtocol, UnixPath
 from gateway.access.ports import Credentials, Entry, Verdict
@@ -16,16 +17,22 @@ from gateway.broker.connack import Terms
 from gateway.listener.acceptor import Acceptor
 from gateway.listener.connection import Connection
 from gateway.listener.door import READ_BYTES
-from gateway.listener.errors import listener_error
+from gateway.listener.errors import ListenerError, listener_error
+from gateway.listener.layer import Layer
 from gateway.listener.partials import Partials
 from gateway.listener.peer import Peer, peer_of
+from gateway.listener.proxy import ProxyLayer
 from gateway.listener.rates import Throttle
 from gateway.listener.sockets import SocketFile, listen, listen_unix
 from gateway.listener.wheel import Wheel
 
+if TYPE_CHECKING:
+    from gateway.listener.certificates import Certificates
+
 logger = logging.getLogger(__name__)
 
 CLOSE_WITHIN_S: Final = 2.0
+WATCH_CERTIFICATES_S: Final = 30.0
 LEAST_READ_BYTES: Final = 2 * 1024
 STALL_LOOKS: Final = 4
 """How often in the stall time-out every connection is looked at."""
@@ -66,9 +73,11 @@ class MqttListener:
             self.later_buffer = self.later_buffer[: max(LEAST_READ_BYTES, settings.max_message_rate * 16)]
         self._settings = settings
         self._broker = broker
+        self._certificates: Certificates | None = None
         self._acceptor: Acceptor | None = None
         self._file: SocketFile | None = None
         self._looking: asyncio.TimerHandle | None = None
+        self._watching: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._connections: dict[Connection, str | bytes | None] = {}
         """With what counts as its address, where connections of one address are counted."""
@@ -92,6 +101,9 @@ class MqttListener:
         """Listen. Raises ListenerError, with a sentence, where that is not possible."""
         loop = asyncio.get_running_loop()
         self.wheel = Wheel(loop)
+        if self._settings.transport.is_tls:
+            self._certificates = self._read_certificates()
+            self._watch_certificates()
         bind = self._settings.bind
         try:
             if isinstance(bind, UnixPath):
@@ -118,9 +130,9 @@ class MqttListener:
     async def close(self) -> None:
         """End every connection that is still open, within two seconds. Idempotent."""
         self.stop_accepting()
-        if self._looking is not None:
-            self._looking.cancel()
-            self._looking = None
+        for timer in (self._looking, self._watching):
+            if timer is not None:
+                timer.cancel()
         for connection in tuple(self._connections):
             connection.close()
         try:
@@ -139,6 +151,36 @@ class MqttListener:
         for connection in tuple(self._connections):
             connection.look_for_stall(now_s)
 
+    # ---- certificates ---------------------------------------------------------------------------------------------
+
+    @property
+    def certificate_expires_at(self) -> datetime | None:
+        """When the certificate ends, in UTC; None without TLS."""
+        return None if self._certificates is None else self._certificates.current.expires_at
+
+    def reload(self) -> bool:
+        """Read the certificates again; those that are connected stay. False, and a line in the log, for broken ones."""
+        return self._certificates is None or self._certificates.reload()
+
+    def _read_certificates(self) -> Certificates:
+        from gateway.listener.certificates import CertificateError, Certificates
+
+        settings = self._settings
+        try:
+            return Certificates(
+                settings.tls, name=self.name, alpn="http/1.1" if settings.transport.is_websocket else "mqtt"
+            )
+        except CertificateError as error:
+            raise ListenerError(
+                f"The listener {self.name!r} cannot speak TLS: {error}", name=self.name, address=settings.bind
+            ) from error
+
+    def _watch_certificates(self) -> None:
+        if self._certificates is not None:
+            self._certificates.check(datetime.fromtimestamp(self._broker.clock.now_us() / 1e6, UTC))
+            loop = asyncio.get_running_loop()
+            self._watching = loop.call_later(WATCH_CERTIFICATES_S, self._watch_certificates)
+
     # ---- new connections ------------------------------------------------------------------------------------------
 
     def _take(self, sock: socket.socket, address: Any) -> None:
@@ -154,11 +196,34 @@ class MqttListener:
 
     async def _connect(self, connection: Connection, sock: socket.socket) -> None:
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(lambda: connection, sock)
+            protocol = self._protocol(connection)
+            await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, sock)
         except OSError as error:
             logger.info("The connection from %s broke before it began: %s.", connection.peer, error)
             sock.close()
             connection.connection_lost(error)
+
+    def _protocol(self, connection: Connection) -> asyncio.BufferedProtocol:
+        """What the socket speaks with: the lowest of the layers, or the connection."""
+        lowest: Connection | Layer | ProxyLayer = connection
+        settings = self._settings
+        if settings.transport.is_websocket:
+            from gateway.listener.websocket import WebSocketLayer
+
+            lowest = WebSocketLayer(lowest, connection, self, settings=settings)
+        if self._certificates is not None:
+            from gateway.listener.tls import TlsLayer
+
+            lowest = TlsLayer(
+                lowest,
+                connection,
+                self,
+                context=self._certificates.current.context,
+                username_from=settings.tls.username_from,
+            )
+        if settings.proxy_protocol is not ProxyProtocol.OFF:
+            lowest = ProxyLayer(lowest, connection, self)
+        return lowest
 
     def _counts(self, connection: Connection, peer: Peer, *, is_known: bool = True) -> bool:
         """Count it among those of its address, once that is known; false when that one has all it may have."""
@@ -198,10 +263,9 @@ class MqttListener:
             return None
         return Throttle(messages=settings.max_message_rate, size_bytes=settings.max_byte_rate, now_s=now_s)
 
-    def located(self, connection: Connection, peer: Peer) -> bool:
-        """It is known now who is behind a load balancer; false when there is no place for the connection."""
-        connection.origin = peer
-        return self._counts(connection, peer)
+    def located(self, connection: Connection) -> bool:
+        """A load balancer has said who is behind it; false when there is no place for the connection."""
+        return self._counts(connection, connection.origin)
 
     def decide(self, credentials: Credentials) -> asyncio.Task[Verdict]:
         """Ask `entry.decide` in a task that the listener owns."""

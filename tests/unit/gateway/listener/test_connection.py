@@ -17,10 +17,10 @@ from gateway.listener.door import READ_BYTES
 from gateway.listener.listener import MqttListener
 from gateway.listener.partials import Partials
 from gateway.listener.peer import Peer
-from gateway.listener.tcp import OpenEntry
 from gateway.listener.wheel import Wheel
 from gateway.mqtt.reason_codes import ReasonCode
 from tests.support.broker import FakeClock
+from tests.support.doors import OpenEntry
 from tests.support.store import FakeStore
 
 CONNECT_5 = b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01a"
@@ -72,7 +72,7 @@ class SlowEntry(OpenEntry):
     """Everybody may come in, when the test says so; it keeps what it was asked."""
 
     def __init__(self) -> None:
-        self.asked: list[Credentials] = []
+        super().__init__()
         self.verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
 
     def decide_now(self, credentials: Credentials) -> Verdict | None:

@@ -6,84 +6,32 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import pytest
 import uvloop
 
-from config.settings import Address, Listener, Stream
-from gateway.broker.broker import Broker
+from config.settings import Address
 from gateway.broker.client import Client
 from gateway.listener.errors import ListenerError, listener_error
-from gateway.listener.tcp import TcpListener
 from gateway.mqtt.packets import Packet
 from gateway.spool.ports import Outcome
-from tests.support.broker import FakeClock
-from tests.support.store import FakeStore
-
-WITHIN_S = 5.0
-CONNECT_311 = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a"
-CONNECT_5 = b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01a"
-ACCEPTED = b"\x20\x02\x00\x00"
-PING, PONG = b"\xc0\x00", b"\xd0\x00"
-PUBLISH = b"\x32\x06\x00\x01t\x00\x01x"
-PUBACK = b"\x40\x02\x00\x01"
-
-
-class Door:
-    """A started listener with its broker and store."""
-
-    def __init__(self, **settings: Any) -> None:
-        loop = asyncio.get_running_loop()
-        self.store = FakeStore(auto=loop.call_soon)
-        self.broker = Broker(store=self.store, clock=FakeClock(), streams=(Stream(),), new_client_id=lambda: "auto")
-        self.listener = TcpListener(Listener(bind=Address(host="127.0.0.1", port=0), **settings), self.broker)
-
-    async def knock(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        return await asyncio.open_connection(self.listener.address.host, self.listener.address.port)
-
-
-@contextlib.asynccontextmanager
-async def opened(**settings: Any) -> AsyncIterator[Door]:
-    door = Door(**settings)
-    await door.listener.start()
-    try:
-        yield door
-    finally:
-        await door.listener.close()
-
-
-async def exactly(reader: asyncio.StreamReader, n: int) -> bytes:
-    async with asyncio.timeout(WITHIN_S):
-        return await reader.readexactly(n)
-
-
-async def rest(reader: asyncio.StreamReader) -> bytes:
-    """All until the other side closes."""
-    async with asyncio.timeout(WITHIN_S):
-        return await reader.read()
-
-
-async def hang_up(writer: asyncio.StreamWriter) -> None:
-    writer.close()
-    with contextlib.suppress(ConnectionError):
-        await writer.wait_closed()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while not condition():  # noqa: ASYNC110 - counters have no event, and need none outside of tests
-            await asyncio.sleep(0.001)
-
-
-async def connected(door: Door, connect: bytes = CONNECT_311) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    reader, writer = await door.knock()
-    writer.write(connect)
-    head = await exactly(reader, 2)
-    assert head[0] == 0x20
-    assert (await exactly(reader, head[1]))[1] == 0
-    return reader, writer
+from tests.support.doors import (
+    ACCEPTED,
+    CONNECT_5,
+    CONNECT_311,
+    PING,
+    PONG,
+    PUBACK,
+    PUBLISH,
+    Door,
+    exactly,
+    hang_up,
+    opened,
+    rest,
+    until,
+)
 
 
 async def test_a_publish_is_acknowledged_however_its_bytes_are_cut() -> None:
@@ -100,7 +48,7 @@ async def test_a_publish_is_acknowledged_however_its_bytes_are_cut() -> None:
 
 async def _echo_of_everything() -> None:
     async with opened() as door:
-        reader, writer = await connected(door)
+        reader, writer = await door.connected()
         writer.write(b"\x82\x06\x00\x05\x00\x01t\x01" + PUBLISH)
         assert await exactly(reader, 5) == b"\x90\x03\x00\x05\x01"
         assert await exactly(reader, 4) == PUBACK
@@ -121,10 +69,10 @@ def test_it_works_on_the_loop_of_asyncio_and_on_uvloop(new_loop: Callable[[], as
 def _flood() -> Coroutine[Any, Any, None]:
     async def scenario() -> None:
         async with opened() as door:
-            slow, to_slow = await connected(door)
+            slow, to_slow = await door.connected()
             to_slow.write(b"\x82\x06\x00\x05\x00\x01t\x00")
             assert await exactly(slow, 5) == b"\x90\x03\x00\x05\x00"
-            _, fast = await connected(door, CONNECT_311[:-1] + b"b")
+            _, fast = await door.connected(CONNECT_311[:-1] + b"b")
             big = b"\x30\xe8\x07\x00\x01t" + bytes(997)
             for _ in range(200):
                 fast.write(big * 100)
@@ -159,7 +107,7 @@ MALFORMED = [
 @pytest.mark.parametrize(("bad", "reason"), MALFORMED)
 async def test_a_bad_packet_closes_with_its_reason_after_what_came_before_it_was_taken(bad: bytes, reason: int) -> None:
     async with opened() as door:
-        reader, writer = await connected(door, CONNECT_5)
+        reader, writer = await door.connected(CONNECT_5)
         writer.write(b"\x32\x07\x00\x01t\x00\x01\x00x" + bad)
         assert (await rest(reader))[::2][:2] == bytes([0xE0, reason])
         await until(lambda: len(door.store.stored) == 1)
@@ -169,7 +117,7 @@ async def test_a_bad_packet_closes_with_its_reason_after_what_came_before_it_was
 @pytest.mark.parametrize("bad", [b"\x36\x06\x00\x01t\x00\x01x", b"\x30\x05\x00\x02t#x", b"\xf0\x00"])
 async def test_before_mqtt_5_a_bad_packet_only_closes(bad: bytes) -> None:
     async with opened() as door:
-        reader, writer = await connected(door)
+        reader, writer = await door.connected()
         writer.write(PUBLISH + bad)
         assert await rest(reader) == b""
         await until(lambda: len(door.store.stored) == 1)
@@ -197,7 +145,7 @@ async def test_a_connection_that_does_not_begin_with_a_good_connect_is_closed(fi
 
 async def test_a_client_over_the_receive_maximum_is_disconnected() -> None:
     async with opened(receive_maximum=2) as door:
-        reader, writer = await connected(door, CONNECT_5)
+        reader, writer = await door.connected(CONNECT_5)
         writer.write(b"".join(b"\x32\x07\x00\x01t\x00" + bytes([i]) + b"\x00x" for i in (1, 2, 3)))
         assert (await rest(reader))[::2][:2] == b"\xe0\x93"
         await until(lambda: len(door.store.stored) == 2)
@@ -215,7 +163,7 @@ async def test_a_connection_without_connect_is_closed_in_time() -> None:
 
 async def test_a_silent_client_is_disconnected_after_one_and_a_half_keep_alives() -> None:
     async with opened() as door:
-        reader, writer = await connected(door, CONNECT_5[:11] + b"\x01" + CONNECT_5[12:])
+        reader, writer = await door.connected(CONNECT_5[:11] + b"\x01" + CONNECT_5[12:])
         began = asyncio.get_running_loop().time()
         assert await rest(reader) == b"\xe0\x01\x8d"
         assert 1.4 < asyncio.get_running_loop().time() - began < 4
@@ -224,7 +172,7 @@ async def test_a_silent_client_is_disconnected_after_one_and_a_half_keep_alives(
 
 async def test_the_last_place_is_kept_for_those_who_have_it() -> None:
     async with opened(max_connections=1) as door:
-        reader, writer = await connected(door)
+        reader, writer = await door.connected()
         other, to_other = await door.knock()
         with contextlib.suppress(ConnectionResetError):
             assert await rest(other) == b""
@@ -238,7 +186,7 @@ async def test_the_last_place_is_kept_for_those_who_have_it() -> None:
 
 async def test_reading_stops_while_the_store_is_congested_and_goes_on_when_it_is_relieved() -> None:
     async with opened() as door:
-        reader, writer = await connected(door)
+        reader, writer = await door.connected()
         door.store.is_congested = True
         writer.write(PING)
         assert await exactly(reader, 2) == PONG
@@ -255,8 +203,8 @@ async def test_a_fault_in_one_connection_closes_only_that_one_and_is_logged(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with opened() as door:
-        good, to_good = await connected(door, CONNECT_311[:-1] + b"g")
-        bad, to_bad = await connected(door, CONNECT_311[:-1] + b"b")
+        good, to_good = await door.connected(CONNECT_311[:-1] + b"g")
+        bad, to_bad = await door.connected(CONNECT_311[:-1] + b"b")
 
         handle = Client.handle
 
@@ -277,7 +225,7 @@ async def test_a_fault_in_one_connection_closes_only_that_one_and_is_logged(
 
 async def test_a_full_store_is_told_to_mqtt_5_clients() -> None:
     async with opened() as door:
-        reader, writer = await connected(door, CONNECT_5)
+        reader, writer = await door.connected(CONNECT_5)
         door.store.outcome = Outcome.FULL
         writer.write(b"\x32\x07\x00\x01t\x00\x01\x00x")
         assert await exactly(reader, 5) == b"\x40\x03\x00\x01\x97"
@@ -286,7 +234,7 @@ async def test_a_full_store_is_told_to_mqtt_5_clients() -> None:
 
 async def test_the_gateway_stops_in_order_closing_the_door_then_acknowledging_then_disconnecting() -> None:
     async with opened() as door:
-        reader, writer = await connected(door, CONNECT_5)
+        reader, writer = await door.connected(CONNECT_5)
         door.store._auto = None
         writer.write(b"\x32\x07\x00\x01t\x00\x01\x00x")
         await until(lambda: not door.store.open.is_empty)
@@ -306,7 +254,7 @@ async def test_the_gateway_stops_in_order_closing_the_door_then_acknowledging_th
 
 async def test_a_port_in_use_is_told_in_a_sentence() -> None:
     async with opened() as door:
-        other = TcpListener(Listener(name="second", bind=door.listener.address), door.broker)
+        other = Door(name="second", bind=door.listener.address).listener
         with pytest.raises(
             ListenerError, match=r"'second' cannot listen on 127\.0\.0\.1:\d+: another process"
         ) as caught:
