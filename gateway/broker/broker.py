@@ -203,7 +203,7 @@ class Broker:
             assigned_client_id=assigned,
             expiry_interval_s=self.sessions.expiry_interval_s(asked_s),
         )
-        if not connack(ReasonCode.SUCCESS):
+        if packet.maximum_packet_size_bytes is not None and not connack(ReasonCode.SUCCESS):
             # Even CONNACK is longer than the client's Maximum Packet Size [MQTT-3.1.2-24].
             self.counters.refused_connects["maximum_packet_size"] += 1
             channel.close()

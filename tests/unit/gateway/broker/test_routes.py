@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from config.settings import Stream
+from gateway.access.ports import Unlimited
 from gateway.broker import routes as module
 from gateway.broker.routes import SLOW, Routes
 from gateway.broker.session import Held, Session
 from gateway.broker.subscriptions import SubscriptionTree
 from gateway.mqtt.errors import TopicNameInvalid
 from gateway.mqtt.packets import Subscription
+from gateway.mqtt.topics import matches
 
 STREAMS = (
     Stream(name="alarms", topics=("+/alarm", "alarm/#")),
@@ -94,3 +98,44 @@ def test_long_topics_are_not_kept() -> None:
     found = routes()
     assert found[b"plant/" + b"x" * module.MAX_CACHED_TOPIC_BYTES].stream == 1
     assert not found
+
+
+LEVELS = st.lists(st.sampled_from(["a", "b", "", "$x", "é", "a.b", "\n"]), min_size=1, max_size=4)
+
+
+@given(LEVELS, st.lists(st.sampled_from(["a", "b", "", "$x", "é", "a.b", "\n", "+"]), max_size=4), st.booleans())
+def test_a_changed_subscription_forgets_the_topics_it_takes_and_no_others(
+    topic_levels: list[str], levels: list[str], has_rest: bool
+) -> None:
+    topic = "/".join(topic_levels)
+    topic_filter = "/".join([*levels, "#"] if has_rest else levels)
+    if not (topic and topic_filter) or "\n" in topic:
+        return
+    cached = routes()
+    assert cached[topic.encode()]
+    cached.forget([topic_filter])
+    assert (topic.encode() not in cached) is matches(topic_filter, topic)
+
+
+def test_many_changes_empty_the_cache_so_that_a_burst_costs_no_more() -> None:
+    cached = routes()
+    assert cached[b"plant/x"]
+    cached.forget(f"other/+/{i}" for i in range(module.MAX_LOOKS))
+    assert b"plant/x" in cached
+    cached.forget(["other/+"])
+    assert not cached
+
+
+def test_topics_are_looked_up_for_those_who_may_read_them() -> None:
+    class Blind(Unlimited):
+        is_unlimited = False
+
+        def may_read(self, topic: str) -> bool:
+            return topic != "plant/secret"
+
+    session = Session("s", 0)
+    session.rights = Blind()
+    found = routes((session, holding("plant/+")))
+    assert found[b"plant/open"].targets
+    assert not found[b"plant/secret"].targets
+    assert found[b"plant/secret"].fast == 1
