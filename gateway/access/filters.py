@@ -26,6 +26,10 @@ class Names:
 
     def fill_in(self, template: str) -> str | None:
         """The level with the names in their places; None where one is missing. A name is never read as a template."""
+        if template == CLIENT_ID:
+            return self.client_id
+        if template == USERNAME:
+            return self.username
         if self.username is None and USERNAME in template:
             return None
         return _PLACES.sub(lambda place: self.client_id if place[0] == CLIENT_ID else self.username or "", template)
@@ -82,8 +86,10 @@ class FilterSet:
         nodes = [self._root]
         hides = topic[:1] == "$"  # from wildcards in the first level [MQTT-4.7.2-1]
         for level in levels:
-            if not hides and any(node.is_open for node in nodes):
-                return True
+            if not hides:
+                for node in nodes:
+                    if node.is_open:
+                        return True
             if level == "#":
                 return False
             nodes = _below(nodes, level, names, with_wildcards=not hides)
@@ -117,7 +123,8 @@ def _below(nodes: list[_Node], level: str, names: Names, *, with_wildcards: bool
     for node in nodes:
         if (child := node.children.get(level)) is not None:
             found.append(child)
-        found += [child for template, child in node.templates.items() if names.fill_in(template) == level]
+        if node.templates:
+            found += [child for template, child in node.templates.items() if names.fill_in(template) == level]
         if with_wildcards and node.one is not None:
             found.append(node.one)
     return found
