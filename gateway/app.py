@@ -163,10 +163,11 @@ class Gateway:
     async def reload(self) -> None:
         """Read passwords, keys, rules and certificates again; what is broken leaves in force what was there before."""
         problems = await self.accesses.reload()
-        self.broker.rights_changed()
         for problem in problems:
             log.error("%s", problem)
-        if problems:
+        broken = [listener.name for listener in self.listeners if not listener.reload()]
+        self.broker.rights_changed()
+        if problems or broken:
             log.error("Reloaded; but what is named above is broken, so there the old files stay in force.")
         else:
             log.info("Reloaded: passwords, keys, rules and certificates are those of the files now.")

@@ -68,6 +68,7 @@ class Overview:
                     transport=written.transport.value,
                     bind=item.address,
                     connections=item.connections,
+                    certificate_expires_at=item.certificate_expires_at,
                 )
                 for item, written in zip(self._listeners, self._settings.listeners, strict=True)
             ),

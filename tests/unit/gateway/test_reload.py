@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Access, Anonymous
+from config.settings import Access, Anonymous, Listener, ListenerTls, Transport
 from gateway.access.errors import AccessError
 from gateway.app import Gateway, run_gateway
-from tests.support.in_process import running, settings_with
+from tests.support.authority import Authority
+from tests.support.in_process import LOOPBACK, running, settings_with
 from tests.support.plain_mqtt import PlainClient
 
 TIMEOUT_S = 10
@@ -76,6 +77,23 @@ async def test_a_broken_file_keeps_the_gateway_from_starting_and_all_of_them_are
         await Gateway.open(settings_with(tmp_path, access=access))
     assert {Path(problem.file).name for problem in refused.value.problems} == {"acl", "passwords"}
     assert not (tmp_path / "data").exists()
+
+
+async def test_a_broken_certificate_leaves_the_old_one_in_force(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pair = Authority(tmp_path).sign("edge")
+    door = Listener(transport=Transport.TLS, bind=LOOPBACK, tls=ListenerTls(cert_file=pair.cert, key_file=pair.key))
+    async with running(settings_with(tmp_path, listeners=(door,))) as (gateway, _):
+        with caplog.at_level(logging.INFO):
+            await gateway.reload()
+            assert "Reloaded: " in caplog.text
+            before = gateway.overview.status().listeners[0].certificate_expires_at
+            assert before is not None
+            pair.cert.write_text("nonsense")
+            await gateway.reload()
+        assert "the old files stay in force" in caplog.text
+        assert gateway.overview.status().listeners[0].certificate_expires_at == before
 
 
 class Watcher(logging.Handler):
