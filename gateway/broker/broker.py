@@ -129,6 +129,8 @@ class Broker:
             self.subscribing.restore(session)
             self.wills.restore(session)
         self.delivery.restore(self.sessions.values())
+        for session in self.sessions.values():
+            self._drop_unreadable(session)
 
     # ---- life -----------------------------------------------------------------------------------------------------
 
@@ -290,11 +292,20 @@ class Broker:
     def _on_rights(self, session: Session) -> None:
         if session.subscriptions:
             self.routes.clear()
+        self._drop_unreadable(session)
+
+    def _drop_unreadable(self, session: Session) -> None:
+        """What waits for the session, and it may not read any more, does not go out."""
+        if not session.rights.is_unlimited and session.outgoing.queued:
+            session.outgoing.keep_only_readable(session.rights.may_read)
+            self.delivery.account(session)
 
     def rights_changed(self) -> None:
         """The rules of entry were read again: ask them anew, and disconnect those whom they do not know any more."""
         unknown = self.sessions.renew_rights()
         self.routes.clear()
+        for session in self.sessions.values():
+            self._drop_unreadable(session)
         for session in unknown:
             if session.client is not None:
                 session.client.close(ReasonCode.NOT_AUTHORIZED)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import enum
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -338,6 +338,15 @@ class Outgoing:
                     self._queue.append(entry)
                 else:
                     self._drop(entry, "offline")
+
+    def keep_only_readable(self, may_read: Callable[[str], bool]) -> None:
+        """Rights have changed: what waits on other topics is dropped, and so are packets that are bytes already."""
+        queue, self._queue = self._queue, deque()
+        for entry in queue:
+            if type(entry) is Flight and may_read(entry.message.topic):
+                self._queue.append(entry)
+            else:
+                self._drop(entry, "not_authorized")
 
     def clear(self) -> list[Flight]:
         """The session ended: nothing of it is held any more; returns those that were never sent, oldest first."""

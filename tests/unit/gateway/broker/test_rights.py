@@ -9,6 +9,7 @@ import pytest
 from gateway.access.ports import Credentials, Granted, Refusal, Refused, Rights, Verdict
 from gateway.broker.connack import Terms
 from gateway.mqtt.packets import Connect, Version, Will
+from gateway.spool.ports import Table
 from tests.support.broker import FakeChannel, House, run, subscribe
 
 DURABLE_5 = {"version": Version.V5, "clean_start": False, "session_expiry_interval_s": 100}
@@ -122,6 +123,33 @@ def test_a_right_withdrawn_while_connected_stops_delivery_and_the_will() -> None
     house.store.commit()
     assert house.broker.counters.wills == 0
     assert house.broker.counters.refused["not_authorized"] >= 1
+
+
+def waiting_for_alice(house: House) -> None:
+    """A durable session of hers with a message on each of two topics in its queue."""
+    client, _ = house.connect(**DURABLE_5, granted=ALICE)
+    client.handle(subscribe("a", "b", qos=1))
+    house.store.commit()
+    client.lost()
+    publisher, _ = house.connect("publisher", granted=BOB)
+    publisher.handle(run(1, "a", "b"))
+    house.store.commit()
+    assert house.broker.sessions["device"].outgoing.queued == 2
+
+
+def test_what_waits_in_a_queue_is_not_delivered_when_the_right_to_read_it_is_withdrawn() -> None:
+    house, entry = a_house("a", "b")
+    waiting_for_alice(house)
+    entry.topics.remove("b")
+    house.broker.rights_changed()
+    _, channel = house.knock(**DURABLE_5, granted=ALICE)
+    house.store.commit()
+    data = channel.take()
+    assert b"\x00\x01a" in data
+    assert b"\x00\x01b" not in data
+    assert house.broker.counters.dropped["not_authorized"] == 1
+    house.store.commit()
+    assert len(house.store.rows[Table.MESSAGE]) == 1
 
 
 def test_who_is_no_longer_known_is_disconnected_and_the_others_stay() -> None:
