@@ -6,7 +6,6 @@ drains; a walk through it holds a few words of memory, whatever it finds. What c
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 
 from gateway.broker.message import Message
@@ -22,7 +21,7 @@ class RetainedFeed:
     def __init__(self, session: Session, may_come: Callable[[Message], bool]) -> None:
         self._session = session
         self._may_come = may_come
-        self._walks: deque[tuple[str, Matches, int]] = deque()
+        self._walks: dict[str, tuple[Matches, int]] = {}
         self._left: list[tuple[Message, Held]] = []
 
     def __bool__(self) -> bool:
@@ -30,7 +29,8 @@ class RetainedFeed:
 
     def add(self, topic_filter: str, matches: Matches, arrivals: int) -> None:
         """A new subscription to the filter: one more walk. What came after `arrivals` was given to it as it came."""
-        self._walks.append((topic_filter, matches, arrivals))
+        self._walks.pop(topic_filter, None)  # what it had left is in the new one, too
+        self._walks[topic_filter] = (matches, arrivals)
 
     def next_few(self, max_messages: int, now_s: float) -> list[tuple[Message, Held]]:
         """Some messages with the subscriptions that they are for; none, also when only so much work was enough."""
@@ -39,10 +39,10 @@ class RetainedFeed:
             return left
         walks = self._walks
         while walks:
-            topic_filter, matches, arrivals = walks[0]
+            topic_filter, (matches, arrivals) = next(iter(walks.items()))
             held = self._session.subscriptions.get(topic_filter)
             if held is None:  # unsubscribed meanwhile
-                walks.popleft()
+                del walks[topic_filter]
                 continue
             found = [
                 (message, held)
@@ -50,7 +50,7 @@ class RetainedFeed:
                 if message.arrival <= arrivals and self._is_wanted(message, held)
             ]
             if matches.is_done:
-                walks.popleft()
+                del walks[topic_filter]
             return found
         return []
 

@@ -105,6 +105,7 @@ class Sessions(dict[str, Session]):
             self[client_id] = session
             self._count(session, 1)
             self._last_number = max(self._last_number, session.number)
+            session.expiry_interval_s = self.expiry_interval_s(session.expiry_interval_s)
             session.rights = self.rights(session.access, client_id, session.username)
             self.expire_later(session)
         for session in self.values():
@@ -154,10 +155,11 @@ class Sessions(dict[str, Session]):
 
     def lacks_room_for(self, client_id: str, granted: Granted) -> bool:
         """Whether one session more would be too many, in all or for this user."""
-        if client_id in self:
+        old = self.get(client_id)
+        if old is not None and old.username == granted.username:
             return False
         most = self._limits.max_sessions_per_user
-        return len(self) >= self._limits.max_sessions or (
+        return len(self) - (old is not None) >= self._limits.max_sessions or (
             most is not None and granted.username is not None and self._of_user[granted.username] >= most
         )
 
@@ -176,7 +178,7 @@ class Sessions(dict[str, Session]):
         if old is not None and old.client is not None:
             old.client.close(ReasonCode.SESSION_TAKEN_OVER)  # [MQTT-3.1.4-3]
             old = self.get(client_id)
-        if old is not None and (packet.clean_start or _is_of_another(old, granted)):
+        if old is not None and (packet.clean_start or old.username != granted.username):
             self.end(old)  # [MQTT-3.1.2-4]
             old = None
         expiry_interval_s = self.expiry_interval_s(_asked_expiry_s(packet))
@@ -284,7 +286,3 @@ def _asked_expiry_s(packet: Connect) -> int:
     if packet.version is Version.V5:
         return packet.session_expiry_interval_s or 0
     return 0 if packet.clean_start else NEVER_EXPIRES
-
-
-def _is_of_another(session: Session, granted: Granted) -> bool:
-    return session.username != granted.username

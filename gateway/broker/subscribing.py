@@ -7,7 +7,7 @@ was published just before, and whose commit has not ended yet, would be missed o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Final
 
 from config import settings
@@ -105,7 +105,7 @@ class Subscribing:
             )
             if not retained:
                 return
-        self._store.after_commit(client, item)
+        self._store.after_commit(client, item, held_bytes=_weight_bytes(before))
 
     def _subscribe(self, session: Session, subscription: Subscription, identifier: int | None, before: Before) -> int:
         topic_filter = subscription.topic_filter
@@ -142,7 +142,7 @@ class Subscribing:
         item = Unsubscribed(session, packet, codes)
         if session.is_durable and gone:
             item.change = self._sessions.remember(session)
-            self._store.after_commit(client, item)
+            self._store.after_commit(client, item, held_bytes=_weight_bytes(packet.topic_filters))
         else:
             client.reply_whole(item.packet_for(client))
 
@@ -200,6 +200,11 @@ class Subscribing:
         if not group.members:
             del self.groups[topic_filter]
             self._shared.remove(group.topic_filter, group)
+
+
+def _weight_bytes(topic_filters: Collection[str]) -> int:
+    """What a packet takes in memory while it waits for its commit, roughly."""
+    return 512 + 256 * len(topic_filters) + sum(map(len, topic_filters))
 
 
 def _own_filter(topic_filter: str) -> str:

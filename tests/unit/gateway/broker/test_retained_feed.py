@@ -125,3 +125,15 @@ async def test_what_is_retained_with_the_subscriptions_own_commit_is_given_whoev
     house.store.commit()
     await asyncio.sleep(0)
     assert topics(channel) == [b"t/00001"]
+
+
+def test_a_filter_that_is_subscribed_to_again_begins_anew_and_is_walked_through_once() -> None:
+    house = a_house(1000)
+    client, channel = house.connect("reader")
+    channel.is_writable = False
+    for _ in range(100):
+        client.handle(subscribe("t/#"))
+        house.store.commit()
+    channel.is_writable = True
+    client.pump()
+    assert 1000 <= len(topics(channel)) <= 1000 + 128

@@ -85,6 +85,23 @@ def test_sessions_of_a_user_are_counted_after_a_restart() -> None:
     again.connect(**DURABLE_5, granted=ALICE)
 
 
+def test_a_session_that_is_taken_by_another_user_counts_for_him() -> None:
+    house = House(limits=settings.Sessions(max_sessions=2, max_sessions_per_user=1))
+    house.connect("one", Version.V5, granted=ALICE)
+    house.connect("two", Version.V5, granted=Granted(username="bob"))
+    refused, _ = house.knock("two", Version.V5, granted=ALICE)
+    assert refused is None
+    house.connect("two", Version.V5, granted=Granted(username="carol"))
+
+
+def test_a_lower_limit_holds_for_the_sessions_that_are_there_from_the_next_start() -> None:
+    house = House()
+    house.connect(**DURABLE_5)
+    again = House(limits=settings.Sessions(max_expiry_s=10), sessions=house.store.disk)
+    again.pass_time(11)
+    assert again.broker.sessions == {}
+
+
 @pytest.mark.parametrize(
     ("topic_filter", "code"),
     [("a/b/c", 0), ("a/b/c/d", 0x8F), ("$share/g/a/b/c", 0), ("$share/g/a/b/c/d", 0x8F), ("a/b/#", 0), ("///#", 0x8F)],
