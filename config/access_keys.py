@@ -71,7 +71,7 @@ _RULE = Section(
         Key(
             name="actions",
             shape=ValueList(item=Choice.of(Action), example="[publish, subscribe, read]"),
-            doc="What it speaks of; read is the delivery of a message to its subscriber.",
+            doc="What it speaks of; read is the delivery of a message to its subscriber, and denied with subscribe.",
         ),
         Key(
             name="topics",

@@ -11,13 +11,11 @@ from gateway.access.filters import FilterSet, Names
 class Layer:
     """Topic filters that are allowed and denied, by action. Filled once, then shared by all whom it is about."""
 
-    __slots__ = ("allowed", "denied", "unseen")
+    __slots__ = ("allowed", "denied")
 
     def __init__(self, *, fills_in: bool) -> None:
         self.allowed = {action: FilterSet(fills_in=fills_in) for action in Action}
         self.denied = {action: FilterSet(fills_in=fills_in) for action in Action}
-        self.unseen = FilterSet(fills_in=fills_in)
-        """What may not be subscribed to, and would be delivered all the same if a wider filter were granted."""
 
     def allow(self, topic_filter: str, actions: Iterable[Action]) -> None:
         """Allow these actions on what the filter takes."""
@@ -25,12 +23,13 @@ class Layer:
             self.allowed[action].add(topic_filter)
 
     def deny(self, topic_filter: str, actions: Iterable[Action]) -> None:
-        """Deny these actions on what the filter takes."""
-        actions = tuple(actions)
+        """Deny these actions on what the filter takes. What must not be subscribed to must not be read either: a wider
+        filter would go around the rule."""
+        actions = set(actions)
+        if Action.SUBSCRIBE in actions:
+            actions.add(Action.READ)
         for action in actions:
             self.denied[action].add(topic_filter)
-        if Action.SUBSCRIBE in actions and Action.READ not in actions:
-            self.unseen.add(topic_filter)
 
     def decide(self, action: Action, topic: str, names: Names) -> bool | None:
         """Whether the action on the topic is allowed; None where the layer says nothing."""
@@ -42,11 +41,10 @@ class Layer:
     def decide_subscription(self, topic_filter: str, names: Names) -> bool | None:
         """By the filters for `subscribe`: allowed where one of them takes all that the filter takes.
 
-        A filter wider than one that is denied is granted where delivery leaves out what is denied, and refused where
-        it would not.
+        A filter wider than one that is denied is granted: delivery leaves out what is denied.
         """
         denied = self.denied[Action.SUBSCRIBE]
-        if denied and (denied.covers(topic_filter, names) or self.unseen.overlaps(topic_filter, names)):
+        if denied and denied.covers(topic_filter, names):
             return False
         return True if self.allowed[Action.SUBSCRIBE].covers(topic_filter, names) else None
 

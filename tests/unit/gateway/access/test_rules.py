@@ -92,8 +92,8 @@ def test_a_rule_is_about_those_whose_names_fit_its_patterns(
         ((rule("#"), rule("secret/#", deny=True)), "secret/#", False),
         ((rule("#"), rule("secret/#", deny=True)), "secret/+/a", False),
         ((rule("#"), rule("secret/#", deny=True)), "+/a", True),
-        ((rule("#"), rule("secret/#", deny=True, actions="subscribe")), "#", False),  # and here it would not
-        ((rule("#"), rule("secret/#", deny=True, actions="subscribe")), "+/a", False),
+        ((rule("#"), rule("secret/#", deny=True, actions="subscribe")), "#", True),
+        ((rule("#"), rule("secret/#", deny=True, actions="subscribe")), "secret/a", False),
         ((rule("#"), rule("secret/#", deny=True, actions="subscribe")), "open/a", True),
         ((rule("a/+"),), "a/#", False),
         ((rule("a/#"),), "a/+", True),
@@ -108,6 +108,13 @@ def test_a_rule_is_about_those_whose_names_fit_its_patterns(
 )
 def test_a_subscription_must_be_covered_by_a_rule(rules: tuple[Rule, ...], topic_filter: str, granted: bool) -> None:
     assert rights(*rules).may_subscribe(topic_filter) is granted
+
+
+def test_what_may_not_be_subscribed_to_is_not_delivered_through_a_wider_filter_either() -> None:
+    mine = rights(rule("#"), rule("secret/#", deny=True, actions="subscribe"))
+    assert mine.may_subscribe("#")
+    assert not mine.may_read("secret/a")
+    assert mine.may_publish("secret/a")
 
 
 def test_names_fill_their_places_and_only_for_those_who_have_them() -> None:
