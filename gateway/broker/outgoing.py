@@ -23,7 +23,7 @@ import enum
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from config.settings import MIB, Sessions, WhenQueueFull
 from gateway.broker.flight import ENTRY_BYTES, Entry, Flight, Step
@@ -33,6 +33,11 @@ PLACES: Final = (1 << 32) - 1
 """How many places a session's rows have; then they go round."""
 PRESENT_SHARE = 4
 """Every fourth byte of the total is for subscribers that are here: those that are away can't take it from them."""
+
+
+_NOTHING: Final[deque[Any]] = deque(maxlen=0)
+"""Stands for each deque that was never needed: an empty one takes 600 bytes, and most of ten thousand are. Nothing is
+ever put into it."""
 
 
 class Answer(enum.Enum):
@@ -105,14 +110,14 @@ class Outgoing:
 
     def __init__(self, limits: QueueLimits | None = None) -> None:
         self._limits = limits or QueueLimits()
-        self._queue: deque[Entry] = deque()
-        self._pending: deque[Flight] = deque()
+        self._queue: deque[Entry] = _NOTHING
+        self._pending: deque[Flight] = _NOTHING
         """Durable ones whose commit has not ended, or stands behind one of these."""
         self._count = 0
         """Messages in both of them."""
         self._queued_bytes = 0
         self._flying_bytes = 0
-        self._again: deque[int] = deque()
+        self._again: deque[int] = _NOTHING
         self._is_here = False
         self._ids: set[int] = set()
         self._last_id = 0
@@ -150,9 +155,14 @@ class Outgoing:
         """Put it at the end of the queue; false when it has no room and is dropped."""
         if not self._make_room(entry, now_s):
             return False
-        self._queue.append(entry)
+        self._enqueue(entry)
         self._count_in(entry)
         return True
+
+    def _enqueue(self, entry: Entry) -> None:
+        if self._queue is _NOTHING:
+            self._queue = deque()
+        self._queue.append(entry)
 
     def reserve(self, flight: Flight, now_s: float = 0.0) -> bool:
         """Give a durable delivery its packet id and its place; false when it has no room and is dropped."""
@@ -166,6 +176,8 @@ class Outgoing:
         flight.place = self.next_place
         flight.is_admitted = False
         self.next_place = (self.next_place + 1) % PLACES
+        if self._pending is _NOTHING:
+            self._pending = deque()
         self._pending.append(flight)
         self._count_in(flight)
         return True
@@ -174,7 +186,7 @@ class Outgoing:
         """Put those into the queue that are on disk by now, as far as none stands before them that is not."""
         pending = self._pending
         while pending and pending[0].is_admitted:
-            self._queue.append(pending.popleft())
+            self._enqueue(pending.popleft())
 
     def cancel(self, flights: Iterable[Flight]) -> None:
         """These durable deliveries did not come to be: their commit has failed."""
@@ -203,7 +215,7 @@ class Outgoing:
                 self.in_flight[flight.packet_id] = flight
                 self._flying_bytes += flight.size_bytes
             else:
-                self._queue.append(flight)
+                self._enqueue(flight)
                 self._count += 1
                 self._queued_bytes += flight.size_bytes
         if restored:
@@ -215,7 +227,7 @@ class Outgoing:
     def resume(self) -> None:
         """A new connection begins: everything in flight is to be sent again."""
         self._is_here = True
-        self._again = deque(self.in_flight)
+        self._again = deque(self.in_flight) if self.in_flight else _NOTHING
 
     def take(self, window: int, now_s: float) -> list[Entry]:
         """What can be sent now, in order; `window` is the subscriber's Receive Maximum. Expired ones are dropped."""
