@@ -6,9 +6,9 @@
 publish    a PUBLISH, and the will in a CONNECT. Clients publish nothing on `$SYS…` and `$share…`, whatever the rules
            say; but the state of a bridge, `$SYS/broker/connection/+/state`, where they allow it (Mosquitto's exception)
 subscribe  the filter of a SUBSCRIBE. By rules: one that is allowed must take all that the filter takes; one that is
-           denied must not; and what is denied here is denied to `read`, or a wider filter would go around it. By an ACL
-           file, which has no word for it: refused where nothing that the filter takes may be read; Mosquitto 2.0 grants that
-           too, and then delivers nothing. A filter wider than the rights is granted, as by Mosquitto: `read` decides
+           denied must not; and what is denied here is denied to `read`, or a wider filter would go around it.
+           By an ACL file, which has no word for it: refused where nothing that the filter takes may be read (Mosquitto
+           2.0 grants that too, and delivers nothing). A filter wider than the rights is granted, as by Mosquitto
 read       each message that is delivered, retained ones too, so that `#` is safe to grant
 """
 

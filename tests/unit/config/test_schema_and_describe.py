@@ -131,11 +131,24 @@ def test_the_file_of_the_repository_fits_the_schema(name: str, schema: dict[str,
     assert mistakes(yaml.safe_load((ROOT / name).read_text()), schema, schema) == []
 
 
+FRONT_DOOR = """
+listeners:
+- {bind: 'unix:/x', tls: {min_version: 1.2}, proxy_protocol: off, max_connect_rate: 5}
+- {name: b, bind: '127.0.0.1:9', max_byte_rate: 1MiB, max_keep_alive: unlimited, websocket_origins: []}
+access:
+- {client_id_is_username: true, rules: [{name: a, actions: [read]}]}
+- {name: b, rules: []}
+limits: {sys_interval: never}
+sessions: {max_sessions_per_user: 3}
+"""
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "",
         "uplinks: [{protocol: 3.1.1, window: '${WINDOW:-3}', batch: {linger: '${LINGER}'}, tls: }]",
+        FRONT_DOOR,
         "spool: {durability: 1s, max_size: 1.5GiB}\nstreams: [{name: a, topics: [a/b], time_to_live: 1h30m}]",
     ],
 )
@@ -155,6 +168,11 @@ def test_what_the_loader_takes_fits_the_schema(text: str) -> None:
         "uplinks: []",
         "streams: [{name: a b}]",
         "api: {bind: 8080}",
+        "listeners: [{bind: 'unix:/x/'}]",
+        "listeners: [{max_connect_rate: none}]",
+        "access: [{client_id_is_username: maybe}]",
+        "access: [{rules: [{topics: []}]}]",
+        "access: []",
     ],
 )
 def test_what_the_loader_refuses_does_not_fit_the_schema(text: str) -> None:
