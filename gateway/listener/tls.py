@@ -130,7 +130,7 @@ def username_of(certificate: dict[str, Any] | None, kind: UsernameFrom) -> str |
         names = [value for part in certificate.get("subject", ()) for key, value in part if key == "commonName"]
     else:
         names = [value for key, value in certificate.get("subjectAltName", ()) if key in _NAMES][:1]
-    return names[0] if len(names) == 1 and names[0].isprintable() else None
+    return names[0] if len(names) == 1 and names[0] and names[0].isprintable() else None
 
 
 def _reason(error: ssl.SSLError) -> str:
