@@ -76,12 +76,12 @@ def read_connect(cursor: Cursor, version: Version) -> Connect:
 def _read_will(cursor: Cursor, flags: int, version: Version) -> Will | None:
     qos = flags >> 3 & 3
     retain = bool(flags & 0x20)
+    if qos == 3:
+        raise MalformedPacket("The Will QoS is 3.")  # [MQTT-3.1.2-12]
     if not flags & 4:
         if (qos or retain) and version is not Version.V31:
             raise MalformedPacket("CONNECT has a Will QoS or Will Retain but no will.")  # [MQTT-3.1.2-11], [-13]
         return None
-    if qos == 3:
-        raise MalformedPacket("The Will QoS is 3.")  # [MQTT-3.1.2-12]
     properties: PropertyMap = read_properties(cursor, Place.WILL) if version is Version.V5 else {}
     topic = check_topic_name(cursor.binary("will topic"), cursor.limits.max_topic_levels)
     payload = cursor.binary("will payload")

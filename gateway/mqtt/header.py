@@ -49,15 +49,13 @@ def check_first_byte(first: int, version: Version | None) -> PacketType:
     if packet_type is PacketType.PUBLISH:
         if flags & 0x06 == 0x06:
             raise MalformedPacket("A PUBLISH has QoS 3.")  # [MQTT-3.3.1-4]
-        if flags & 0x0E == 0x08:
+        if flags & 0x0E == 0x08 and version is not Version.V31:
             raise MalformedPacket("A PUBLISH with QoS 0 has DUP set.")  # [MQTT-3.3.1-2]
         return packet_type
     if packet_type is PacketType.CONNECT:
         return packet_type  # its flags are checked when its version is known
     wanted = 0x02 if packet_type in _FLAGS_0010 else 0x00
-    if version is Version.V31 and packet_type in _FLAGS_0010:
-        flags &= ~0x08  # MQTT 3.1 sets DUP on these when they are sent again
-    if flags != wanted:
+    if flags != wanted and version is not Version.V31:  # to which they are unused, or DUP of what is sent again
         raise MalformedPacket(
             f"The flags of {packet_type.name} are {flags:04b} and must be {wanted:04b}."
         )  # [MQTT-2.1.3-1]

@@ -234,7 +234,7 @@ class PublishRuns:
         if next_pos > len(buffer):
             return None
         first = buffer[pos]
-        if first & 0x0E == 0x08:
+        if first & 0x0E == 0x08 and self._version is not Version.V31:
             raise MalformedPacket("A PUBLISH with QoS 0 has DUP set.")  # [MQTT-3.3.1-2]
         cursor = Cursor(buffer, packet="PUBLISH", pos=body, end=next_pos)
         topic = cursor.binary("topic name")

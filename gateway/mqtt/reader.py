@@ -132,7 +132,9 @@ class Reader:
             if stop > end:
                 self._wanted_bytes = stop - pos
                 break
-            if packet_type is PacketType.PUBREL:
+            if packet_type is PacketType.PUBLISH and runs is not None:  # DUP with QoS 0, which 3.1 takes
+                pos = self._read_run(runs, buffer, pos, packets)
+            elif packet_type is PacketType.PUBREL:
                 pos = self._read_pubrels(buffer, pos, body, stop, packets)
             else:
                 cursor = Cursor(buffer, packet=packet_type.name, pos=body, end=stop, limits=self._limits)
@@ -141,6 +143,15 @@ class Reader:
                 )
                 pos = stop
         return pos
+
+    @staticmethod
+    def _read_run(runs: PublishRuns, buffer: bytes, pos: int, packets: list[Packet]) -> int:
+        batch, end, error = runs.read(buffer, pos)
+        if batch is not None:
+            packets.append(batch)
+        if error is not None:
+            raise error
+        return end
 
     def _connect(self, first: int, cursor: Cursor) -> Packet:
         self.version = version = read_version(cursor)

@@ -17,6 +17,8 @@ MAX_TOPIC_LEVELS: Final = Limits().max_topic_levels
 """Where nobody says otherwise. A topic of thousands of empty levels is an attack on whoever walks trees of levels."""
 
 SHARE = "$share/"
+_SHARE_ALONE: Final = "$share"
+"""Nobody's topic: more likely a shared subscription that was written wrongly."""
 
 
 def check_topic_name(raw: bytes, max_levels: int = MAX_TOPIC_LEVELS) -> str:
@@ -50,7 +52,7 @@ def check_topic_filter(raw: bytes, max_levels: int = MAX_TOPIC_LEVELS) -> str:
 
 def validate_topic_filter(topic_filter: str, max_levels: int = MAX_TOPIC_LEVELS) -> None:
     """Raises TopicFilterInvalid unless §4.7 and, where it begins with `$share/`, §4.8.2 allow the filter."""
-    if topic_filter.startswith(SHARE):
+    if topic_filter.startswith(SHARE) or topic_filter == _SHARE_ALONE:
         parse_shared(topic_filter, max_levels)
         return
     _validate_levels(topic_filter, topic_filter, max_levels)
@@ -83,7 +85,7 @@ class SharedSubscription:
 
 def parse_shared(topic_filter: str, max_levels: int = MAX_TOPIC_LEVELS) -> SharedSubscription | None:
     """The parts of a shared subscription's filter; None when it is an ordinary one. Raises TopicFilterInvalid."""
-    if not topic_filter.startswith(SHARE):
+    if not topic_filter.startswith(SHARE) and topic_filter != _SHARE_ALONE:
         return None
     share_name, slash, shared_filter = topic_filter[len(SHARE) :].partition("/")
     if not share_name or "+" in share_name or "#" in share_name:

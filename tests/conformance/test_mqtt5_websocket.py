@@ -63,8 +63,7 @@ def test_a_text_frame_closes_the_connection(socket: ClientConnection, name: str,
         read(socket, 2)
     socket.send("text")
     with pytest.raises(ConnectionClosed):
-        while True:
-            socket.recv(timeout=WITHIN_S)
+        read(socket, 10_000)  # what was said before it was closed is much less
 
 
 @pytest.mark.mqtt5("6.0.0-2")

@@ -21,6 +21,7 @@ VARIABLE = "PAHO_TESTING"
 ADDRESS = "https://github.com/eclipse-paho/paho.mqtt.testing"
 CLONE_WITHIN_S = 120.0
 SUITE_WITHIN_S = 600.0
+DENIED = "test/nosubscribe"
 RUNNER = Path(__file__).with_name("paho_suite.py")
 
 
@@ -57,12 +58,10 @@ async def test_every_test_of_the_suite_passes(tmp_path: Path, suite: str, number
                 "name": "default",
                 "rules": [
                     {"name": "all", "topics": ["#", "$SYS/#", "$TopicA", "$TopicA/#"]},
-                    {
-                        "name": "not-that", "effect": "deny", "actions": ["subscribe"], "topics": ["test/nosubscribe"],
-                    },
+                    {"name": "not-that", "effect": "deny", "actions": ["subscribe", "read"], "topics": [DENIED]},
                 ],
             }
-        ]  # fmt: skip
+        ]
         await gateway.start()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, str(RUNNER), str(folder), suite, str(gateway.port), "-test_flow_control2"),

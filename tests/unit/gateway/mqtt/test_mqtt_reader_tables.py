@@ -126,6 +126,7 @@ def test_a_will_is_read_with_its_properties() -> None:
         (packet(0x10, MQTT4, b"\x22\x00\x0a\x00\x01p"), errors.MalformedPacket),  # will retain, no will
         (packet(0x10, MQTT4, b"\x1e\x00\x0a\x00\x01p\x00\x01t\x00\x01m"), errors.MalformedPacket),  # will QoS 3
         (packet(0x10, MQTT4, b"\x06\x00\x0a\x00\x01p\x00\x01t"), errors.MalformedPacket),
+        (packet(0x10, field("MQIsdp"), b"\x03\x1a\x00\x0a\x00\x01p"), errors.MalformedPacket),  # will QoS 3, no will
         (packet(0x10, MQTT4, b"\x06\x00\x0a\x00\x01p\x00\x01#\x00\x01m"), errors.TopicNameInvalid),
         (packet(0x10, MQTT4, b"\x42\x00\x0a\x00\x01p\x00\x01w"), errors.MalformedPacket),  # 3.1.1 [MQTT-3.1.2-22]
         (packet(0x10, MQTT4, b"\x00\x00\x0a\x00\x00"), errors.ClientIdentifierNotValid),
@@ -180,6 +181,9 @@ ACCEPTED = [
     (5, b"\x70\x03\x00\x07\x92", PubComp(packet_id=7, reason_code=0x92)),
     (4, b"\x62\x02\x00\x07", PubRel(packet_ids=[b"\x00\x07"])),
     (3, b"\x6a\x02\x00\x07", PubRel(packet_ids=[b"\x00\x07"])),
+    (3, b"\x60\x02\x00\x07", PubRel(packet_ids=[b"\x00\x07"])),
+    (3, b"\x42\x02\x00\x07", PubAck(packet_id=7)),
+    (3, b"\xcf\x00", PingReq()),
     (5, b"\x62\x03\x00\x07\x92", PubRel(packet_ids=[b"\x00\x07"])),
     (5, b"\x62\x0b\x00\x07\x00\x07\x26\x00\x01p\x00\x01q", PubRel(packet_ids=[b"\x00\x07"])),
     (4, b"\x62\x02\x00\x07\x62\x02\x01\x00", PubRel(packet_ids=[b"\x00\x07", b"\x01\x00"])),
@@ -342,6 +346,16 @@ def test_every_error_has_a_sentence_a_reason_and_a_code() -> None:
         assert str(reader.error).endswith(".")
         assert reader.error.reason_code.is_error
         assert reader.error.code
+
+
+def test_a_publish_of_31_with_qos_0_may_have_dup() -> None:
+    reader = connected(3)
+    plain, dup = b"\x30\x04\x00\x01ax", b"\x38\x04\x00\x01ay"
+    payloads = [payload for batch in reader.feed(dup + plain + dup + dup) for payload in batch.payloads]  # type: ignore[union-attr]
+    assert payloads == [b"y", b"x", b"y", b"y"]
+    assert reader.feed(dup[:3]) == []
+    assert [batch.payloads for batch in reader.feed(dup[3:])] == [[b"y"]]  # type: ignore[union-attr]
+    assert reader.error is None
 
 
 def test_a_padded_remaining_length_is_taken_before_mqtt_5() -> None:
