@@ -132,26 +132,25 @@ class Reader:
             if stop > end:
                 self._wanted_bytes = stop - pos
                 break
-            if packet_type is PacketType.PUBLISH and runs is not None:  # DUP with QoS 0, which 3.1 takes
-                pos = self._read_run(runs, buffer, pos, packets)
-            elif packet_type is PacketType.PUBREL:
-                pos = self._read_pubrels(buffer, pos, body, stop, packets)
-            else:
-                cursor = Cursor(buffer, packet=packet_type.name, pos=body, end=stop, limits=self._limits)
-                packets.append(
-                    self._connect(buffer[pos], cursor) if runs is None else self._control(packet_type, cursor)
-                )
-                pos = stop
+            pos = self._read_other(packet_type, buffer, pos, body, stop, packets)
         return pos
 
-    @staticmethod
-    def _read_run(runs: PublishRuns, buffer: bytes, pos: int, packets: list[Packet]) -> int:
-        batch, end, error = runs.read(buffer, pos)
-        if batch is not None:
-            packets.append(batch)
-        if error is not None:
-            raise error
-        return end
+    def _read_other(
+        self, packet_type: PacketType, buffer: bytes, pos: int, body: int, stop: int, packets: list[Packet]
+    ) -> int:
+        """One packet that is whole, and no ordinary PUBLISH; returns where it, or a run that it begins, ends."""
+        if packet_type is PacketType.PUBREL:
+            return self._read_pubrels(buffer, pos, body, stop, packets)
+        if packet_type is PacketType.PUBLISH and self._runs is not None:  # DUP with QoS 0, which 3.1 takes
+            batch, stop, error = self._runs.read(buffer, pos)
+            if batch is not None:
+                packets.append(batch)
+            if error is not None:
+                raise error
+            return stop
+        cursor = Cursor(buffer, packet=packet_type.name, pos=body, end=stop, limits=self._limits)
+        packets.append(self._connect(buffer[pos], cursor) if self._runs is None else self._control(packet_type, cursor))
+        return stop
 
     def _connect(self, first: int, cursor: Cursor) -> Packet:
         self.version = version = read_version(cursor)

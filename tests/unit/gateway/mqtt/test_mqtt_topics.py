@@ -76,8 +76,8 @@ def test_a_topic_filter_is_taken_as_it_came(topic_filter: str) -> None:
 
 @pytest.mark.parametrize(
     "topic_filter",
-    ["", "a#", "#/a", "a/#/b", "a+", "+a", "a/b+/c", "$share", "$share/", "$share/g", "$share/g/", "$share//a", "$share/+/a",
-     "$share/g#/a", "$share/g/a#", "a\0", "a\x07", "/" * MAX_TOPIC_LEVELS, "x" * 65_536],
+    ["", "a#", "#/a", "a/#/b", "a+", "+a", "a/b+/c", "$share", "$share/", "$share/g", "$share/g/", "$share//a",
+     "$share/+/a", "$share/g#/a", "$share/g/a#", "a\0", "a\x07", "/" * MAX_TOPIC_LEVELS, "x" * 65_536],
 )  # fmt: skip
 def test_a_topic_filter_that_breaks_the_rules_is_refused(topic_filter: str) -> None:
     with pytest.raises(TopicFilterInvalid, match=r"\.$"):
@@ -88,7 +88,7 @@ def test_a_shared_subscription_is_a_share_name_and_a_filter() -> None:
     assert parse_shared("$share/workers/a/+/#") == SharedSubscription(share_name="workers", topic_filter="a/+/#")
     assert parse_shared("$share/workers//a") == SharedSubscription(share_name="workers", topic_filter="/a")
     assert parse_shared("a/b") is None
-    assert parse_shared("$share") is None
+    assert parse_shared("$shared") is None
 
 
 @pytest.mark.parametrize(
