@@ -78,7 +78,7 @@ class Connack:
             if terms.topic_alias_maximum:
                 properties[P.TOPIC_ALIAS_MAXIMUM] = terms.topic_alias_maximum
             if self.expiry_interval_s not in {None, self.connect.session_expiry_interval_s or 0}:
-                properties[P.SESSION_EXPIRY_INTERVAL] = self.expiry_interval_s  # [MQTT-3.2.2-21]
+                properties[P.SESSION_EXPIRY_INTERVAL] = self.expiry_interval_s  # §3.2.2.3.2
             if self.assigned_client_id is not None:
                 properties[P.ASSIGNED_CLIENT_IDENTIFIER] = self.assigned_client_id
             if terms.keep_alive_s(self.connect) != self.connect.keep_alive_s:

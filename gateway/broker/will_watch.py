@@ -4,9 +4,9 @@ A will is in its session from CONNECT until it is published or deleted, so that 
 
     DISCONNECT 0x00                       deleted [MQTT-3.1.2-8], [-10]
     any other end of the connection       published when its delay has passed, at once without one
-    the session ends before that          published then [MQTT-3.1.3-9]
-    the client is back before that        not published: its new CONNECT brings its own, or none
-    the gateway is killed                 durable sessions: published when the delay has passed, counted from the restart
+    the session ends before that          published then (§3.1.3.2.2)
+    the client is back before that        not published [MQTT-3.1.3-9]: CONNECT brings its own
+    the gateway is killed                 durable sessions: published after the delay, counted from the restart
     the gateway is stopped                without a delay: published before it stops; with one: as if it was killed
 
 The specification lets a server that stops put off the publishing until it is back, and does not let it drop a will.
@@ -15,6 +15,7 @@ is what is done here. A will without a delay tells that the client cannot be rea
 cannot be. One with a delay asks not to be told of short absences, such as a restart; a session that ends with its
 connection has no delay, whatever it asked for.
 
+A session that ends with its connection leaves nothing on disk, so its will is lost when the gateway is killed.
 What is published leaves the session's snapshot in the commit that has its record: both are on disk, or neither.
 """
 

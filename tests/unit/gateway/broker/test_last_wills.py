@@ -41,7 +41,7 @@ async def stop(house: House) -> None:
 def test_a_will_waits_for_its_delay_or_the_end_of_its_session_whichever_is_first(
     delay: int, expiry: int, waits_s: int
 ) -> None:
-    """[MQTT-3.1.3-9], [MQTT-3.1.2-8]; a delay beyond the session's expiry does not hold it."""
+    """[MQTT-3.1.2-8], §3.1.3.2.2; a delay beyond the session's expiry does not hold it."""
     house = House()
     client, _ = house.connect(**DURABLE_5 | {"session_expiry_interval_s": expiry}, will=a_will(delay))
     client.lost()
@@ -170,7 +170,7 @@ async def test_a_client_that_is_back_soon_after_a_stop_calls_its_delayed_will_of
 
 
 def test_a_clean_start_publishes_the_delayed_will_of_the_session_it_ends() -> None:
-    """[MQTT-3.1.4-3] and §3.1.3.2.2: the session ends."""
+    """[MQTT-3.1.2-4], §3.1.3.2.2: the session ends."""
     house = House()
     client, _ = house.connect(**DURABLE_5, will=a_will(50))
     client.lost()

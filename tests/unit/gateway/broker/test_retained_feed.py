@@ -95,7 +95,7 @@ def test_a_durable_subscriber_gets_the_rest_on_its_next_connection() -> None:
 
 
 def test_one_published_just_before_the_subscription_comes_once_and_one_just_after_it_too() -> None:
-    """[MQTT-3.8.4-4]: neither commit has ended when SUBSCRIBE comes."""
+    """[MQTT-3.3.1-9]: neither commit has ended when SUBSCRIBE comes."""
     house = House()
     publisher, _ = house.connect("publisher")
     publisher.handle(run(0, "t/00001", retain=True))

@@ -18,7 +18,7 @@ ALICE = Granted(username="alice")
 
 
 def test_a_session_expiry_above_the_limit_is_cut_and_connack_says_so() -> None:
-    """[MQTT-3.2.2-21]"""
+    """§3.2.2.3.2"""
     house = House(limits=settings.Sessions(max_expiry_s=10))
     _, channel = house.knock(**DURABLE_5)
     house.store.commit()

@@ -40,7 +40,7 @@ def payloads(channel: FakeChannel) -> list[bytes]:
 
 
 def test_each_message_goes_to_one_member_and_they_take_turns() -> None:
-    """[MQTT-4.8.2-4] to a chosen one; every message once."""
+    """§4.8.2.2"""
     house = House()
     channels = [member(house, f"m{i}") for i in range(3)]
     publish(house, *["a/b"] * 6)
