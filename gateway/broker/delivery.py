@@ -183,6 +183,7 @@ class Delivery:
 
     def _reserve_one(self, booking: Booking, session: Session, flight: Flight, kept: Kept) -> None:
         flight.kept = kept
+        flight.is_told = session.client is not None
         if session.outgoing.reserve(flight, self._clock.monotonic_s()):
             self._shelf.give(session.number, flight, kept)
             booking.reserved.append((session, flight))
@@ -330,10 +331,18 @@ class Delivery:
             if isinstance(entry, Flight) and entry.kept is not None and entry.kept.number:
                 self._shelf.clear(session.number, entry)
 
+    def mark(self, session: Session) -> None:
+        """What waited for an absent subscriber is being sent: note it, so that after a crash it comes with DUP.
+
+        Nothing waits for that note: the crash would have to come before the next commit has ended.
+        """
+        self._shelf.mark(session.number, session.outgoing.mark())
+
     def note_received(self, client: Client, flight: Flight) -> None:
         """The subscriber has the message (PUBREC): once the disk knows, PUBREL says so."""
         session = client.session
         kept = flight.kept
+        flight.is_told = True
         if kept is None:
             session.outgoing.received(flight.packet_id)
             client.sending.reply(writer.pubrel(flight.packet_id, version=client.version))

@@ -7,7 +7,6 @@ points to it, and it counts its holders, so that the bound over all queues count
 from __future__ import annotations
 
 import enum
-from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
 
@@ -79,13 +78,15 @@ class Flight:
     packet_id: int = 0
     step: Step = Step.PUBACK
     is_resent: bool = False
-    """Whether it was sent before, or may have been: before a restart."""
+    """Whether it was sent before; after a restart, whether it may have been."""
     kept: Kept | None = None
     """The message on disk, when the delivery is durable; `place` is then its own in the session's rows."""
     place: int = 0
     is_admitted: bool = True
     """False while the commit that has it on disk has not ended."""
-    group: Hashable | None = None
+    is_told: bool = False
+    """Whether the disk knows that it may have been sent."""
+    group: str | None = None
     """The shared subscription that picked this subscriber."""
 
     @property

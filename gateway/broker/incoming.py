@@ -143,6 +143,9 @@ class Incoming:
         if batch.first_bytes[i] & _DUP:
             return
         packet_id = batch.packet_ids[i]
+        if packet_id in self._inherited and packet_id not in self._repeated:
+            self._repeated[packet_id] = 0  # its first time on this connection
+            return
         said = hash((batch.topics[i], batch.payloads[i]))
         if self._repeated.get(packet_id) == said:
             number = int.from_bytes(packet_id, "big")

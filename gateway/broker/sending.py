@@ -105,6 +105,8 @@ class Sending:
                 break
         if outgoing.ended:
             broker.delivery.account(self._session)
+        if outgoing.is_mark_due:
+            broker.delivery.mark(self._session)
 
     def send_run(self, run: Run) -> bool:
         """Send a run of QoS 0, or queue it; false when this client has to get its messages one by one."""

@@ -3,11 +3,13 @@
 Two tables of the store. MESSAGE: a number that grows, to the message (`Message.pack`). DELIVERY: the session's number
 times 2^32 plus a place in its queue, to a MessagePack array:
 
-    [1, number of the message, packet id, step, QoS, retain, subscription identifiers, shared subscription]
+    [1, number of the message, packet id, step, QoS, retain, subscription identifiers, shared subscription, is sent]
 
 Step: 0 waits for PUBACK, 1 for PUBREC, 2 for PUBCOMP. The shared subscription is the filter that picked the session,
-`$share/name/filter`, or None. Places go round after 2^32: a session's rows are in the order of their places, beginning
-behind the widest space between them. A message row goes with its last delivery; how many there are is only counted in
+`$share/name/filter`, or None. The last one says whether its subscriber was there, so that it may have been sent. For
+those that came while he was not, the place 2^32 - 1 holds [1, place] when he has come: all before that place may have
+been sent. Places go round before it: a session's rows are in the order of their places, beginning behind the widest
+space between them. A message row goes with its last delivery; how many there are is only counted in
 memory, and messages that none points to are swept at start.
 """
 
@@ -22,11 +24,13 @@ import msgpack
 from bridge.ports import Clock
 from gateway.broker.flight import Flight, Kept, Step
 from gateway.broker.message import Message, MessageUnreadable
+from gateway.broker.outgoing import PLACES
 from gateway.spool.ports import Store, Table
 
 logger = logging.getLogger(__name__)
 
-PLACES: Final = 1 << 32
+_KEYS: Final = 1 << 32
+_MARK: Final = _KEYS - 1
 _VERSION: Final = 1
 _STEPS: Final = (Step.PUBACK, Step.PUBREC, Step.PUBCOMP)
 _NUMBERS: Final = {step: number for number, step in enumerate(_STEPS)}
@@ -63,13 +67,19 @@ class Shelf:
                 flight.retain,
                 flight.identifiers,
                 flight.group,
+                flight.is_told,
             ]
         )
-        self._store.keep(Table.DELIVERY, session_number * PLACES + flight.place, body)
+        self._store.keep(Table.DELIVERY, session_number * _KEYS + flight.place, body)
+
+    def mark(self, session_number: int, place: int) -> None:
+        """Keep that all of the session's deliveries before this place may have been sent."""
+        body: bytes = msgpack.packb([_VERSION, place])
+        self._store.keep(Table.DELIVERY, session_number * _KEYS + _MARK, body)
 
     def clear(self, session_number: int, flight: Flight) -> None:
         """The delivery is over."""
-        self._store.discard(Table.DELIVERY, session_number * PLACES + flight.place)
+        self._store.discard(Table.DELIVERY, session_number * _KEYS + flight.place)
         self.let_go(flight)
 
     def let_go(self, flight: Flight) -> None:
@@ -81,15 +91,15 @@ class Shelf:
 
     def clear_session(self, session_number: int) -> None:
         """Nothing is to be delivered to the session any more; the messages are let go by their flights."""
-        first = session_number * PLACES
-        self._store.discard_range(Table.DELIVERY, first, first + PLACES - 1)
+        first = session_number * _KEYS
+        self._store.discard_range(Table.DELIVERY, first, first + _KEYS - 1)
 
     def load(self, session_numbers: Container[int]) -> dict[int, list[Flight]]:
         """What was on disk at start, by session number, in order; what belongs to nobody is discarded."""
         messages = self._load_messages()
         rows: dict[int, list[tuple[int, bytes]]] = {}
         for key, body in self._store.load(Table.DELIVERY):
-            number, place = divmod(int(key), PLACES)
+            number, place = divmod(int(key), _KEYS)
             rows.setdefault(number, []).append((place, body))
         found: dict[int, list[Flight]] = {}
         wanted: set[int] = set()
@@ -98,15 +108,17 @@ class Shelf:
                 self.clear_session(number)
                 continue
             flights: dict[int, Flight] = {}
+            mark = _mark(places.pop()[1]) if places[-1][0] == _MARK else None
             for place, body in _in_order(places):
                 flight = _flight(place, body, messages)
                 if flight is None or flight.kept is None:
                     logger.warning("A message that waits for a session is left out: its row cannot be read.")
-                    self._store.discard(Table.DELIVERY, number * PLACES + place)
+                    self._store.discard(Table.DELIVERY, number * _KEYS + place)
                     continue
+                flight.is_told |= mark is not None and 0 < (mark - place) % PLACES < PLACES // 2
                 before = flights.pop(flight.packet_id, None)
                 if before is not None:  # cannot be; but an id must not stand for two
-                    self._store.discard(Table.DELIVERY, number * PLACES + before.place)
+                    self._store.discard(Table.DELIVERY, number * _KEYS + before.place)
                 flights[flight.packet_id] = flight
             wanted.update(flight.kept.number for flight in flights.values() if flight.kept is not None)
             found[number] = list(flights.values())
@@ -131,7 +143,7 @@ class Shelf:
 
 def _in_order(rows: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
     """The rows of one session, sorted by place, from where they begin: places go round."""
-    if rows[-1][0] - rows[0][0] < PLACES // 2:
+    if not rows or rows[-1][0] - rows[0][0] < PLACES // 2:
         return rows
     spaces = [(rows[i][0] - rows[i - 1][0]) % PLACES for i in range(len(rows))]
     begin = max(range(len(rows)), key=spaces.__getitem__)
@@ -140,7 +152,7 @@ def _in_order(rows: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
 
 def _flight(place: int, body: bytes, messages: dict[int, Kept]) -> Flight | None:
     try:
-        version, number, packet_id, step, qos, retain, identifiers, group = msgpack.unpackb(body)
+        version, number, packet_id, step, qos, retain, identifiers, group, is_told = msgpack.unpackb(body)
         kept = messages.get(number)
         if version != _VERSION or kept is None or not 1 <= packet_id <= 65535 or qos not in {1, 2}:
             return None
@@ -154,9 +166,18 @@ def _flight(place: int, body: bytes, messages: dict[int, Kept]) -> Flight | None
             kept=kept,
             place=place,
             group=None if group is None else str(group),
+            is_told=bool(is_told),
         )
     except (ValueError, TypeError, IndexError, msgpack.UnpackException):
         return None
+
+
+def _mark(body: bytes) -> int | None:
+    try:
+        version, place = msgpack.unpackb(body)
+    except (ValueError, TypeError, msgpack.UnpackException):
+        return None
+    return int(place) if version == _VERSION else None
 
 
 def _identifiers(values: Any) -> tuple[int, ...]:
