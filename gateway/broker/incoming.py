@@ -57,7 +57,7 @@ class Incoming:
         self._session = client.session
         self._receive_maximum = receive_maximum
         self._inherited = set(client.session.awaiting_release)
-        self._repeated: dict[bytes, int] = {}
+        self._repeated: dict[bytes, int | None] = {}
         """Pending ids whose PUBLISH came again on this connection without DUP, and what it said."""
         self.unanswered = 0
         self._allowed: set[bytes] | None = None
@@ -147,6 +147,9 @@ class Incoming:
             self._repeated[packet_id] = 0  # its first time on this connection
             return
         said = hash((batch.topics[i], batch.payloads[i]))
+        if packet_id in self._inherited and packet_id not in self._repeated:
+            self._repeated[packet_id] = None  # on this connection it is the first
+            return
         if self._repeated.get(packet_id) == said:
             number = int.from_bytes(packet_id, "big")
             raise ProtocolError(f"The PUBLISH with packet identifier {number} came three times, and not marked as DUP.")
