@@ -83,7 +83,7 @@ class Broker:
         self.counters = Counters()
         self.subscriptions: SubscriptionTree[Session, Held] = SubscriptionTree()
         self.shared: SubscriptionTree[SharedGroup, None] = SubscriptionTree()
-        self.routes = Routes(streams, self.subscriptions, self.shared)
+        self.routes = Routes(streams, self.subscriptions, self.shared, max_levels=limits.max_topic_levels)
         self.retained = RetainedMessages(retained)
         self._agenda = Agenda()
         self.limits = limits

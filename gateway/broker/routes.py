@@ -20,7 +20,7 @@ from gateway.broker.audience import NOBODY, Audience
 from gateway.broker.session import Held, Session
 from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscriptions import SubscriptionTree
-from gateway.mqtt.topics import SHARE, check_topic_name, matches
+from gateway.mqtt.topics import MAX_TOPIC_LEVELS, SHARE, check_topic_name, matches
 
 MAX_CACHED_TOPICS: Final = 20_000
 MAX_CACHED_TOPIC_BYTES: Final = 512
@@ -81,15 +81,18 @@ class Routes(dict[bytes, Route]):
     `routes[topic]` raises TopicNameInvalid for a topic that §4.7 does not allow.
     """
 
-    __slots__ = ("_audiences", "_looks", "_shared", "_streams", "_subscriptions")
+    __slots__ = ("_audiences", "_looks", "_max_levels", "_shared", "_streams", "_subscriptions")
 
     def __init__(
         self,
         streams: Sequence[Stream],
         subscriptions: SubscriptionTree[Session, Held],
         shared: SubscriptionTree[SharedGroup, None] | None = None,
+        *,
+        max_levels: int = MAX_TOPIC_LEVELS,
     ) -> None:
         super().__init__()
+        self._max_levels = max_levels
         self._subscriptions = subscriptions
         self._shared: SubscriptionTree[SharedGroup, None] = SubscriptionTree() if shared is None else shared
         self._looks = 0
@@ -101,7 +104,7 @@ class Routes(dict[bytes, Route]):
                 self._streams.add(topic_filter, place, None)
 
     def __missing__(self, raw: bytes) -> Route:
-        topic = check_topic_name(raw)
+        topic = check_topic_name(raw, self._max_levels)
         # First match wins; a filter that begins with a wildcard takes no topic that begins with `$`.
         stream = min(self._streams.match(topic), default=None)
         audience = self._audience(topic)
