@@ -185,10 +185,12 @@ class MqttListener:
 
     def _take(self, sock: socket.socket, address: Any) -> None:
         peer = peer_of(address)
-        connection = Connection(self._broker, self, peer)
+        is_located = self._settings.proxy_protocol is ProxyProtocol.OFF
         if len(self._connections) >= self._settings.max_connections:
             self._refuse(peer, "max_connections", self._settings.max_connections)
-        elif self._counts(connection, peer, is_known=self._settings.proxy_protocol is ProxyProtocol.OFF):
+        elif not is_located or self._has_place(peer):
+            connection = Connection(self._broker, self, peer)
+            self._connections[connection] = self._count(peer) if is_located else None
             self._is_empty.clear()
             self._own(self._connect(connection, sock))
             return
@@ -225,18 +227,20 @@ class MqttListener:
             lowest = ProxyLayer(lowest, connection, self)
         return lowest
 
-    def _counts(self, connection: Connection, peer: Peer, *, is_known: bool = True) -> bool:
-        """Count it among those of its address, once that is known; false when that one has all it may have."""
+    def _has_place(self, peer: Peer) -> bool:
+        """Whether one more connection may come from its address."""
         limit = self._settings.max_connections_per_address
-        group = None
-        if limit is not None and peer.host and is_known:
-            group = peer.group
-            if self._at_address[group] >= limit:
-                self._refuse(peer, "max_connections_per_address", limit)
-                return False
-            self._at_address[group] += 1
-        self._connections[connection] = group
+        if limit is not None and peer.host and self._at_address[peer.group] >= limit:
+            self._refuse(peer, "max_connections_per_address", limit)
+            return False
         return True
+
+    def _count(self, peer: Peer) -> str | bytes | None:
+        """Count it among those of its address; returns what counts as that, None where nobody asks."""
+        if self._settings.max_connections_per_address is None or not peer.host:
+            return None
+        self._at_address[peer.group] += 1
+        return peer.group
 
     def _refuse(self, peer: Peer, limit: str, number: int) -> None:
         self._broker.counters.refused_connects[limit] += 1
@@ -265,7 +269,10 @@ class MqttListener:
 
     def located(self, connection: Connection) -> bool:
         """A load balancer has said who is behind it; false when there is no place for the connection."""
-        return self._counts(connection, connection.origin)
+        if not self._has_place(connection.origin):
+            return False
+        self._connections[connection] = self._count(connection.origin)
+        return True
 
     def decide(self, credentials: Credentials) -> asyncio.Task[Verdict]:
         """Ask `entry.decide` in a task that the listener owns."""

@@ -11,7 +11,7 @@ import pytest
 from config.settings import Listener, Stream
 from gateway.access.ports import Credentials, Entry, Granted, Refusal, Refused, Verdict
 from gateway.broker.broker import Broker
-from gateway.listener import connection as module
+from gateway.listener import pipe as module
 from gateway.listener.connection import READ_CONGESTED_BYTES, Connection
 from gateway.listener.door import READ_BYTES
 from gateway.listener.listener import MqttListener

@@ -35,6 +35,7 @@ async def test_connections_of_one_address_have_a_limit_and_others_are_not_hurt()
         reader, third = await door.knock()
         assert await rest(reader) == b""
         assert door.refused == {"max_connections_per_address": 1}
+        assert sum(map(len, door.listener.wheel._slots.values())) == 2
         _, other = await door.connected(CONNECT_311[:-1] + b"3", local_addr=("127.0.0.9", 0))
         await hang_up(first)
         await until(lambda: door.listener.connections == 2)
