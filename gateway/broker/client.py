@@ -285,7 +285,7 @@ class Client:
         now_s = broker.clock.monotonic_s()
         for topic_filter in topic_filters:
             session.feed.add(topic_filter, broker.retained.match(topic_filter, now_s), arrivals)
-        self.refill()
+        (session.client or self).refill()  # the session may have another connection by now
 
     def refill(self) -> None:
         """Put more of what is retained into the queue, as far as that drains; a little at a time."""

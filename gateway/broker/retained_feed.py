@@ -2,6 +2,7 @@
 
 They may be more than a queue holds. So they are not put there at once, but taken from what is retained as the queue
 drains; a walk through it holds a few words of memory, whatever it finds. What changes meanwhile is given as it is then.
+A feed outlives the connection, as its session does, but not the gateway.
 """
 
 from __future__ import annotations

@@ -137,3 +137,30 @@ def test_a_filter_that_is_subscribed_to_again_begins_anew_and_is_walked_through_
     channel.is_writable = True
     client.pump()
     assert 1000 <= len(topics(channel)) <= 1000 + 128
+
+
+def test_messages_that_are_too_large_for_the_subscriber_do_not_hold_up_those_behind_them() -> None:
+    """[MQTT-3.1.2-25]"""
+    house = House()
+    publisher, _ = house.connect("publisher")
+    for i in range(300):
+        publisher.handle(run(1, f"t/{i:05}", retain=True, payloads=[bytes(100)]))
+    publisher.handle(run(1, "t/99999", retain=True))
+    house.store.commit()
+    durable = {"version": Version.V5, "clean_start": False, "session_expiry_interval_s": 100}
+    client, channel = house.connect("reader", **durable, maximum_packet_size_bytes=60)
+    client.handle(subscribe("t/#", qos=1))
+    for _ in range(10):
+        house.store.commit()
+    assert topics(channel) == [b"t/99999"]
+    assert house.broker.counters.dropped["too_large"] == 300
+
+
+def test_a_subscription_that_a_take_over_overtakes_gives_the_new_connection_what_is_retained() -> None:
+    house = a_house(5)
+    first, _ = house.connect("reader", clean_start=False)
+    first.handle(subscribe("t/#"))
+    second, channel = house.knock("reader", clean_start=False)
+    assert second is not None
+    house.store.commit()
+    assert len(topics(channel)) == 5
