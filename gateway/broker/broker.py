@@ -254,7 +254,7 @@ class Broker:
             return ReasonCode.BAD_AUTHENTICATION_METHOD  # [MQTT-4.12.0-1]
         if packet.will is not None:
             try:
-                is_refused = self.routes[packet.will.topic.encode()].is_refused
+                is_refused = self.routes.refuses(packet.will.topic.encode())
             except TopicNameInvalid:
                 return ReasonCode.TOPIC_NAME_INVALID
             rights = self.sessions.rights(granted.access, client_id, granted.username)

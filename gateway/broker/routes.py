@@ -109,7 +109,7 @@ class Routes(dict[bytes, Route]):
         stream = min(self._streams.match(topic), default=None)
         audience = self._audience(topic)
         groups = tuple(self._shared.match(topic)) if self._shared else ()
-        is_refused = topic.startswith(("$SYS", SHARE)) and not matches(BRIDGE_STATE, topic)
+        is_refused = _is_reserved(topic)
         route = Route(
             topic=topic,
             stream=stream,
@@ -123,6 +123,10 @@ class Routes(dict[bytes, Route]):
                 self.clear()
             self[bytes(raw)] = route
         return route
+
+    def refuses(self, raw: bytes) -> bool:
+        """Whether clients may not publish there. Looks up no subscribers: it is asked for each will. Raises as `[]`."""
+        return _is_reserved(check_topic_name(raw, self._max_levels))
 
     def _audience(self, topic: str) -> Audience:
         """Who subscribed to the topic and may read it; the same object for topics with the same subscriptions."""
@@ -163,6 +167,10 @@ class Routes(dict[bytes, Route]):
             takes = _pattern(topic_filter).fullmatch
             for raw in [raw for raw in self if takes(raw)]:
                 del self[raw]
+
+
+def _is_reserved(topic: str) -> bool:
+    return topic.startswith(("$SYS", SHARE)) and not matches(BRIDGE_STATE, topic)
 
 
 def _pattern(topic_filter: str) -> re.Pattern[bytes]:
