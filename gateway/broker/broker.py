@@ -260,6 +260,8 @@ class Broker:
             rights = self.sessions.rights(granted.access, client_id, granted.username)
             if is_refused or not rights.may_publish(packet.will.topic):
                 return ReasonCode.NOT_AUTHORIZED
+            if not self.wills.has_room_for(packet.will):
+                return ReasonCode.QUOTA_EXCEEDED
         if self.sessions.lacks_room_for(client_id, granted):
             return ReasonCode.QUOTA_EXCEEDED
         return None

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+MAX_SESSIONS_BYTES: Final = 256 * 1024 * 1024
+SESSION_BYTES: Final = 2048
+"""What all sessions may take in memory with their names, of which each may have 64 KiB, and what one takes, roughly."""
+
 MAX_PUBLISHERS: Final = 1000
 """Publishers of retained messages whose rights are remembered."""
 
@@ -87,6 +91,8 @@ class Sessions(dict[str, Session]):
         """What publishers of retained messages may do, as far as it was asked."""
         self._numbers: set[int] = set()
         self._last_number = 0
+        self.size_bytes = 0
+        """What they take in memory, roughly, but for what waits in them and what they subscribed to."""
         self._of_user: Counter[str] = Counter()
         """How many sessions each user has, where that is limited."""
         self._forgetting: dict[str, int] = {}
@@ -159,8 +165,10 @@ class Sessions(dict[str, Session]):
         if old is not None and old.username == granted.username:
             return False
         most = self._limits.max_sessions_per_user
-        return len(self) - (old is not None) >= self._limits.max_sessions or (
-            most is not None and granted.username is not None and self._of_user[granted.username] >= most
+        return (
+            len(self) - (old is not None) >= self._limits.max_sessions
+            or self.size_bytes >= MAX_SESSIONS_BYTES
+            or (most is not None and granted.username is not None and self._of_user[granted.username] >= most)
         )
 
     def expiry_interval_s(self, asked_s: int) -> int:
@@ -204,6 +212,7 @@ class Sessions(dict[str, Session]):
         return session, old is not None
 
     def _count(self, session: Session, change: int) -> None:
+        self.size_bytes += change * (SESSION_BYTES + len(session.client_id) + len(session.username or ""))
         if session.username is None or self._limits.max_sessions_per_user is None:
             return
         self._of_user[session.username] += change

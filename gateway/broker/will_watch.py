@@ -23,17 +23,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import partial
+from typing import Final
 
 from bridge.ports import Clock
 from gateway.broker.agenda import Agenda
 from gateway.broker.session import Session
 from gateway.mqtt.packets import Will
 
+MAX_WILLS_BYTES: Final = 64 * 1024 * 1024
+"""Of all sessions, in memory: each may be as long as a CONNECT, and there may be a hundred thousand."""
+
 
 class WillWatch:
     """The wills of all sessions. `publish` publishes one; `remember` has a session in the store's open commit."""
 
-    __slots__ = ("_agenda", "_clock", "_publish", "_remember")
+    __slots__ = ("_agenda", "_clock", "_publish", "_remember", "size_bytes")
 
     def __init__(
         self,
@@ -47,6 +51,12 @@ class WillWatch:
         self._agenda = agenda
         self._publish = publish
         self._remember = remember
+        self.size_bytes = 0
+        """What they take in memory, roughly."""
+
+    def has_room_for(self, will: Will) -> bool:
+        """Whether one more may be kept."""
+        return self.size_bytes + _weight_bytes(will) <= MAX_WILLS_BYTES
 
     def connected(self, session: Session, will: Will | None) -> None:
         """The session goes on, or begins, with a new connection and its will."""
@@ -55,7 +65,7 @@ class WillWatch:
             self._agenda.hurry(key)  # it stood on disk, and was to be published with the next tick
         self._agenda.cancel(key)
         if session.will != will:
-            session.will = will
+            self._set(session, will)
             session.change += 1
 
     def lost(self, session: Session) -> None:
@@ -71,17 +81,19 @@ class WillWatch:
     def delete(self, session: Session) -> None:
         """The client does not want it published any more."""
         if session.will is not None:
-            session.will = None
+            self._set(session, None)
             if session.is_durable:
                 self._remember(session)
 
     def session_ended(self, session: Session) -> None:
         """Nothing is waited for any longer."""
         self._agenda.hurry(("will", session.client_id))
+        self._set(session, None)
 
     def restore(self, session: Session) -> None:
         """A session of the disk: its connection, if it had one, ended when the gateway did."""
         if session.will is not None:
+            self.size_bytes += _weight_bytes(session.will)
             self._later(session, _delay_s(session))
 
     def gateway_stops(self, sessions: Iterable[Session]) -> None:
@@ -91,14 +103,22 @@ class WillWatch:
                 self._agenda.cancel(("will", session.client_id))
                 self._publish_now(session)
 
+    def _set(self, session: Session, will: Will | None) -> None:
+        if session.will is not None:
+            self.size_bytes -= _weight_bytes(session.will)
+        if will is not None:
+            self.size_bytes += _weight_bytes(will)
+        session.will = will
+
     def _later(self, session: Session, delay_s: float) -> None:
         due_s = self._clock.monotonic_s() + delay_s
         self._agenda.add(("will", session.client_id), due_s, partial(self._publish_now, session))
 
     def _publish_now(self, session: Session) -> None:
-        will, session.will = session.will, None
+        will = session.will
         if will is None:
             return
+        self._set(session, None)
         if session.is_durable:
             self._remember(session)
         self._publish(session, will)
@@ -107,3 +127,8 @@ class WillWatch:
 def _delay_s(session: Session) -> int:
     """Never beyond the session's end (§3.1.3.2.2)."""
     return 0 if session.will is None else min(session.will.delay_interval_s, session.expiry_interval_s)
+
+
+def _weight_bytes(will: Will) -> int:
+    properties = 0 if will.properties is None else will.properties.size_bytes
+    return 256 + len(will.topic) + len(will.payload) + properties

@@ -8,7 +8,7 @@ from config import settings
 from gateway.access.ports import Granted
 from gateway.broker.session import NEVER_EXPIRES
 from gateway.mqtt.errors import ProtocolError
-from gateway.mqtt.packets import Disconnect, Subscribe, Subscription, Unsubscribe, Version
+from gateway.mqtt.packets import Disconnect, Subscribe, Subscription, Unsubscribe, Version, Will
 from gateway.mqtt.reason_codes import ReasonCode
 from gateway.spool.ports import Outcome
 from tests.support.broker import House, subscribe
@@ -261,3 +261,28 @@ def test_numbers_begin_again_when_they_are_used_up_and_leave_out_those_in_use(mo
         house.connect(name, **DURABLE_5 | {"clean_start": True})
     numbers = [house.broker.sessions[name].number for name in ("a", "b", "c")]
     assert sorted(numbers) == [1, 2, 3]
+
+
+def test_names_and_wills_have_a_bound_over_all_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.broker.sessions.MAX_SESSIONS_BYTES", 70_000)
+    monkeypatch.setattr("gateway.broker.will_watch.MAX_WILLS_BYTES", 50_000)
+    house = House()
+    long, _ = house.connect("x" * 65_000, Version.V5)
+    house.connect("second", Version.V5)
+    house.connect("third", Version.V5)
+    refused, channel = house.knock("fourth", Version.V5)
+    assert refused is None
+    assert channel.take()[3] == ReasonCode.QUOTA_EXCEEDED
+    long.lost()
+    will = Will(topic="gone", payload=bytes(30_000), qos=0, retain=False)
+    dying, _ = house.connect("fourth", **DURABLE_5, will=will)
+    refused, channel = house.knock("fifth", Version.V5, will=will)
+    assert refused is None
+    assert channel.take()[3] == ReasonCode.QUOTA_EXCEEDED
+    again = house.restarted()
+    assert again.broker.wills.size_bytes == house.broker.wills.size_bytes > 30_000
+    dying.lost()
+    assert house.broker.wills.size_bytes == 0
+    for session in list(house.broker.sessions.values()):
+        house.broker.sessions.end(session)
+    assert house.broker.sessions.size_bytes == 0
