@@ -22,6 +22,8 @@ from config.settings import Address, UnixPath
 BACKLOG: Final = 4096
 """The system cuts it to net.core.somaxconn."""
 UNIX_MODE: Final = 0o660
+FREE_PORT_TRIES: Final = 5
+_NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,18 +44,32 @@ class SocketFile:
 
 def listen(bind: Address) -> list[socket.socket]:
     """Sockets that listen on an address; with port 0 on one free port. Raises OSError."""
+    hosts = list(_hosts(bind))
+    for _ in range(FREE_PORT_TRIES):
+        try:
+            return _listen(hosts, bind.port)
+        except OSError as error:
+            # A port that is free on one address of a name may be taken on another.
+            if bind.port or len(hosts) == 1 or error.errno != errno.EADDRINUSE:
+                raise
+    return _listen(hosts, bind.port)
+
+
+def _listen(hosts: list[tuple[int, str]], port: int) -> list[socket.socket]:
     sockets: list[socket.socket] = []
-    port = bind.port
+    missing: OSError | None = None
     try:
-        for family, host in _hosts(bind):
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-            sockets.append(sock)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted ones inherit it
-            if family == socket.AF_INET6:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
-            sock.bind((host, port))
-            port = sock.getsockname()[1]
+        for family, host in hosts:
+            try:
+                sockets.append(_bound(family, host, port))
+            except OSError as error:
+                if error.errno not in _NOT_HERE:
+                    raise
+                missing = error  # `localhost` is ::1 too, also on a machine without IPv6
+            else:
+                port = sockets[-1].getsockname()[1]
+        if missing is not None and not sockets:
+            raise missing
         for sock in sockets:
             sock.listen(BACKLOG)
     except OSError:
@@ -63,22 +79,28 @@ def listen(bind: Address) -> list[socket.socket]:
     return sockets
 
 
+def _bound(family: int, host: str, port: int) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted ones inherit it
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
+        sock.bind((host, port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
 def _hosts(bind: Address) -> Iterator[tuple[int, str]]:
+    """The addresses of a name, each once; where all addresses are meant and there is no IPv6, that of IPv4."""
     host = bind.host or "::"
     if host == "::" and not _has_ip6():
         yield socket.AF_INET, "0.0.0.0"
         return
-    seen = set()
-    for family, _, _, _, name in socket.getaddrinfo(
-        host,
-        bind.port,
-        type=socket.SOCK_STREAM,
-        flags=socket.AI_PASSIVE | socket.AI_ADDRCONFIG * (not _is_number(host)),
-    ):
-        found = (family, str(name[0]))
-        if found not in seen:
-            seen.add(found)
-            yield found
+    found = socket.getaddrinfo(host, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    yield from dict.fromkeys((int(family), str(name[0])) for family, _, _, _, name in found)
 
 
 def _has_ip6() -> bool:
@@ -88,10 +110,6 @@ def _has_ip6() -> bool:
     except OSError:
         return False
     return True
-
-
-def _is_number(host: str) -> bool:
-    return ":" in host or host.replace(".", "").isdigit()
 
 
 def listen_unix(bind: UnixPath) -> tuple[socket.socket, SocketFile]:
