@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.settings import Stream
@@ -103,6 +103,7 @@ def test_long_topics_are_not_kept() -> None:
 LEVELS = st.lists(st.sampled_from(["a", "b", "", "$x", "é", "a.b", "\n"]), min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(LEVELS, st.lists(st.sampled_from(["a", "b", "", "$x", "é", "a.b", "\n", "+"]), max_size=4), st.booleans())
 def test_a_changed_subscription_forgets_the_topics_it_takes_and_no_others(
     topic_levels: list[str], levels: list[str], has_rest: bool
