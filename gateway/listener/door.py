@@ -36,6 +36,10 @@ class Door(Protocol):
     later_buffer: memoryview
     """As much of it as is read then: less where clients have a rate."""
 
+    @property
+    def write_buffer_bytes(self) -> int:
+        """How much may wait in a new connection's socket buffer before deliveries wait in the session."""
+
     def throttle(self, now_s: float) -> Throttle | None:
         """The rates of a new client; None where it has none."""
 

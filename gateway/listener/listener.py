@@ -34,6 +34,10 @@ logger = logging.getLogger(__name__)
 CLOSE_WITHIN_S: Final = 2.0
 WATCH_CERTIFICATES_S: Final = 30.0
 LEAST_READ_BYTES: Final = 2 * 1024
+MAX_WRITE_BUFFER_BYTES: Final = 256 * 1024
+MIN_WRITE_BUFFER_BYTES: Final = 16 * 1024
+WRITE_BUFFERS_BYTES: Final = 64 * 1024 * 1024
+"""What is shared out among the connections."""
 STALL_LOOKS: Final = 4
 """How often in the stall time-out every connection is looked at."""
 
@@ -259,6 +263,12 @@ class MqttListener:
         return task
 
     # ---- gateway.listener.door.Door ------------------------------------------------------------------------------
+
+    @property
+    def write_buffer_bytes(self) -> int:
+        """The more connections there are, the less may wait for each: none of them may be reading."""
+        share = WRITE_BUFFERS_BYTES // max(1, len(self._connections))
+        return max(MIN_WRITE_BUFFER_BYTES, min(MAX_WRITE_BUFFER_BYTES, share))
 
     def throttle(self, now_s: float) -> Throttle | None:
         """The rates of a new client; None where it has none."""

@@ -18,7 +18,6 @@ from gateway.listener.door import Door
 from gateway.listener.peer import Peer
 from gateway.listener.wheel import NOWHERE
 
-WRITE_BUFFER_HIGH_BYTES: Final = 256 * 1024
 SOON_BYTES: Final = 64 * 1024
 LINGER_S: Final = 1.0
 """How long a closed connection waits for the client to close too."""
@@ -93,7 +92,7 @@ class Pipe(asyncio.BufferedProtocol):
         if self._is_closing:
             self._transport.abort()
         else:
-            self._transport.set_write_buffer_limits(high=WRITE_BUFFER_HIGH_BYTES)
+            self._transport.set_write_buffer_limits(high=self._door.write_buffer_bytes)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - why it was lost makes no difference
         """The socket is gone."""

@@ -91,6 +91,17 @@ async def test_a_process_without_file_descriptors_takes_connections_again_when_i
     assert len(taken) == 1
 
 
+async def test_the_more_connections_there_are_the_less_may_wait_for_a_new_one() -> None:
+    async with opened() as door:
+        listener = door.listener
+        shares = []
+        for number in (0, 1, 256, 1024, 4096, 100_000):
+            listener._connections = dict.fromkeys(range(number))  # type: ignore[arg-type]
+            shares.append(listener.write_buffer_bytes // 1024)
+        listener._connections = {}
+        assert shares == [256, 256, 256, 64, 16, 16]
+
+
 async def test_a_connect_that_is_too_long_is_refused_at_its_header() -> None:
     async with opened(max_connect_size_bytes=100) as door:
         reader, writer = await door.knock()
