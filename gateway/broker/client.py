@@ -21,7 +21,6 @@ from gateway.broker.exchanges import (
     Released,
     answer,
 )
-from gateway.broker.flight import Flight
 from gateway.broker.incoming import Incoming
 from gateway.broker.ports import Channel
 from gateway.broker.retained_feed import RetainedFeed
@@ -56,10 +55,6 @@ logger = logging.getLogger(__name__)
 MAX_EXPLANATION_BYTES: Final = 100
 """Of a Reason String: what it cites may have 65 535."""
 
-REFILL_MESSAGES: Final = 64
-MAX_REFILLS: Final = 16
-"""Retained messages for a new subscription go into the queue so many at a time, and so often in one turn."""
-
 
 class Client:
     """A client between its CONNECT and its end. Waits for commits (`gateway.spool.ports.Waiter`)."""
@@ -68,7 +63,6 @@ class Client:
         "_channel",
         "_connack",
         "_incoming",
-        "_is_refilling",
         "_wants_explanations",
         "broker",
         "client_id",
@@ -96,7 +90,6 @@ class Client:
         self._wants_explanations = connect.request_problem_information
         self.max_packet_size_bytes = connect.maximum_packet_size_bytes
         self.is_open = True
-        self._is_refilling = False
         self._channel = channel
         self._connack = connack
         self._incoming = Incoming(self, receive_maximum)
@@ -288,58 +281,20 @@ class Client:
         (session.client or self).refill()  # the session may have another connection by now
 
     def refill(self) -> None:
-        """Put more of what is retained into the queue, as far as that drains; a little at a time."""
-        session = self.session
-        if session.feed is None or self._is_refilling or self.sending.is_settling:
-            return
-        self._is_refilling = True
-        try:
-            for _ in range(MAX_REFILLS):
-                if not self._is_ready_for_more or not self._refill_once(session.feed):
-                    return
-                if not session.feed:
-                    session.feed = None
-                    self.sending.pump()
-                    return
-                self.sending.pump()
-        finally:
-            self._is_refilling = False
-        self.broker.soon(self.refill)
+        """Put more of what is retained into the queue, where something of it is left."""
+        feed = self.session.feed
+        if feed is not None:
+            feed.refill(self)
 
-    def _refill_once(self, feed: RetainedFeed) -> bool:
-        """False when the queue could not take what it was given, and has to drain first."""
-        session = self.session
-        outgoing = session.outgoing
-        found = feed.next_few(REFILL_MESSAGES, self.broker.clock.monotonic_s())
-        for i, (message, held) in enumerate(found):
-            flight = Flight(
-                message=message,
-                qos=min(message.qos, held.subscription.qos),
-                retain=True,
-                identifiers=() if held.identifier is None else (held.identifier,),
-            )
-            # Where nothing waits and there still is no room, others have it all: it is dropped, and counted.
-            if outgoing.queued and outgoing.is_full_for(flight):
-                feed.put_back(found[i:])
-                self.sending.pump()
-                return outgoing.queued == 0
-            self.broker.delivery.offer(session, message, qos=flight.qos, retain=True, identifiers=flight.identifiers)
-        return True
+    @property
+    def is_writable(self) -> bool:
+        """Whether it has its CONNACK, and reads."""
+        return self.is_open and self.sending.is_welcome and self._channel.is_writable
 
     @property
     def is_ready(self) -> bool:
         """Whether a message could be sent at once: nothing waits before it."""
-        return self.sending.is_welcome and self._channel.is_writable and not self.session.outgoing.queued
-
-    @property
-    def _is_ready_for_more(self) -> bool:
-        """Whether the queue has drained so far that it wants more of what is retained."""
-        return (
-            self.is_open
-            and self.sending.is_welcome
-            and self._channel.is_writable
-            and self.session.outgoing.queued < REFILL_MESSAGES
-        )
+        return self.is_writable and not self.session.outgoing.queued
 
     # ---- messages to the client -----------------------------------------------------------------------------------
 

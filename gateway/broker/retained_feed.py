@@ -8,22 +8,33 @@ A feed outlives the connection, as its session does, but not the gateway.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
 
+from gateway.broker.flight import Flight
 from gateway.broker.message import Message
 from gateway.broker.retained import Matches
 from gateway.broker.session import Held, Session
+
+if TYPE_CHECKING:
+    from gateway.broker.client import Client
+
+REFILL_MESSAGES: Final = 64
+MAX_REFILLS: Final = 16
+"""So many go into the queue at a time, and so often in one turn of the loop."""
 
 
 class RetainedFeed:
     """One session's walks, oldest first. `may_come` says whether a message's publisher may still publish it."""
 
-    __slots__ = ("_left", "_may_come", "_session", "_walks")
+    __slots__ = ("_is_refilling", "_left", "_may_come", "_session", "_walks")
 
     def __init__(self, session: Session, may_come: Callable[[Message], bool]) -> None:
         self._session = session
         self._may_come = may_come
         self._walks: dict[str, tuple[Matches, int]] = {}
+        self._is_refilling = False
         self._left: list[tuple[Message, Held]] = []
+        """There was no room for these: they are the next."""
 
     def __bool__(self) -> bool:
         return bool(self._walks or self._left)
@@ -33,7 +44,44 @@ class RetainedFeed:
         self._walks.pop(topic_filter, None)  # what it had left is in the new one, too
         self._walks[topic_filter] = (matches, arrivals)
 
-    def next_few(self, max_messages: int, now_s: float) -> list[tuple[Message, Held]]:
+    def refill(self, client: Client) -> None:
+        """Put more into the session's queue, as far as that drains; the rest when it has, or others had their turn."""
+        if self._is_refilling or client.sending.is_settling:
+            return
+        self._is_refilling = True
+        try:
+            for _ in range(MAX_REFILLS):
+                if not client.is_writable or self._session.outgoing.queued >= REFILL_MESSAGES:
+                    return
+                if not self._refill_once(client):
+                    return
+                if not self:
+                    self._session.feed = None
+                    client.sending.pump()
+                    return
+                client.sending.pump()
+        finally:
+            self._is_refilling = False
+        client.broker.soon(client.refill)
+
+    def _refill_once(self, client: Client) -> bool:
+        """False when the queue could not take all that it was given, and has to drain first."""
+        session = self._session
+        outgoing = session.outgoing
+        found = self._next_few(REFILL_MESSAGES, client.broker.clock.monotonic_s())
+        for i, (message, held) in enumerate(found):
+            qos = min(message.qos, held.subscription.qos)
+            identifiers = () if held.identifier is None else (held.identifier,)
+            flight = Flight(message=message, qos=qos, retain=True, identifiers=identifiers)
+            # Where nothing waits and there still is no room, others have it all: it is dropped, and counted.
+            if outgoing.queued and outgoing.is_full_for(flight):
+                self._left = found[i:]
+                client.sending.pump()
+                return outgoing.queued == 0
+            client.broker.delivery.offer(session, message, qos=qos, retain=True, identifiers=identifiers)
+        return True
+
+    def _next_few(self, max_messages: int, now_s: float) -> list[tuple[Message, Held]]:
         """Some messages with the subscriptions that they are for; none, also when only so much work was enough."""
         if self._left:
             left, self._left = self._left, []
@@ -54,10 +102,6 @@ class RetainedFeed:
                 del walks[topic_filter]
             return found
         return []
-
-    def put_back(self, messages: list[tuple[Message, Held]]) -> None:
-        """There was no room for these: they are the next."""
-        self._left = messages
 
     def _is_wanted(self, message: Message, held: Held) -> bool:
         session = self._session
