@@ -122,7 +122,7 @@ class WebSocketLayer(Layer):
     def _refuse(self, sentence: str) -> None:
         self._send()
         self._has_ended = True
-        self._connection.turn_away(NO_UPGRADE, f"It is no WebSocket client: {sentence.strip()}")
+        self._connection.turn_away(NO_UPGRADE, f"It is no WebSocket client: {sentence.splitlines()[0]}")
         self._connection.close()
 
     def _take_frames(self, data: bytes) -> None:
