@@ -8,10 +8,10 @@ ARGS   :=
 PYTHON :=
 
 # Suites by how long they take. The quick ones are `make test`; the slow ones start real brokers, cut links, kill processes.
-QUICK := tests/unit tests/model tests/crash
+QUICK := tests/unit tests/model tests/conformance tests/crash
 SLOW  := tests/crash tests/outage tests/interop tests/fuzz tests/hostile
 
-.PHONY: help demo run receive bench test test-slow test-fuzz check format clean
+.PHONY: help demo run receive bench test test-slow test-conformance test-fuzz fuzz-codec check format clean
 
 help:
 	@echo "make demo       the whole of it on this machine, with an outage and a crash, in about a minute"
@@ -19,6 +19,8 @@ help:
 	@echo "make receive    the receiver, with receiver.yaml"
 	@echo "make test       unit, model and quick crash tests"
 	@echo "make test-slow  crash, outage and interoperation tests with real brokers"
+	@echo "make test-conformance  other people's suites for brokers (docs/conformance.md), and a Mosquitto beside the gateway"
+	@echo "make fuzz-codec  ten million inputs for the codec, guided by its coverage; FUZZ_RUNS says how many"
 	@echo "make test-fuzz  a million mutated packets over the socket; FUZZ_PACKETS and FUZZ_SEED say how many and which"
 	@echo "make check      ruff, mypy, import-linter"
 	@echo "make bench      measure this machine, and write docs/benchmarks.md"
@@ -43,6 +45,19 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest $(SLOW) $(ARGS)
+
+test-conformance: $(STAMP)
+	$(BIN)/python -m pytest tests/conformance -rs $(ARGS)
+
+# atheris has no wheels for some machines, and the rest of the project does not need it: an environment of its own.
+FUZZ_RUNS := 10000000
+fuzz-codec: $(STAMP)
+	@test -x $(VENV)/fuzz/bin/python || $(BIN)/python -m venv --system-site-packages $(VENV)/fuzz
+	@$(VENV)/fuzz/bin/python -c 'import atheris' 2>/dev/null \
+	  || $(VENV)/fuzz/bin/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r tests/fuzz/requirements.txt || { \
+	    echo "The codec is not fuzzed: atheris can't be installed for this Python and machine; pip says why above."; exit 0; }; \
+	PYTHONPATH=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
+	  $(VENV)/fuzz/bin/python tests/fuzz/codec_atheris.py -runs=$(FUZZ_RUNS) $(ARGS)
 
 test-fuzz: export FUZZ_PACKETS ?= 1000000
 test-fuzz: $(STAMP)

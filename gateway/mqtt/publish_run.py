@@ -225,6 +225,9 @@ class PublishRuns:
 
     def _plain(self, buffer: bytes, pos: int) -> _Plain | None:
         """One PUBLISH without a layout: None when it is not all there; raises what is wrong with it."""
+        first = buffer[pos]
+        if first & 0x0E == 0x08 and self._version is not Version.V31:
+            raise MalformedPacket("A PUBLISH with QoS 0 has DUP set.")  # [MQTT-3.3.1-2]
         header = read_header(buffer, pos, self._version)
         if header is None:
             return None
@@ -233,9 +236,6 @@ class PublishRuns:
             raise self._too_large(next_pos - pos)
         if next_pos > len(buffer):
             return None
-        first = buffer[pos]
-        if first & 0x0E == 0x08 and self._version is not Version.V31:
-            raise MalformedPacket("A PUBLISH with QoS 0 has DUP set.")  # [MQTT-3.3.1-2]
         cursor = Cursor(buffer, packet="PUBLISH", pos=body, end=next_pos)
         topic = cursor.binary("topic name")
         packet_id = cursor.take(2, "packet identifier") if first & 0x06 else b""

@@ -182,3 +182,12 @@ def test_every_byte_pair_after_connect_is_a_packet_or_a_declared_error(level: in
             reader = connected(level)
             reader.feed(bytes((first, second)) + b"\x00" * 6)
             assert reader.error is None or isinstance(reader.error, errors.ProtocolViolation)
+
+
+def test_a_packet_with_two_faults_is_refused_for_the_same_one_however_it_is_cut() -> None:
+    data = publish("a", qos=0, level=5) + b"\x38\xff\x40"  # DUP with QoS 0, and too large
+    for size in (1, 2, 100):
+        reader = connected(5, max_packet_size_bytes=4096)
+        for at in range(0, len(data), size):
+            reader.feed(data[at : at + size])
+        assert isinstance(reader.error, errors.MalformedPacket)
