@@ -92,7 +92,7 @@ class AccessEntry:
         """Whether a user who came in before the last `reload` may stay.
 
         Not those whose line in the password file is another one or gone, those without a name where that is not allowed
-        any more, and, where the key of tokens or the service is another one, those who are not in the file.
+        any more, and, where the key of tokens or the service is another one, nobody with a name.
         """
         return self._change.still_knows(username)
 
@@ -142,6 +142,9 @@ class AccessEntry:
                     await service.close()
             elif service is not None:
                 service.forget()
+            # Who was let in by the old files in this very turn of the loop is connected in the next one. He has to be
+            # before anybody asks who is still known, or nobody ever would ask of him.
+            await asyncio.sleep(0)
             return []
 
     async def close(self) -> None:
@@ -227,8 +230,8 @@ class AccessEntry:
         users, username, password = self._ways.users, credentials.username, credentials.password
         if users is None or not username or not password or self._http is not None:
             return False
-        hashed = users.hashes.get(username)
-        return hashed is not None and self._pool.is_checking(hashed, password)
+        # Of a user who is not there likewise: what is free for the one must not cost the other a try.
+        return self._pool.is_checking(users.hashes.get(username) or users.decoy(username), password)
 
     async def _by_hash_or_service(self, credentials: Credentials) -> Verdict:
         """The verdict of files that are still in force when it is given."""

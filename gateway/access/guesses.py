@@ -9,12 +9,19 @@ A try takes its place in the line when it comes, so a thousand that come at once
 Where the line is longer than MAX_WAIT_S the answer is no at once. A client whose password is known to be right never
 asks here (`Verified`).
 
-The table is bounded: whoever was quiet longest is forgotten first, which an attacker with many addresses can buy; what
-the pool bounds (`hashing.MAX_WAITING`) holds then, too.
+A crowd of which nobody was wrong yet are devices that come back, and not spaced: any number from one address, and
+CROWD_OF_USER who share a user (more of them ask the very same question, which is no guess). Without that bound a
+thousand passwords could be tried for one user before the first turns out to be wrong.
+
+The table is bounded, and so is each name in it: whoever was quiet longest is forgotten first, which an attacker with
+many addresses can buy; what the pool bounds (`hashing.MAX_WAITING`) holds then, too. IPv6 addresses of one /64, which
+one customer has all of, are one address.
 """
 
 from __future__ import annotations
 
+import hashlib
+import ipaddress
 from collections import OrderedDict
 from typing import Final
 
@@ -22,12 +29,15 @@ FREE_WITH_BOTH: Final = 3
 FREE_OF_USER: Final = 20
 FREE_OF_ADDRESS: Final = 50
 """Many devices may come from one address: a load balancer or a router that hides them."""
+CROWD_OF_USER: Final = 50
 FIRST_INTERVAL_S: Final = 0.25
 MAX_INTERVAL_S: Final = 8.0
 MAX_WAIT_S: Final = 5.0
 """Half of the time that a listener gives to a CONNECT."""
 FORGET_AFTER_S: Final = 300.0
 MAX_KEYS: Final = 20_000
+MAX_NAME_LENGTH: Final = 64
+"""Longer user names stand in the table as a digest."""
 
 Key = tuple[str, str | None, str | None]
 
@@ -41,10 +51,12 @@ class _Record:
         self.next_s = 0.0
         self.last_s = 0.0
 
-    @property
-    def tries(self) -> int:
-        """Those that were wrong, and those that are likely to be: where none was, a crowd is devices that come back."""
-        return self.failures + self.running if self.failures else 0
+    def tries(self, crowd: int | None) -> int:
+        """Those that were wrong, and those that are likely to be. Where none was, a crowd of so many (None: any
+        number) is devices that come back."""
+        if self.failures:
+            return self.failures + self.running
+        return 0 if crowd is None else max(0, self.running - crowd)
 
 
 class Guesses:
@@ -59,16 +71,19 @@ class Guesses:
 
     def admit(self, *, address: str, username: str | None, now_s: float) -> float | None:
         """How long to wait before the try, in seconds; None: too many wait already. `now_s` is monotonic."""
-        found = [(self._record(key, now_s), free) for key, free in _keys(address, username)]
+        found = [
+            (self._record(key, now_s), free, None if key[0] == "address" else CROWD_OF_USER)
+            for key, free in _keys(address, username)
+        ]
         at_s = now_s
-        for record, free in found:
-            if record.tries >= free:
+        for record, free, crowd in found:
+            if record.tries(crowd) >= free:
                 at_s = max(at_s, record.next_s)
         if at_s - now_s > MAX_WAIT_S:
             return None
-        for record, free in found:
-            if record.tries >= free:
-                record.next_s = at_s + interval_s(record.tries - free)
+        for record, free, crowd in found:
+            if record.tries(crowd) >= free:
+                record.next_s = at_s + interval_s(record.tries(crowd) - free)
             record.running += 1
         return at_s - now_s
 
@@ -114,7 +129,20 @@ def interval_s(tries_too_many: int) -> float:
     return min(MAX_INTERVAL_S, FIRST_INTERVAL_S * 2.0 ** min(tries_too_many, 30))
 
 
+def _group(address: str) -> str:
+    """What counts as one address."""
+    if ":" not in address:
+        return address
+    try:
+        return ipaddress.IPv6Address(address.partition("%")[0]).packed[:8].hex()
+    except ValueError:
+        return address
+
+
 def _keys(address: str, username: str | None) -> tuple[tuple[Key, int], ...]:
+    address = _group(address)
+    if username is not None and len(username) > MAX_NAME_LENGTH:
+        username = hashlib.sha256(username.encode()).hexdigest()
     if username is None:
         return ((("address", address, None), FREE_OF_ADDRESS),)
     return (

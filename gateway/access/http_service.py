@@ -66,12 +66,14 @@ class HttpService:
         assert settings.url is not None  # noqa: S101 - the caller knows that the section is on
         self.settings = settings
         self._url = settings.url
-        self._name = str(URL(settings.url).with_user(None))  # for logs: what the URL may hold of a secret stays out
+        # For logs: what the URL may hold of a secret stays out.
+        self._name = str(URL(settings.url).with_user(None).with_query(None).with_fragment(None))
         self._key = key
         self._session: aiohttp.ClientSession | None = None
         self._slots = asyncio.Semaphore(MAX_REQUESTS)
         self._waiting = 0
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
+        self._times_forgotten = 0
 
     def remembered(self, credentials: Credentials, *, now_s: float) -> Answer | None:
         """The answer that is still good, if there is one."""
@@ -93,6 +95,7 @@ class HttpService:
         if self._waiting >= MAX_WAITING:
             raise ServiceBusy
         self._waiting += 1
+        times_forgotten = self._times_forgotten
         try:
             async with asyncio.timeout(self.settings.timeout_s), self._slots:
                 answer = await self._post(body)
@@ -102,11 +105,13 @@ class HttpService:
             ) from error
         finally:
             self._waiting -= 1
-        self._keep(credentials, answer, now_s)
+        if times_forgotten == self._times_forgotten:
+            self._keep(credentials, answer, now_s)
         return answer
 
     def forget(self) -> None:
-        """Forget all answers."""
+        """Forget all answers, also those that are on their way."""
+        self._times_forgotten += 1
         self._kept.clear()
 
     async def close(self) -> None:

@@ -42,10 +42,11 @@ class Users:
         """What stands in for the hash of a user who is not there, so that the time of a check does not tell that.
 
         Where a file has hashes of several kinds, an unknown name always meets the same one, and each as often as known
-        names do.
+        names do. Each name has a decoy of its own: what is asked twice at once is worked out once, and two unknown
+        names must not look like one.
         """
-        drawn = hmac.digest(self.seed, username.encode(), hashlib.sha256)
-        return self.decoys[self.kinds[int.from_bytes(drawn[:8]) % len(self.kinds)]]
+        drawn = hmac.digest(self.seed, username.encode(), hashlib.sha512)
+        return self.decoys[self.kinds[int.from_bytes(drawn[:8]) % len(self.kinds)]].decoy(drawn)
 
 
 def read_users(path: Path, *, seed: bytes) -> Users:

@@ -81,8 +81,9 @@ class Change:
 
     gone: frozenset[str] = frozenset()
     """Users of the password file whose line is another one now, or gone."""
-    only_known: frozenset[str] | None = None
-    """A token's key or the service is another one, so nobody else can be trusted to still be known; None: the same."""
+    is_in_doubt: bool = False
+    """A token's key or the service is another one: any name may be that of a token which proves nothing any more, also
+    one that is in the password file."""
     anonymous: bool = True
     """Whether those without a name may stay."""
 
@@ -90,7 +91,7 @@ class Change:
         """Whether a client that came in under this name before may stay."""
         if username is None:
             return self.anonymous
-        return username not in self.gone and (self.only_known is None or username in self.only_known)
+        return username not in self.gone and not self.is_in_doubt
 
 
 def change(before: Ways, after: Ways) -> Change:
@@ -101,6 +102,6 @@ def change(before: Ways, after: Ways) -> Change:
     has_same_tokens = before.tokens is None or (after.tokens is not None and after.tokens.accepts_same(before.tokens))
     return Change(
         gone=frozenset(name for name, hashed in old.items() if new.get(name) != hashed),
-        only_known=None if has_same_tokens and old_http in {None, new_http} else frozenset(new),
+        is_in_doubt=not (has_same_tokens and old_http in {None, new_http}),
         anonymous=after.lets_anonymous_in,
     )

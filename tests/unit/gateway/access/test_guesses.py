@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -52,7 +53,43 @@ def test_a_thousand_at_once_after_a_wrong_one_are_spaced_and_most_refused() -> N
 
 def test_a_crowd_of_which_nobody_was_wrong_is_not_spaced() -> None:
     table = Guesses()
-    assert {table.admit(address="a", username=f"u{number % 10}", now_s=0.0) for number in range(1000)} == {0.0}
+    assert {table.admit(address="a", username=f"u{number % 20}", now_s=0.0) for number in range(1000)} == {0.0}
+
+
+def test_a_crowd_that_tries_one_name_is_spaced_before_the_first_is_wrong() -> None:
+    """A thousand passwords at once are a list that is tried, wherever they come from."""
+    for addresses in (1, 1000):
+        table = Guesses()
+        waits = [table.admit(address=f"a{number % addresses}", username="u", now_s=0.0) for number in range(1000)]
+        admitted = [wait for wait in waits if wait is not None]
+        assert guesses.CROWD_OF_USER < len(admitted) < guesses.CROWD_OF_USER + guesses.FREE_OF_USER + 10
+        assert max(admitted) <= guesses.MAX_WAIT_S
+
+
+def test_the_addresses_of_one_ipv6_network_are_one() -> None:
+    table = Guesses()
+    now_s = 0.0
+    for number in range(guesses.FREE_OF_ADDRESS + 1):
+        now_s = fail(table, 1, address=f"2001:db8:0:7::{number:x}", username=f"u{number}", now_s=now_s)
+    assert table.admit(address="2001:db8:0:7:ffff::1%eth0", username="x", now_s=now_s) != 0.0
+    assert table.admit(address="2001:db8:0:8::1", username="y", now_s=now_s) == 0.0
+    assert table.admit(address="not:an:address", username="z", now_s=now_s) == 0.0
+
+
+def test_a_long_name_takes_no_more_memory_than_a_short_one() -> None:
+    """A name may have 65 535 bytes, and the table twenty thousand entries."""
+    table = Guesses()
+    tracemalloc.start()
+    try:
+        for number in range(200):
+            fail(table, 1, address=str(number), username=f"{number:08}" + "a" * 50_000)
+        size_bytes, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size_bytes < 1_000_000
+    now_s = fail(table, 2, address="7", username="00000007" + "a" * 50_000)
+    assert table.admit(address="7", username="00000007" + "a" * 50_000, now_s=now_s) == 0.0
+    assert table.admit(address="7", username="00000007" + "a" * 50_000, now_s=now_s) != 0.0
 
 
 def test_another_user_of_the_same_address_is_not_slowed_by_one_device() -> None:

@@ -128,7 +128,7 @@ async def test_a_service_that_does_not_answer_in_time_is_not_there(service: Auth
 
 
 async def test_a_service_that_is_away_is_not_there_and_its_secret_is_not_told() -> None:
-    client = make("http://user:pa55@127.0.0.1:1/auth")
+    client = make("http://user:pa55@127.0.0.1:1/auth?key=pa55#pa55")
     with pytest.raises(ServiceUnavailable) as caught:
         await client.ask(WHO, now_s=0.0)
     assert "http://127.0.0.1:1/auth can't be reached" in str(caught.value)
