@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.mosquitto import Mosquitto
+from tests.support.npm import npm_modules
 from tests.support.site import GatewayProcess, ReceiverProcess
 
 
@@ -46,3 +47,9 @@ async def edge(tmp_path: Path) -> AsyncIterator[Edge]:
             for process in (gateway, receiver):
                 assert await process.stop() == 0
                 assert "Traceback" not in process.log
+
+
+@pytest.fixture(scope="session")
+def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with npm's package `mqtt` installed."""
+    return npm_modules(tmp_path_factory.mktemp("npm"), "mqtt@5")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,23 +12,6 @@ from tests.interop.conftest import Edge
 
 TIMEOUT_S = 60.0
 SCRIPT = Path(__file__).with_name("publish.cjs")
-
-
-@pytest.fixture(scope="session")
-def modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the package installed."""
-    npm, node = shutil.which("npm"), shutil.which("node")
-    if npm is None or node is None:
-        pytest.skip("npm or node is not installed")
-    folder = tmp_path_factory.mktemp("npm")
-    command = [npm, "install", "--no-audit", "--no-fund", "--no-save", "--prefix", str(folder), "mqtt@5"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
-    except subprocess.TimeoutExpired:
-        pytest.skip("npm could not fetch mqtt@5 within three minutes")
-    if done.returncode:
-        pytest.skip(f"npm could not install mqtt@5: {done.stderr.strip()[-300:]}")
-    return folder / "node_modules"
 
 
 @pytest.mark.parametrize("level", [4, 5])
