@@ -278,6 +278,8 @@ class Broker:
             elif not self._is_draining:
                 self.wills.lost(session)
         session.outgoing.keep_only_promised()
+        if not session.rights.is_unlimited:  # a right may have been withdrawn while it was connected
+            session.outgoing.hold_back(session.rights.may_read)
         self.delivery.account(session)
         self.sessions.left(session)
 
@@ -298,7 +300,7 @@ class Broker:
 
     def _drop_unreadable(self, session: Session) -> None:
         """What waits for the session, and it may not read any more, does not go out."""
-        if not session.rights.is_unlimited and session.outgoing.queued:
+        if not session.rights.is_unlimited and (session.outgoing.queued or session.outgoing.in_flight):
             session.outgoing.keep_only_readable(session.rights.may_read)
             self.delivery.account(session)
 

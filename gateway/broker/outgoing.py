@@ -359,6 +359,20 @@ class Outgoing:
                 self._queue.append(entry)
             else:
                 self._drop(entry, "not_authorized")
+        if not self._is_here:
+            self.hold_back(may_read)
+
+    def hold_back(self, may_read: Callable[[str], bool]) -> None:
+        """Between two connections: what was sent, or after a restart only may have been, and may not be read any more
+        is not sent again. Whether a QoS 2 client has it or not, PUBREL ends the exchange."""
+        for flight in list(self.in_flight.values()):
+            if flight.step is Step.PUBCOMP or may_read(flight.message.topic):
+                continue
+            if flight.step is Step.PUBREC:
+                flight.step = Step.PUBCOMP
+            else:
+                self._land(flight)
+                self.ended.append((flight, "not_authorized"))
 
     def clear(self) -> list[Flight]:
         """The session ended: nothing of it is held any more; returns those that were never sent, oldest first."""

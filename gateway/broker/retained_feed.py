@@ -85,7 +85,8 @@ class RetainedFeed:
         """Some messages with the subscriptions that they are for; none, also when only so much work was enough."""
         if self._left:
             left, self._left = self._left, []
-            return left
+            # Rights may have changed since.
+            return [(message, held) for message, held in left if self._is_wanted(message, held)]
         walks = self._walks
         while walks:
             topic_filter, (matches, arrivals) = next(iter(walks.items()))

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from config import settings
 from gateway.access.ports import Credentials, Granted, Refusal, Refused, Rights, Verdict
 from gateway.broker.connack import Terms
-from gateway.mqtt.packets import Connect, Version, Will
+from gateway.mqtt.packets import Connect, PubAck, PubComp, Version, Will
 from gateway.spool.ports import Table
 from tests.support.broker import FakeChannel, House, run, subscribe
+from tests.support.store import FakeStore
 
 DURABLE_5 = {"version": Version.V5, "clean_start": False, "session_expiry_interval_s": 100}
 ALICE = Granted(access="default", username="alice")
@@ -152,6 +154,62 @@ def test_what_waits_in_a_queue_is_not_delivered_when_the_right_to_read_it_is_wit
     assert len(house.store.rows[Table.MESSAGE]) == 1
 
 
+@pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.parametrize("is_connected", [True, False])
+def test_what_is_in_flight_is_not_sent_again_when_the_right_to_read_it_is_withdrawn(
+    qos: int, *, is_connected: bool
+) -> None:
+    """Of QoS 2 only PUBREL comes, so that the client can end the exchange."""
+    house, entry = a_house("a", "b")
+    client, _ = house.connect(**DURABLE_5, granted=ALICE)
+    client.handle(subscribe("a", "b", qos=2))
+    house.store.commit()
+    publisher, _ = house.connect("publisher", granted=BOB)
+    publisher.handle(run(qos, "a", "b"))
+    house.store.commit()
+    assert len(client.session.outgoing.in_flight) == 2
+    if not is_connected:
+        client.lost()
+    entry.topics.remove("b")
+    house.broker.rights_changed()
+    assert bool(client.is_open) is is_connected
+    client.lost()
+    again, channel = house.knock(**DURABLE_5, granted=ALICE)
+    house.store.commit()
+    data = channel.take()
+    assert b"\x00\x01a" in data
+    assert b"\x00\x01b" not in data
+    assert (b"\x62\x02\x00\x02" in data) is (qos == 2)
+    assert again is not None
+    if qos == 2:
+        again.handle(PubComp(packet_id=2))
+    house.store.commit()
+    assert list(again.session.outgoing.in_flight) == [1]
+    house.store.commit()
+    assert len(house.store.rows[Table.DELIVERY]) == 1
+
+
+def test_what_a_slow_reader_never_got_is_not_delivered_after_a_restart_with_other_rules() -> None:
+    """It is on disk as sent, since its subscriber was connected."""
+    house, entry = a_house("b")
+    client, channel = house.connect(**DURABLE_5, granted=ALICE)
+    client.handle(subscribe("b", qos=1))
+    house.store.commit()
+    channel.is_writable = False
+    publisher, _ = house.connect("publisher", granted=BOB)
+    publisher.handle(run(1, *["b"] * 50))
+    house.store.commit()
+    entry.topics.remove("b")
+    again = House(store=FakeStore(house.store.disk, rows=house.store.rows), entries={"default": entry})
+    _, channel = again.knock(**DURABLE_5, granted=ALICE)
+    again.store.commit()
+    assert b"\x00\x01b" not in channel.take()
+    assert again.broker.counters.dropped["not_authorized"] == 50
+    again.store.commit()
+    assert not again.store.rows[Table.DELIVERY]
+    assert not again.store.rows[Table.MESSAGE]
+
+
 def test_who_is_no_longer_known_is_disconnected_and_the_others_stay() -> None:
     house, entry = a_house("a")
     _, to_alice = house.connect("alices", Version.V5, granted=ALICE)
@@ -229,3 +287,22 @@ def test_a_token_that_was_renewed_by_connecting_again_holds_for_its_own_time() -
     assert not channel.is_closed
     house.pass_time(2)
     assert channel.is_closed
+
+
+def test_retained_messages_that_still_wait_are_not_given_when_the_right_to_read_them_is_withdrawn() -> None:
+    entry = FakeEntry({f"t/{number:02}" for number in range(100)} | {"t/#"})
+    house = House(entries={"default": entry}, limits=settings.Sessions(max_queued_messages=10))
+    publisher, _ = house.connect("publisher", granted=BOB)
+    publisher.handle(run(1, *[f"t/{number:02}" for number in range(100)], retain=True))
+    house.store.commit()
+    client, channel = house.connect("reader", Version.V5, granted=ALICE, receive_maximum=5)
+    client.handle(subscribe("t/#", qos=1))
+    house.store.commit()
+    assert channel.take().count(b"\x00\x04t/") == 5
+    assert client.session.feed is not None
+    entry.topics -= {f"t/{number:02}" for number in range(100) if number >= 5}
+    house.broker.rights_changed()
+    for number in range(1, 101):
+        client.handle(PubAck(packet_id=number))
+    assert b"\x00\x04t/" not in channel.take()
+    assert client.session.feed is None
