@@ -113,7 +113,7 @@ class Connection(Pipe):
                 if reader.error is not None:
                     raise reader.error
         except ProtocolViolation as violation:
-            self._fail(violation)
+            self._fail(violation.with_traceback(None))  # whose frames hold the bytes, and it is kept by the reader
             return
         except Exception:  # A fault that one client's packets bring to light must not reach the others.
             logger.exception(BROKEN, self._name())
@@ -259,7 +259,7 @@ class Connection(Pipe):
         try:
             self._enter(admission.packet, verdict, admission.held)
         except ProtocolViolation as violation:
-            self._fail(violation)
+            self._fail(violation.with_traceback(None))
         except Exception:  # As in data_received: it is this client's alone.
             logger.exception(BROKEN, self._name())
             self._break_off()

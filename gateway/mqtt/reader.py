@@ -94,7 +94,8 @@ class Reader:
         try:
             pos = self._read(data, packets)
         except ProtocolViolation as violation:
-            self.error = violation
+            # Kept without its traceback, whose frames hold this reader: a cycle that kept the bytes of the packet.
+            self.error = violation.with_traceback(None)
             return packets
         if pos < len(data):
             self._tail += data[pos:] if pos else data
