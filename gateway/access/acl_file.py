@@ -18,13 +18,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from config import topics
 from config.errors import Problem, nearest
 from config.settings import Action
-from gateway.access.errors import AccessError, problem, unreadable
+from gateway.access.errors import AccessError, problem
+from gateway.access.files import read_file
 from gateway.access.filters import CLIENT_ID, USERNAME, Names, is_unsafe
 from gateway.access.layer import Layer
+
+MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 
 _READ = (Action.READ,)
 _WRITE = (Action.PUBLISH,)
@@ -63,10 +67,9 @@ class AclFile:
 
 def load_acl_file(path: Path) -> AclFile:
     """Read the file. Raises AccessError, which names every line that is wrong."""
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise unreadable(path, "acl_file", error) from error
+    content, _ = read_file(path, key="acl_file", max_bytes=MAX_FILE_BYTES)
+    if len(content) > MAX_FILE_BYTES:
+        raise AccessError([problem(path, "is larger than 64 MiB. Write the name of an ACL file.")])
     try:
         text = content.decode()
     except UnicodeDecodeError as error:

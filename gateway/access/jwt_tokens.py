@@ -9,7 +9,6 @@ from __future__ import annotations
 import logging
 import math
 import re
-import stat
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -22,7 +21,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 from cryptography.x509 import load_pem_x509_certificate
 
 from config.settings import Jwt
-from gateway.access.errors import AccessError, problem, unreadable
+from gateway.access.errors import AccessError, problem
+from gateway.access.files import read_file
 
 logger = logging.getLogger(__name__)
 
@@ -69,19 +69,14 @@ class Tokens:
         """Read `settings.key_file`, which is not None. Raises AccessError when its key is not one for the algorithm."""
         path = settings.key_file
         assert path is not None  # noqa: S101 - the caller knows that the section is on
-        try:
-            with path.open("rb") as file:
-                mode = stat.S_IMODE(path.stat().st_mode)
-                content = file.read(MAX_KEY_FILE_BYTES + 1)
-        except OSError as error:
-            raise unreadable(path, "jwt.key_file", error) from error
+        content, is_public = read_file(path, key="jwt.key_file", max_bytes=MAX_KEY_FILE_BYTES)
         try:
             if len(content) > MAX_KEY_FILE_BYTES:
                 raise ValueError("is larger than 64 KiB, which no key is. Name the key's own file")
             key = _key(settings.algorithm, content)
         except ValueError as error:
             raise AccessError([problem(path, f"{error}.")]) from error
-        if isinstance(key, bytes) and mode & stat.S_IROTH:
+        if isinstance(key, bytes) and is_public:
             logger.warning(
                 "The secret of tokens in %s can be read by every user of this machine, who can then make tokens. "
                 "Run: chmod o-rwx %s",

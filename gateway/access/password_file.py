@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import logging
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,8 @@ from typing import Final
 
 from config.errors import Problem
 from gateway.access import password_hash
-from gateway.access.errors import AccessError, problem, unreadable
+from gateway.access.errors import AccessError, problem
+from gateway.access.files import read_file
 from gateway.access.password_hash import PasswordHash
 
 logger = logging.getLogger(__name__)
@@ -51,13 +51,8 @@ class Users:
 
 def read_users(path: Path, *, seed: bytes) -> Users:
     """Read the file. `seed`: 64 random bytes, the same for each reading. Raises AccessError with every bad line."""
-    try:
-        with path.open("rb") as file:
-            mode = stat.S_IMODE(path.stat().st_mode)
-            content = file.read(MAX_FILE_BYTES + 1)
-    except OSError as error:
-        raise unreadable(path, "password_file", error) from error
-    if mode & stat.S_IROTH:
+    content, is_public = read_file(path, key="password_file", max_bytes=MAX_FILE_BYTES)
+    if is_public:
         logger.warning(
             "The password file %s can be read by every user of this machine. Run: chmod o-rwx %s", path, path
         )

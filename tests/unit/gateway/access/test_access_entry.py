@@ -20,6 +20,7 @@ from gateway.access.errors import AccessError
 from gateway.access.hashing import CannotCheck, HashingPool, Late
 from gateway.access.password_hash import PasswordHash
 from gateway.access.ports import UNLIMITED, Credentials, Entry, Granted, Refusal, Refused, Rights, Rules
+from gateway.access.rights import Authorization
 from gateway.access.ways import NoRules
 from tests.support.auth_service import AuthService, serving
 from tests.support.passwords import MOSQUITTO_LINES, quick_hash, write_lines, write_users
@@ -571,6 +572,26 @@ def test_all_that_is_wrong_is_said_at_once_when_it_is_opened(tmp_path: Path, poo
         ("acl", 3),
         ("none", None),
     ]
+
+
+def test_a_file_that_every_user_of_the_machine_may_write_is_refused(
+    tmp_path: Path, pool: CountingPool, passwords: Path, token_settings: Jwt
+) -> None:
+    """Each of them could let himself in."""
+    assert token_settings.key_file is not None
+    acl = write_lines(tmp_path / "acl", "topic read #")
+    for path in (passwords, token_settings.key_file, acl):
+        path.chmod(0o602)
+    with pytest.raises(AccessError) as caught:
+        AccessEntry.open(
+            Access(password_file=passwords, jwt=token_settings, acl_file=acl),
+            clock=StandingClock(),
+            read_rules=Authorization.load,
+            pool=pool,
+        )
+    found = [(problem.file, problem.message) for problem in caught.value.problems]
+    sentence = "can be written by every user of this machine (mode 0602). Run: chmod o-w"
+    assert found == [(str(path), f"{sentence} {path}") for path in (passwords, token_settings.key_file, acl)]
 
 
 async def test_a_new_password_holds_after_a_reload_and_the_old_one_no_more(entry_of: Opener, passwords: Path) -> None:
