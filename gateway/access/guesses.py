@@ -3,7 +3,8 @@
 Three things are watched: one user name from one address, a user name from anywhere, and an address with whatever names.
 Each has a few tries free, the narrower the fewer; then its tries are spaced, at first little, twice as far after each
 that is wrong, up to MAX_INTERVAL_S. So a device with an old password costs the gateway next to nothing, and a list of
-passwords can't be tried in a lifetime, while nobody is ever locked out: to lock out is what some attackers want.
+passwords can't be tried in a lifetime. To lock others out is what some attackers want: so a user who was right from an
+address before waits there for nothing but what he did wrong from there himself.
 
 A try takes its place in the line when it comes, so a thousand that come at once after a wrong one are spaced, too.
 Where the line is longer than MAX_WAIT_S the answer is no at once. A client whose password is known to be right never
@@ -64,6 +65,8 @@ class Guesses:
 
     def __init__(self, *, max_keys: int = MAX_KEYS) -> None:
         self._records: OrderedDict[Key, _Record] = OrderedDict()
+        self._proved: OrderedDict[Key, None] = OrderedDict()
+        """Users and addresses that were right together."""
         self._max_keys = max_keys
 
     def __len__(self) -> int:
@@ -71,9 +74,12 @@ class Guesses:
 
     def admit(self, *, address: str, username: str | None, now_s: float) -> float | None:
         """How long to wait before the try, in seconds; None: too many wait already. `now_s` is monotonic."""
+        keys = _keys(address, username)
+        watched = keys[:1] if keys[0][0] in self._proved else keys
+        records = [self._record(key, now_s) for key, _ in keys]
         found = [
-            (self._record(key, now_s), free, None if key[0] == "address" else CROWD_OF_USER)
-            for key, free in _keys(address, username)
+            (record, free, None if key[0] == "address" else CROWD_OF_USER)
+            for record, (key, free) in zip(records, watched, strict=False)
         ]
         at_s = now_s
         for record, free, crowd in found:
@@ -84,12 +90,18 @@ class Guesses:
         for record, free, crowd in found:
             if record.tries(crowd) >= free:
                 record.next_s = at_s + interval_s(record.tries(crowd) - free)
+        for record in records:
             record.running += 1
         return at_s - now_s
 
     def settle(self, *, address: str, username: str | None, was_wrong: bool | None, now_s: float) -> None:
         """The try has ended; `was_wrong` None: nothing was found out (nobody could check it, or the client left)."""
         for key, _ in _keys(address, username):
+            if was_wrong is False and key[0] == "both":
+                self._proved[key] = None
+                self._proved.move_to_end(key)
+                if len(self._proved) > self._max_keys:
+                    self._proved.popitem(last=False)
             record = self._records.get(key)
             if record is None:  # forgotten meanwhile
                 continue

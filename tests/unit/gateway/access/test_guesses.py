@@ -66,6 +66,25 @@ def test_a_crowd_that_tries_one_name_is_spaced_before_the_first_is_wrong() -> No
         assert max(admitted) <= guesses.MAX_WAIT_S
 
 
+def test_who_was_right_from_an_address_is_not_locked_out_there_by_others() -> None:
+    """Neither by tries at his name from elsewhere nor by tries at other names from his own address."""
+    table = Guesses(max_keys=500)
+    for username in ("owner", "other"):
+        table.admit(address="home", username=username, now_s=0.0)
+        table.settle(address="home", username=username, was_wrong=username != "owner", now_s=0.0)
+    now_s = 0.0
+    for number in range(guesses.FREE_OF_ADDRESS + 10):
+        now_s = fail(table, 1, address=f"a{number}", username="owner", now_s=now_s)
+        now_s = fail(table, 1, address="home", username=f"u{number}", now_s=now_s)
+    assert table.admit(address="home", username="other", now_s=now_s) != 0.0
+    assert table.admit(address="elsewhere", username="owner", now_s=now_s) != 0.0
+    assert table.admit(address="home", username="owner", now_s=now_s) == 0.0
+    table.settle(address="home", username="owner", was_wrong=None, now_s=now_s)
+    now_s = fail(table, guesses.FREE_WITH_BOTH, address="home", username="owner", now_s=now_s)
+    assert table.admit(address="home", username="owner", now_s=now_s) == 0.0
+    assert table.admit(address="home", username="owner", now_s=now_s) != 0.0
+
+
 def test_the_addresses_of_one_ipv6_network_are_one() -> None:
     table = Guesses()
     now_s = 0.0
