@@ -32,6 +32,9 @@ NO_UPGRADE: Final = "websocket_handshake"
 BROKEN: Final = "websocket"
 """Why connections end, in the counters."""
 
+_HANDSHAKE: Final = ("Connection", "Upgrade", "Origin", "Sec-WebSocket-Key", "Sec-WebSocket-Version",
+                     "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions")  # fmt: skip
+"""What the package reads of a request; it fails over values that are not ASCII, in place of refusing them."""
 _HEAD_END: Final = b"\r\n\r\n"
 _GET: Final = b"GET "
 _SUBPROTOCOLS: Final = (Subprotocol("mqtt"), Subprotocol("mqttv3.1"))
@@ -104,6 +107,9 @@ class WebSocketLayer(Layer):
             self._answer(
                 HTTPStatus.NOT_FOUND, f"MQTT over WebSocket is at {self._settings.websocket_path}, and nothing else is."
             )
+            return
+        if not all(value.isascii() for name in _HANDSHAKE for value in events[0].headers.get_all(name)):
+            self._answer(HTTPStatus.BAD_REQUEST, "A header of the upgrade holds bytes that are not ASCII.")
             return
         response = protocol.accept(events[0])
         protocol.send_response(response)

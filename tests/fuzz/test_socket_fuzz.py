@@ -37,7 +37,10 @@ def gateway_for(folder: Path) -> GatewayProcess:
     return GatewayProcess(
         folder,
         cloud_port=steady_port(),
-        listeners=[{"name": "local", "bind": f"127.0.0.1:{steady_port()}", "max_connect_rate": "unlimited"}],
+        listeners=[
+            {"name": name, "transport": kind, "bind": f"127.0.0.1:{steady_port()}", "max_connect_rate": "unlimited"}
+            for name, kind in (("local", "tcp"), ("web", "ws"))
+        ],
         sessions={"max_sessions": 200, "max_queued_messages": 50, "max_total_queued_bytes": "1MiB"},
         retained={"max_messages": 200, "max_bytes": "1MiB"},
         spool={"max_size": "8MiB", "when_full": "drop_oldest"},
@@ -71,11 +74,13 @@ async def test_a_gateway_that_met_mutated_packets_is_as_it_was_before(tmp_path: 
         assert gateway.process is not None
         pid = gateway.process.pid
         idle = len(descriptors(pid))
-        hammer = Hammer(gateway.port)
+        hammer = Hammer(gateway.port, int(gateway.configuration["listeners"][1]["bind"].rpartition(":")[2]))
         began_s = time.monotonic()
 
         async def settle() -> int:
-            await gateway.until(lambda status: not status["listeners"][0]["connections"], "every connection is gone")
+            await gateway.until(
+                lambda status: not any(door["connections"] for door in status["listeners"]), "every connection is gone"
+            )
             return rss_bytes(pid)
 
         try:

@@ -23,7 +23,7 @@ from tests.support.passwords import write_lines, write_users
 from tests.support.raw_client import RawClient
 from tests.support.site import until
 from tests.support.vitals import MB
-from tests.support.wire import V5, V31, V311
+from tests.support.wire import V5, V31, V311, websocket_frame
 
 pytestmark = pytest.mark.slow
 
@@ -294,23 +294,6 @@ def websocket_request(path: str = "/mqtt") -> bytes:
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Protocol: mqtt\r\n\r\n"
     ).encode()
-
-
-def websocket_frame(data: bytes, *, opcode: int = 2, fin: bool = True, masked: bool = True) -> bytes:
-    """A client's frame (RFC 6455 §5.2)."""
-    head = bytes((fin << 7 | opcode,))
-    mask = masked << 7
-    size = len(data)
-    if size < 126:
-        head += bytes((mask | size,))
-    elif size < 65536:
-        head += bytes((mask | 126,)) + size.to_bytes(2, "big")
-    else:
-        head += bytes((mask | 127,)) + size.to_bytes(8, "big")
-    if not masked:
-        return head + data
-    key = b"\x12\x34\x56\x78"
-    return head + key + bytes(byte ^ key[i % 4] for i, byte in enumerate(data))
 
 
 async def test_websocket_frames_cut_anywhere_are_the_same_stream_of_packets(make_victim: Callable[..., Any]) -> None:

@@ -50,8 +50,8 @@ class Tally:
 class Hammer:
     """Drives sessions; `open_sessions` are those that a dead server leaves behind."""
 
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, port: int, websocket_port: int | None = None) -> None:
+        self._ports = (port, port if websocket_port is None else websocket_port)
         self._poll = select.epoll()
         self._visits: dict[int, _Visit] = {}
         self.tally = Tally()
@@ -90,7 +90,7 @@ class Hammer:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         # Several addresses of the loopback, so that the ports of connections that just ended do not run out.
         sock.bind((f"127.0.0.{1 + session.number % 8}", 0))
-        code = sock.connect_ex(("127.0.0.1", self._port))
+        code = sock.connect_ex(("127.0.0.1", self._ports[session.is_websocket]))
         if code not in {0, errno.EINPROGRESS}:
             sock.close()
             raise ServerFailed(f"Session {session.number} could not connect: {errno.errorcode.get(code, code)}.")

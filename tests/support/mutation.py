@@ -48,6 +48,8 @@ TEXTS: tuple[bytes, ...] = (
 )
 NUMBERS = (0, 1, 2, 3, 10, 127, 128, 255, 256, 16383, 16384, 65535, 65536, 2**28 - 1, 2**31, 2**32 - 1)
 
+WEBSOCKET_SHARE = 0.15
+
 _CONNECT = (0x11, 0x21, 0x22, 0x27, 0x17, 0x19, 0x26)
 _WILL = (0x18, 0x01, 0x02, 0x03, 0x08, 0x09, 0x26)
 _PUBLISH = (0x01, 0x02, 0x23, 0x08, 0x09, 0x26, 0x03)
@@ -64,6 +66,7 @@ class Session:
     mutated: int
     """How many of its packets are not as a client would send them."""
     resets: bool
+    is_websocket: bool = False
 
     @property
     def data(self) -> bytes:
@@ -104,7 +107,17 @@ class Mutator:
             mutated += _disorder(rng, packets)
         if rng.random() < 0.3:
             packets.append(wire.DISCONNECT if version != V5 else wire.disconnect(rng.choice((0, 4, 0x81))))
-        return Session(number=number, chunks=_cut(rng, b"".join(packets)), mutated=mutated, resets=rng.random() < 0.15)
+        data, is_websocket = b"".join(packets), rng.random() < WEBSOCKET_SHARE
+        if is_websocket:
+            data, broken = _in_websocket(rng, data)
+            mutated += broken
+        return Session(
+            number=number,
+            chunks=_cut(rng, data),
+            mutated=mutated,
+            resets=rng.random() < 0.15,
+            is_websocket=is_websocket,
+        )
 
 
 def damaged(rng: random.Random, data: bytes, other: bytes = b"") -> bytes:
@@ -213,6 +226,35 @@ def _cut(rng: random.Random, data: bytes) -> tuple[bytes, ...]:
         return (data,)
     at = sorted({rng.randrange(1, len(data)) for _ in range(rng.randrange(1, 4))})
     return tuple(data[start:stop] for start, stop in zip([0, *at], [*at, len(data)], strict=True))
+
+
+# ---- WebSocket -------------------------------------------------------------------------------------------------------
+
+_REQUEST = (
+    b"GET /mqtt HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+)
+
+
+def _in_websocket(rng: random.Random, data: bytes) -> tuple[bytes, int]:
+    """The bytes in frames of any size, with the faults that frames can have; and how many of those."""
+    broken = 0
+    request = _REQUEST
+    if rng.random() < 0.05:
+        request = damaged(rng, request)
+        broken += 1
+    out, at = [request], 0
+    while at < len(data):
+        size = rng.choice((1, 5, 20, 125, 126, 400, 70_000))
+        frame = wire.websocket_frame(data[at : at + size])
+        if rng.random() < 0.03:
+            frame = rng.choice((_flip, _set, _truncate, _remove, _insert, _first))(rng, frame, b"")
+            broken += 1
+        out.append(frame)
+        at += size
+        if rng.random() < 0.05:
+            out.append(wire.websocket_frame(rng.randbytes(rng.choice((0, 2, 125))), opcode=rng.choice((8, 9, 10))))
+    return b"".join(out), broken
 
 
 # ---- packets --------------------------------------------------------------------------------------------------------

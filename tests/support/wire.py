@@ -148,3 +148,20 @@ def disconnect(code: int = 0, items: Properties = ()) -> bytes:
 def auth(code: int = 0x18, items: Properties = ()) -> bytes:
     """AUTH (§3.15)."""
     return packet(0xF0, bytes((code,)), properties(V5, items))
+
+
+def websocket_frame(data: bytes, *, opcode: int = 2, fin: bool = True, masked: bool = True) -> bytes:
+    """A client's WebSocket frame (RFC 6455 §5.2)."""
+    size, mask = len(data), masked << 7
+    head = bytes((fin << 7 | opcode,))
+    if size < 126:
+        head += bytes((mask | size,))
+    elif size < 65536:
+        head += bytes((mask | 126,)) + size.to_bytes(2, "big")
+    else:
+        head += bytes((mask | 127,)) + size.to_bytes(8, "big")
+    if not masked:
+        return head + data
+    key = b"\x12\x34\x56\x78"
+    pad = (key * (size // 4 + 1))[:size]
+    return head + key + (int.from_bytes(data, "big") ^ int.from_bytes(pad, "big")).to_bytes(size, "big")

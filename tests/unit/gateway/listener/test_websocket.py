@@ -147,6 +147,8 @@ async def test_an_upgrade_that_asks_for_something_else_is_refused(path: str, mor
         (b"POST /mqtt HTTP/1.1\r\n", b"400", b"GET requests only"),
         (CONNECT_311, b"400", b"GET requests only"),
         (UPGRADE.replace(b"13", b"12") + b"\r\n", b"400", b"Sec-WebSocket-Version"),
+        (UPGRADE.replace(b"dGhl", b"\xff\xfe\xc5\x80") + b"\r\n", b"400", b"not ASCII"),
+        (UPGRADE.replace(b"Upgrade\r\n", b"\xff\r\n") + b"\r\n", b"400", b"not ASCII"),
     ],
 )
 async def test_what_is_no_websocket_client_gets_a_sentence_at_once(
