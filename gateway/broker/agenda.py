@@ -50,10 +50,10 @@ class Agenda:
         if entry is not None:
             entry[1]()
 
-    def take_due(self, now_s: float) -> list[Callable[[], None]]:
+    def take_due(self, now_s: float, at_most: int) -> list[Callable[[], None]]:
         """The actions whose time has come, oldest first; they are off the agenda."""
-        due = []
-        while self._heap and self._heap[0][0] <= now_s:
+        due: list[Callable[[], None]] = []
+        while self._heap and self._heap[0][0] <= now_s and len(due) < at_most:
             _, number, key = heapq.heappop(self._heap)
             if self._is_current(key, number):
                 due.append(self._entries.pop(key)[1])

@@ -33,6 +33,7 @@ from gateway.broker.sessions import Sessions
 from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscribing import Subscribing
 from gateway.broker.subscriptions import SubscriptionTree
+from gateway.broker.sys_topics import sys_topics
 from gateway.broker.will_watch import WillWatch
 from gateway.broker.wills import publish_will
 from gateway.mqtt.errors import TopicNameInvalid
@@ -55,6 +56,9 @@ _REFUSALS: Final = {
 
 TICK_S: Final = 0.25
 """How often due things are looked for; wills and expiries are in whole seconds."""
+MAX_DUE: Final = 200
+"""How many due things are done in one turn of the loop: the sessions of ten thousand clients that were lost together
+expire together, too."""
 
 _SESSIONS: Final = settings.Sessions()
 _RETAINED: Final = settings.Retained()
@@ -117,6 +121,7 @@ class Broker:
             counters=self.counters,
             shared=self.subscribing.groups,
         )
+        self._sys_topics = sys_topics(self, queue_limits.total)
         self._new_client_id = new_client_id
         self._is_accepting = True
         self._is_draining = False
@@ -138,15 +143,24 @@ class Broker:
         """Begin to tick; call on the running event loop."""
         if self._ticking is None:
             self._ticking = asyncio.get_running_loop().call_later(TICK_S, self._on_tick)
+            if self.limits.sys_interval_s is not None:
+                self._report(self.limits.sys_interval_s)
+
+    def _report(self, interval_s: float) -> None:
+        """Say below `$SYS` what is new, now and in each interval."""
+        self.later("$SYS", interval_s, partial(self._report, interval_s))
+        self._sys_topics.report(self.clock.monotonic_s())
 
     def _on_tick(self) -> None:
-        self._ticking = asyncio.get_running_loop().call_later(TICK_S, self._on_tick)
-        self.tick()
+        is_all = self.tick()
+        self._ticking = asyncio.get_running_loop().call_later(TICK_S if is_all else 0, self._on_tick)
 
-    def tick(self) -> None:
-        """Do what has become due: delayed wills, expired sessions, second tries."""
-        for action in self._agenda.take_due(self.clock.monotonic_s()):
+    def tick(self) -> bool:
+        """Do what has become due: delayed wills, expired sessions, second tries. False when there is more of it."""
+        actions = self._agenda.take_due(self.clock.monotonic_s(), MAX_DUE)
+        for action in actions:
             do_safely(action)
+        return len(actions) < MAX_DUE
 
     def later(self, key: Hashable, delay_s: float, action: Callable[[], None]) -> None:
         """Have `action` done at a tick after `delay_s`."""
@@ -218,7 +232,9 @@ class Broker:
         session.client = client
         for group in (session.groups or {}).values():
             group.arrived(session)
-        self.counters.connected_now += 1
+        counters = self.counters
+        counters.connected_now += 1
+        counters.connected_most = max(counters.connected_most, counters.connected_now)
         if granted.valid_for_s is not None:
             end = partial(client.close, ReasonCode.MAXIMUM_CONNECT_TIME)
             self.later(("valid", client_id), granted.valid_for_s, end)

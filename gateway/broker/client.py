@@ -105,7 +105,10 @@ class Client:
     def handle(self, packet: Packet) -> None:
         """Do what one packet asks for. Raises ProtocolViolation; the caller then calls `fail`."""
         if self.is_open:
-            _HANDLERS[type(packet)](self, packet)
+            kind = type(packet)
+            if kind is not PublishBatch:
+                self.broker.counters.others_received += 1
+            _HANDLERS[kind](self, packet)
 
     def welcome(self) -> None:
         """Write CONNACK; from now on the client gets what waits for it."""
@@ -196,6 +199,7 @@ class Client:
         self._incoming.publish(batch)
 
     def _on_pubrel(self, packet: PubRel) -> None:
+        self.broker.counters.others_received += len(packet.packet_ids) - 1
         self._incoming.release(packet)
 
     # ---- what commits decide --------------------------------------------------------------------------------------
@@ -218,6 +222,7 @@ class Client:
         reason = REASONS[outcome]
         out: list[bytes] = []
         pubacks: list[bytes] = []
+        fault: Exception | None = None
         self.sending.is_settling = True
         for item in items:
             kind = type(item)
@@ -232,16 +237,26 @@ class Client:
                 pubacks = []
             if kind is Receipt and item.qos == 1:
                 self._incoming.unanswered -= item.size
-            out.append(item.settle(self, outcome))
+            try:
+                data = item.settle(self, outcome)
+                if data:
+                    self.broker.counters.others_sent += item.size if kind is Receipt else 1
+                    out.append(data)
+            except Exception as error:  # noqa: BLE001 - told by the caller; others wait for what the next items bring
+                fault = fault or error
         if pubacks:
             out.append(self._acknowledge(pubacks, reason))
         self.sending.is_settling = False
+        if fault is not None:
+            raise fault
         return out[0] if len(out) == 1 else b"".join(out)
 
     def _acknowledge(self, packet_ids: list[bytes], reason: ReasonCode) -> bytes:
         n = len(packet_ids)
         self._incoming.unanswered -= n
-        self.broker.counters.count_publishes(n, WORDS.get(reason))
+        counters = self.broker.counters
+        counters.count_publishes(n, WORDS.get(reason))
+        counters.others_sent += n
         return answer(self.version, 1, packet_ids, reason)
 
     def try_again(self, item: Released | Unsubscribed) -> None:

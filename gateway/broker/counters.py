@@ -13,6 +13,8 @@ class Counters:
     connections: int = 0
     """CONNECTs that were accepted."""
     connected_now: int = 0
+    connected_most: int = 0
+    """How many were connected at the same time, at most."""
     accepted: int = 0
     """Publishes that were taken: stored by a commit, or local only."""
     duplicates: int = 0
@@ -31,22 +33,26 @@ class Counters:
     """Times that a client was faster than its rate, and was not read for a while."""
     wills: int = 0
     """Wills published."""
-    connected_most: int = 0
-    """How many were connected at the same time, at most."""
-    expired: int = 0
-    """Sessions that ended because their client stayed away for too long."""
     bytes_received: int = 0
-    bytes_sent: int = 0
-    """Of MQTT packets, from and to clients."""
+    """From clients, as MQTT."""
     publish_bytes_received: int = 0
     publish_bytes_sent: int = 0
     """Of PUBLISH packets, whole."""
-    publishes: int = 0
-    """PUBLISH packets that came, counted a run at a time."""
     others_received: int = 0
-    """All other packets that came."""
-    answers_sent: int = 0
-    """Packets other than PUBLISH that were sent."""
+    """Packets other than PUBLISH that came."""
+    others_sent: int = 0
+    other_bytes_sent: int = 0
+    """Packets other than PUBLISH that were sent, and their bytes."""
+
+    @property
+    def bytes_sent(self) -> int:
+        """To clients, as MQTT."""
+        return self.publish_bytes_sent + self.other_bytes_sent
+
+    @property
+    def publishes(self) -> int:
+        """PUBLISH packets from clients, of which it is known what became of them."""
+        return self.accepted + self.duplicates + self.refused.total()
 
     @property
     def packets_received(self) -> int:
@@ -56,7 +62,7 @@ class Counters:
     @property
     def packets_sent(self) -> int:
         """MQTT packets of every kind to clients."""
-        return self.delivered + self.answers_sent
+        return self.delivered + self.others_sent
 
     def count_publishes(self, number: int, refusal: str | None) -> None:
         """Count publishes of which it is known now what became of them."""

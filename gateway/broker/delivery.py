@@ -289,7 +289,7 @@ class Delivery:
         nothing = Booking(0)
         for message in messages:
             if message.retain:
-                self._retained.keep(message)
+                self._retained.keep_own(message)
             route = self._routes[message.topic.encode()]
             self._offer_all(nothing, message, route.audience.targets, touched)
             for group in route.groups:

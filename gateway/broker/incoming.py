@@ -88,6 +88,7 @@ class Incoming:
     def publish(self, batch: PublishBatch) -> None:
         """Take a run. Raises ReceiveMaximumExceeded or TopicNameInvalid, after what came before the fault is taken."""
         qos = batch.qos
+        self._broker.counters.publish_bytes_received += batch.size_bytes
         if qos == 0:
             self._publish(batch)
             return

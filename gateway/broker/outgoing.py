@@ -55,11 +55,12 @@ class Answer(enum.Enum):
 class Total:
     """What all queues together hold in memory, roughly, and may hold; what they share is counted once."""
 
-    __slots__ = ("held_bytes", "max_bytes")
+    __slots__ = ("entries", "held_bytes", "max_bytes")
 
     def __init__(self, max_bytes: int = 64 * MIB) -> None:
         self.max_bytes = max_bytes
         self.held_bytes = 0
+        self.entries = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -453,6 +454,7 @@ class Outgoing:
     def _hold(self, entry: Entry) -> None:
         shared, total = entry.shared, self._limits.total
         total.held_bytes += ENTRY_BYTES
+        total.entries += 1
         if shared is None:
             total.held_bytes += entry.size_bytes
             return
@@ -463,6 +465,7 @@ class Outgoing:
     def _let_go(self, entry: Entry) -> None:
         shared, total = entry.shared, self._limits.total
         total.held_bytes -= ENTRY_BYTES
+        total.entries -= 1
         if shared is None:
             total.held_bytes -= entry.size_bytes
             return

@@ -28,6 +28,10 @@ _AFTER_DOLLAR: Final = "%"
 """Names that begin with `$` are sorted before it, and nothing stands between."""
 
 
+BRANCH_BYTES: Final = 400
+"""What a level with others below it takes in memory beside its message, roughly: a short topic of 128 levels of its own
+takes 50 KiB."""
+
 _NO_NAMES: Final[list[str]] = []
 _NO_NODES: Final[dict[str, _Node]] = {}
 """What a node without children has, never written to: most nodes are such, and an empty dict takes 64 bytes."""
@@ -48,15 +52,19 @@ class _Node:
 class RetainedMessages:
     """Topic to retained message, within limits: a message beyond them is delivered but not kept, and is counted."""
 
-    __slots__ = ("_expiries", "_limits", "_root", "_size", "refused", "size_bytes")
+    __slots__ = ("_expiries", "_limits", "_own", "_root", "_size", "refused", "size_bytes")
 
     def __init__(self, limits: Retained | None = None) -> None:
         self._limits = limits or Retained()
         self._root = _Node()
+        self._root.below, self._root.names = {}, []
         self._size = 0
+        self._own = 0
+        """How many of them the server itself said, which take no place from the clients'."""
         self._expiries: list[tuple[float, str]] = []
         """A heap; an entry that no longer speaks of its topic's message is passed over when it is due."""
         self.size_bytes = 0
+        """What they take in memory, roughly."""
         self.refused = 0
 
     def __len__(self) -> int:
@@ -74,13 +82,13 @@ class RetainedMessages:
         """Whether `keep` would have room for it now; a refusal is counted. What stood under the topic stays then."""
         if not message.payload:
             return True
-        old = self.get(message.topic)
-        size, size_bytes = self._size, self.size_bytes
+        old, new_branches = self._look(message.topic)
+        size, size_bytes = self._size, self.size_bytes + new_branches * BRANCH_BYTES
         if old is not None:
             size -= 1
             size_bytes -= old.size_bytes
         limits = self._limits
-        if size < limits.max_messages and size_bytes + message.size_bytes <= limits.max_bytes:
+        if size - self._own < limits.max_messages and size_bytes + message.size_bytes <= limits.max_bytes:
             return True
         self.refused += 1
         return False
@@ -94,6 +102,11 @@ class RetainedMessages:
             return False
         self._put(message)
         return True
+
+    def keep_own(self, message: Message) -> None:
+        """Replace what the server itself said under the topic, which clients can't publish to, whatever the limits."""
+        self._own += self.get(message.topic) is None
+        self._put(message)
 
     def restore(self, messages: Iterable[Message]) -> None:
         """Take what was on disk, whatever the limits of now are: it was kept under those of then."""
@@ -121,6 +134,9 @@ class RetainedMessages:
                 break
             del parent.below[level]
             del parent.names[bisect_left(parent.names, level)]
+            if not parent.below and parent is not self._root:
+                parent.below, parent.names = _NO_NODES, _NO_NAMES
+                self.size_bytes -= BRANCH_BYTES
         return True
 
     def forget_expired(self, now_s: float) -> list[str]:
@@ -138,6 +154,17 @@ class RetainedMessages:
         """The messages that a new subscription to the filter gets, in the order of their topics' levels."""
         return Matches(_walk(self._root, topic_filter.split("/")), now_s)
 
+    def _look(self, topic: str) -> tuple[Message | None, int]:
+        """The topic's message, and how many levels would have others below them for the first time with one."""
+        node = self._root
+        levels = topic.split("/")
+        for i, level in enumerate(levels):
+            child = node.below.get(level)
+            if child is None:
+                return None, len(levels) - i - (node.below is not _NO_NODES)
+            node = child
+        return node.message, 0
+
     def _node(self, topic: str) -> _Node | None:
         node: _Node | None = self._root
         for level in topic.split("/"):
@@ -153,6 +180,7 @@ class RetainedMessages:
             if child is None:
                 if node.below is _NO_NODES:
                     node.below, node.names = {}, []
+                    self.size_bytes += BRANCH_BYTES
                 child = node.below[level] = _Node()
                 insort(node.names, level)
             node = child

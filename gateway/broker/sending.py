@@ -32,6 +32,7 @@ class Sending:
         "_aliases",
         "_channel",
         "_client",
+        "_counters",
         "_held",
         "_max_packet_size_bytes",
         "_session",
@@ -45,6 +46,7 @@ class Sending:
         self._client = client
         self._channel = channel
         self._session = client.session
+        self._counters = client.broker.counters
         self._version = connect.version
         self._held: list[bytes] = []
         self._window = min(connect.receive_maximum, client.session.outgoing.max_in_flight)
@@ -58,19 +60,24 @@ class Sending:
     def welcome(self, connack: bytes) -> None:
         """Write CONNACK, and behind it what was answered before it."""
         self.is_welcome = True
+        self._counters.others_sent += 1
+        self._counters.other_bytes_sent += len(connack) + sum(map(len, self._held))
         self._channel.write(connack + b"".join(self._held))
         self._held.clear()
 
     def write(self, data: bytes) -> None:
         """Write at once; before CONNACK, behind it."""
         if self.is_welcome:
+            self._counters.other_bytes_sent += len(data)
             self._channel.write(data)
         elif self._client.is_open:
             self._held.append(data)
 
     def reply(self, data: bytes) -> None:
         """Answer one packet, in one write with the other answers of this turn: they may be a hundred thousand."""
+        self._counters.others_sent += 1
         if self.is_welcome:
+            self._counters.other_bytes_sent += len(data)
             self._channel.write_soon(data)
         elif self._client.is_open:
             self._held.append(data)
@@ -91,6 +98,7 @@ class Sending:
                 if isinstance(entry, Parcel):
                     self._channel.write_soon(entry.data)
                     counters.delivered += entry.count
+                    counters.publish_bytes_sent += len(entry.data)
                     continue
                 data = self._encode(entry, now_s)
                 if self._max_packet_size_bytes is not None and len(data) > self._max_packet_size_bytes:
@@ -101,6 +109,7 @@ class Sending:
                 else:
                     self._channel.write_soon(data)
                     counters.delivered += 1
+                    counters.publish_bytes_sent += len(data)
             if not dropped:
                 break
         if outgoing.ended:
@@ -125,6 +134,7 @@ class Sending:
                 self._give_up()
             else:
                 broker.counters.delivered += parcel.count
+                broker.counters.publish_bytes_sent += len(parcel.data)
             return True
         start, stop = outgoing.fitting(parcel.count)
         if stop - start < parcel.count:

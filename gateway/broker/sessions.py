@@ -91,6 +91,8 @@ class Sessions(dict[str, Session]):
         """What publishers of retained messages may do, as far as it was asked."""
         self._numbers: set[int] = set()
         self._last_number = 0
+        self.expired = 0
+        """How many have ended because their client stayed away for too long."""
         self.size_bytes = 0
         """What they take in memory, roughly, but for what waits in them and what they subscribed to."""
         self._of_user: Counter[str] = Counter()
@@ -241,7 +243,11 @@ class Sessions(dict[str, Session]):
         """End the session when its expiry interval has passed from now."""
         if session.expiry_interval_s < NEVER_EXPIRES:
             due_s = self._clock.monotonic_s() + session.expiry_interval_s
-            self._agenda.add(("expiry", session.client_id), due_s, partial(self.end, session))
+            self._agenda.add(("expiry", session.client_id), due_s, partial(self._expire, session))
+
+    def _expire(self, session: Session) -> None:
+        self.expired += 1
+        self.end(session)
 
     def end(self, session: Session) -> None:
         """Forget the session, in memory and on disk."""

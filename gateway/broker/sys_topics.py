@@ -1,8 +1,8 @@
 """What the broker says of itself below `$SYS/broker/`, under the names that Mosquitto 2 uses.
 
-Every interval all values are read, and those that changed are published, with RETAIN: in memory only, never to the
-disk, and into no stream whose filters do not name `$SYS`. A subscriber is sent QoS 0, because a value that is old when
-it comes is worth nothing. `$SYS` is the server's own: what clients publish there is refused (`gateway.broker.routes`).
+Every interval all values are read, and those that changed are published, with RETAIN: in memory only, and into no
+stream whose filters do not name `$SYS`. A subscriber is sent QoS 0, because a value that is old when it comes is worth
+nothing. `$SYS` is the server's own: what clients publish there is refused (`gateway.broker.routes`).
 """
 
 from __future__ import annotations
@@ -11,14 +11,21 @@ import resource
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from bridge.version import VERSION
 from gateway.broker.counters import Counters
 from gateway.broker.load_average import LoadAverage
 from gateway.broker.message import Message
+from gateway.broker.outgoing import Total
+
+if TYPE_CHECKING:
+    from gateway.broker.broker import Broker
 
 PREFIX: Final = "$SYS/broker/"
 
+_FIXED_BYTES: Final = 4
+"""What a short PUBLISH has on the wire beside topic and payload."""
 _STATM: Final = Path("/proc/self/statm")
 _PAGE_BYTES: Final = resource.getpagesize()
 
@@ -30,6 +37,8 @@ class Census:
     clients_connected: int
     clients_total: int
     """Those with a session, connected or not."""
+    clients_expired: int
+    """Since the start."""
     subscriptions: int
     shared_subscriptions: int
     retained: int
@@ -45,7 +54,17 @@ class SysTopics:
     `version` is what `$SYS/broker/version` says. `census` and `publish` are asked at each report. Times are monotonic.
     """
 
-    __slots__ = ("_census", "_counters", "_loads", "_maximum", "_publish", "_said", "_seen_s", "_started_s", "_version")
+    __slots__ = (
+        "_census",
+        "_counters",
+        "_heap_most_bytes",
+        "_loads",
+        "_publish",
+        "_said",
+        "_seen_s",
+        "_started_s",
+        "_version",
+    )
 
     def __init__(
         self,
@@ -61,7 +80,7 @@ class SysTopics:
         self._census = census
         self._publish = publish
         self._started_s = self._seen_s = now_s
-        self._maximum = 0
+        self._heap_most_bytes = 0
         self._said: dict[str, str] = {}
         self._loads = {name: LoadAverage(count) for name, count in _loads(counters).items()}
 
@@ -79,7 +98,6 @@ class SysTopics:
 
     def _values(self, now_s: float) -> dict[str, str]:
         counters, census = self._counters, self._census()
-        self._maximum = max(self._maximum, census.clients_connected)
         away = census.clients_total - census.clients_connected
         numbers = {
             "clients/total": census.clients_total,
@@ -87,14 +105,14 @@ class SysTopics:
             "clients/active": census.clients_connected,
             "clients/disconnected": away,
             "clients/inactive": away,
-            "clients/maximum": max(self._maximum, counters.connected_most),
-            "clients/expired": counters.expired,
+            "clients/maximum": counters.connected_most,
+            "clients/expired": census.clients_expired,
             "messages/received": counters.packets_received,
             "messages/sent": counters.packets_sent,
             "messages/stored": census.stored,
             "publish/messages/received": counters.publishes,
             "publish/messages/sent": counters.delivered,
-            "publish/messages/dropped": counters.dropped.total(),
+            "publish/messages/dropped": _dropped(counters),
             "publish/bytes/received": counters.publish_bytes_received,
             "publish/bytes/sent": counters.publish_bytes_sent,
             "bytes/received": counters.bytes_received,
@@ -107,6 +125,8 @@ class SysTopics:
         }
         if census.heap_bytes is not None:
             numbers["heap/current"] = census.heap_bytes
+            self._heap_most_bytes = max(self._heap_most_bytes, census.heap_bytes)
+            numbers["heap/maximum"] = self._heap_most_bytes
         values = {"version": self._version, "uptime": f"{int(now_s - self._started_s)} seconds"}
         values.update((name, str(number)) for name, number in numbers.items())
         interval_s, self._seen_s = now_s - self._seen_s, now_s
@@ -118,18 +138,67 @@ class SysTopics:
         return values
 
 
+def _dropped(counters: Counters) -> int:
+    """Without what had QoS 0 and came while its subscriber was away: that was never to be kept, and to each who is
+    away and subscribed to these topics, a report would be a change of itself."""
+    return counters.dropped.total() - counters.dropped["offline"]
+
+
 def _loads(counters: Counters) -> dict[str, int]:
     return {
         "messages/received": counters.packets_received,
         "messages/sent": counters.packets_sent,
         "publish/received": counters.publishes,
         "publish/sent": counters.delivered,
-        "publish/dropped": counters.dropped.total(),
+        "publish/dropped": _dropped(counters),
         "bytes/received": counters.bytes_received,
         "bytes/sent": counters.bytes_sent,
         "sockets": counters.connections + counters.refused_connects.total(),
         "connections": counters.connections,
     }
+
+
+def sys_topics(broker: Broker, queues: Total) -> SysTopics:
+    """What the broker says of itself. `queues` is what all its queues hold."""
+    sessions, retained = broker.sessions, broker.retained
+
+    def census() -> Census:
+        shared = sum(len(group.members) for group in broker.subscribing.groups.values())
+        return Census(
+            clients_connected=broker.counters.connected_now,
+            clients_total=len(sessions),
+            clients_expired=sessions.expired,
+            subscriptions=len(broker.subscriptions) + shared,
+            shared_subscriptions=shared,
+            retained=len(retained),
+            stored=len(retained) + queues.entries,
+            stored_bytes=retained.size_bytes + queues.held_bytes,
+            heap_bytes=heap_bytes(),
+        )
+
+    def publish(messages: list[Message]) -> None:
+        broker.delivery.publish_own(messages)
+        for message in messages:
+            raw = message.topic.encode()
+            stream = broker.routes[raw].stream
+            if stream is not None and broker.store.has_room:
+                broker.store.append(
+                    stream,
+                    client="",
+                    now_us=broker.clock.now_us(),
+                    topics=[raw],
+                    payloads=[message.payload],
+                    flags=bytes([message.retain]),
+                    plain_size_bytes=len(raw) + len(message.payload) + _FIXED_BYTES,
+                )
+
+    return SysTopics(
+        version=f"fieldgate version {VERSION}",
+        counters=broker.counters,
+        census=census,
+        publish=publish,
+        now_s=broker.clock.monotonic_s(),
+    )
 
 
 def heap_bytes() -> int | None:

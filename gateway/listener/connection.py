@@ -100,6 +100,7 @@ class Connection(Pipe):
             return
         client = self._client
         reader = self._reader
+        self._broker.counters.bytes_received += len(data)
         try:
             packets = reader.feed(data)
             if client is None:
