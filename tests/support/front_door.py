@@ -130,9 +130,9 @@ class FrontDoor:
         """SIGHUP; returns when the log says that it was done."""
         process = self.gateway.process
         assert process is not None
-        before = self.gateway.log.count("Reloaded:")
+        before = self.gateway.log.count("Reloaded")
         process.send_signal(signal.SIGHUP)
-        await until(lambda: self.gateway.log.count("Reloaded:") > before, "the files are read again")
+        await until(lambda: self.gateway.log.count("Reloaded") > before, "the files are read again")
 
     def token(self, user: str, **claims: Any) -> str:
         """A token that the door `tokens` believes."""

@@ -20,7 +20,7 @@ from tests.support.real_clients.peer import TIMEOUT_S, Heard, Options, Peer, Pro
 class AiomqttPeer(Peer):
     """A task takes its messages, and learns there that the connection has ended."""
 
-    LACKS = frozenset({"hold", "puback reason", "welcome", "goodbye with a reason"})
+    LACKS = frozenset({"hold", "puback reason", "pubrec reason", "welcome", "goodbye with a reason"})
 
     def __init__(self, door: Door, client_id: str, *, version: int, options: Options) -> None:
         super().__init__(door, client_id, version=version, options=options)

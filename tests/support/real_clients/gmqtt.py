@@ -48,7 +48,9 @@ class _Acknowledged(PersistentStorage):  # type: ignore[misc]
 class GmqttPeer(Peer):
     """Never connects again by itself."""
 
-    LACKS = frozenset({"ws", "wss", "unix", "puback reason", "exactly once when sent again", "a narrow door"})
+    LACKS = frozenset(
+        {"ws", "wss", "unix", "puback reason", "pubrec reason", "exactly once when sent again", "a narrow door"}
+    )
 
     def __init__(self, door: Door, client_id: str, *, version: int, options: Options) -> None:
         super().__init__(door, client_id, version=version, options=options)

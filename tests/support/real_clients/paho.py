@@ -72,6 +72,8 @@ def of_will(options: Options) -> PahoProperties | None:
 class PahoPeer(Peer):
     """Its callbacks come from a thread and are handed to the loop."""
 
+    LACKS = frozenset({"pubrec reason"})
+
     def __init__(self, door: Door, client_id: str, *, version: int, options: Options) -> None:
         super().__init__(door, client_id, version=version, options=options)
         self._loop = asyncio.get_running_loop()
@@ -151,9 +153,11 @@ class PahoPeer(Peer):
             return await waiter
 
     async def connect(self) -> Welcome:
+        options, client = self.options, self._client
+        await asyncio.to_thread(client.loop_stop)
+        client._reset_sockets(sockpair_only=True)  # `loop_start` would leave those of its last run open
         self._connected = self._loop.create_future()
         self.gone = self._loop.create_future()
-        options, client = self.options, self._client
         more: dict[str, Any] = {}
         if self.version == 5:
             more = {"clean_start": options.clean, "properties": of_connect(options)}
