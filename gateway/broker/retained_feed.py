@@ -41,6 +41,9 @@ class RetainedFeed:
 
     def add(self, topic_filter: str, matches: Matches, arrivals: int) -> None:
         """A new subscription to the filter: one more walk. What came after `arrivals` was given to it as it came."""
+        held = self._session.subscriptions
+        if len(self._walks) >= len(held):  # some are of filters that were unsubscribed, while the queue was full
+            self._walks = {each: walk for each, walk in self._walks.items() if each in held}
         self._walks.pop(topic_filter, None)  # what it had left is in the new one, too
         self._walks[topic_filter] = (matches, arrivals)
 

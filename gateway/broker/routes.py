@@ -24,6 +24,9 @@ from gateway.mqtt.topics import MAX_TOPIC_LEVELS, SHARE, check_topic_name, match
 
 MAX_CACHED_TOPICS: Final = 20_000
 MAX_CACHED_TOPIC_BYTES: Final = 512
+MAX_CACHED_TARGETS: Final = 100_000
+"""Of audiences that were made for the topics in the cache, 300 bytes each: where three hundred subscribe to everything,
+and one to thousands of topics, each of those topics has an audience of three hundred of its own."""
 
 BRIDGE_STATE: Final = "$SYS/broker/connection/+/state"
 """What a Mosquitto that bridges to this broker says of its connection: the one thing below $SYS that clients write."""
@@ -81,7 +84,7 @@ class Routes(dict[bytes, Route]):
     `routes[topic]` raises TopicNameInvalid for a topic that §4.7 does not allow.
     """
 
-    __slots__ = ("_audiences", "_looks", "_max_levels", "_shared", "_streams", "_subscriptions")
+    __slots__ = ("_audiences", "_looks", "_max_levels", "_shared", "_streams", "_subscriptions", "_targets")
 
     def __init__(
         self,
@@ -96,6 +99,8 @@ class Routes(dict[bytes, Route]):
         self._subscriptions = subscriptions
         self._shared: SubscriptionTree[SharedGroup, None] = SubscriptionTree() if shared is None else shared
         self._looks = 0
+        self._targets = 0
+        """In the audiences that were made since the cache was empty."""
         self._audiences: WeakValueDictionary[Hashable, Audience] = WeakValueDictionary()
         """Those in use, by what makes them."""
         self._streams: SubscriptionTree[int, None] = SubscriptionTree()
@@ -119,8 +124,9 @@ class Routes(dict[bytes, Route]):
             groups=groups,
         )
         if len(raw) <= MAX_CACHED_TOPIC_BYTES:
-            if len(self) >= MAX_CACHED_TOPICS:
+            if len(self) >= MAX_CACHED_TOPICS or self._targets > MAX_CACHED_TARGETS:
                 self.clear()
+                self._targets = 0
             self[bytes(raw)] = route
         return route
 
@@ -141,6 +147,7 @@ class Routes(dict[bytes, Route]):
         audience = self._audiences.get(key)
         if audience is None:
             audience = self._audiences[key] = Audience(tuple(_target(session, held) for session, held in found))
+            self._targets += len(found)
         return audience
 
     def forget(self, topic_filters: Iterable[str]) -> None:

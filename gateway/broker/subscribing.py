@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 MAX_SUBSCRIPTIONS_BYTES: Final = 64 * 1024 * 1024
 """Of all sessions, in memory: a filter of 200 levels takes much more than it did on the wire. This keeps clients that
 make up filters without end from taking all the memory."""
+LEVEL_BYTES: Final = 320
+"""What a level of a filter takes in memory, roughly, where no other filter has it."""
+GROUP_BYTES: Final = 1536
+"""What a shared subscription takes in memory beside its names, roughly."""
 
 Before = dict[str, Held | None]
 """What stood under each filter that a SUBSCRIBE was granted."""
@@ -47,6 +51,7 @@ class Subscribing:
         "_store",
         "_tree",
         "groups",
+        "size_bytes",
     )
 
     def __init__(
@@ -66,6 +71,8 @@ class Subscribing:
         self._shared = shared
         self.groups: dict[str, SharedGroup] = {}
         """Shared subscriptions by their whole filters."""
+        self.size_bytes = 0
+        """What the subscriptions of all sessions take in memory, roughly, and at most."""
         self._routes = routes
         self._limits = limits
         self._max_topic_levels = max_topic_levels
@@ -118,8 +125,7 @@ class Subscribing:
             return ReasonCode.UNSPECIFIED_ERROR
         old = session.subscriptions.get(topic_filter)
         if old is None and (
-            len(session.subscriptions) >= self._limits.max_subscriptions
-            or self._tree.size_bytes + self._shared.size_bytes >= MAX_SUBSCRIPTIONS_BYTES
+            len(session.subscriptions) >= self._limits.max_subscriptions or self.size_bytes >= MAX_SUBSCRIPTIONS_BYTES
         ):
             return ReasonCode.QUOTA_EXCEEDED
         before.setdefault(topic_filter, old)
@@ -179,25 +185,30 @@ class Subscribing:
         session.subscriptions[topic_filter] = held
         shared = parse_shared(topic_filter)
         if shared is None:
-            self._tree.add(topic_filter, session, held)
+            if self._tree.add(topic_filter, session, held):
+                self.size_bytes += _size_bytes(topic_filter)
             return
         group = self.groups.get(topic_filter)
         if group is None:
             group = self.groups[topic_filter] = SharedGroup(topic_filter, shared.topic_filter)
             self._shared.add(shared.topic_filter, group, None)
-        group.join(session, held)
+            self.size_bytes += GROUP_BYTES
+        if group.join(session, held):
+            self.size_bytes += _size_bytes(topic_filter)
         if session.groups is None:
             session.groups = {}
         session.groups[topic_filter] = group
 
     def _take(self, session: Session, topic_filter: str) -> None:
         del session.subscriptions[topic_filter]
+        self.size_bytes -= _size_bytes(topic_filter)
         group = None if session.groups is None else session.groups.pop(topic_filter, None)
         if group is None:
             self._tree.remove(topic_filter, session)
             return
         group.leave(session)
         if not group.members:
+            self.size_bytes -= GROUP_BYTES
             del self.groups[topic_filter]
             self._shared.remove(group.topic_filter, group)
 
@@ -205,6 +216,11 @@ class Subscribing:
 def _weight_bytes(topic_filters: Collection[str]) -> int:
     """What a packet takes in memory while it waits for its commit, roughly."""
     return 512 + 256 * len(topic_filters) + sum(map(len, topic_filters))
+
+
+def _size_bytes(topic_filter: str) -> int:
+    """What a subscription takes in memory. The filter counts for each who has it: each brought a string of his own."""
+    return len(topic_filter) + LEVEL_BYTES * (topic_filter.count("/") + 1)
 
 
 def _own_filter(topic_filter: str) -> str:

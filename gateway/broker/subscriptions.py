@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
-from typing import Final, Generic, TypeVar
-
-LEVEL_BYTES: Final = 320
-"""What a level of its own takes in memory, roughly."""
+from typing import Generic, TypeVar
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -29,13 +26,11 @@ class SubscriptionTree(Generic[K, V]):
     wildcard [MQTT-4.7.2-1].
     """
 
-    __slots__ = ("_root", "_size", "size_bytes")
+    __slots__ = ("_root", "_size")
 
     def __init__(self) -> None:
         self._root: _Node[K, V] = _Node()
         self._size = 0
-        self.size_bytes = 0
-        """What the filters take in memory, roughly, and at most."""
 
     def __len__(self) -> int:
         return self._size
@@ -50,9 +45,7 @@ class SubscriptionTree(Generic[K, V]):
             node = child
         is_new = key not in node.entries
         node.entries[key] = value
-        if is_new:
-            self._size += 1
-            self.size_bytes += _weight_bytes(topic_filter)
+        self._size += is_new
         return is_new
 
     def remove(self, topic_filter: str, key: K) -> bool:
@@ -69,7 +62,6 @@ class SubscriptionTree(Generic[K, V]):
             return False
         del node.entries[key]
         self._size -= 1
-        self.size_bytes -= _weight_bytes(topic_filter)
         for parent, level in reversed(path):
             child = parent.children[level]
             if child.entries or child.children:
@@ -103,10 +95,6 @@ class SubscriptionTree(Generic[K, V]):
             if (child := node.children.get("#")) is not None:
                 _collect(child, found)
         return found
-
-
-def _weight_bytes(topic_filter: str) -> int:
-    return len(topic_filter) + LEVEL_BYTES * (topic_filter.count("/") + 1)
 
 
 def _collect(node: _Node[K, V], found: dict[K, list[V]]) -> None:

@@ -35,6 +35,7 @@ def publish_will(broker: Broker, client_id: str, will: Will, *, username: str | 
             plain_size_bytes=len(raw) + len(will.payload) + _FIXED_BYTES,
             properties=None if will.properties is None else [will.properties],
         )
+    broker.delivery.arrivals += will.retain
     booking = broker.delivery.book(
         Message(
             topic=will.topic,
@@ -45,6 +46,7 @@ def publish_will(broker: Broker, client_id: str, will: Will, *, username: str | 
             origin_username=username,
             properties=will.properties,
             expires_at_s=expiry(will.properties, broker.clock.monotonic_s()),
+            arrival=broker.delivery.arrivals,
         )
     )
 

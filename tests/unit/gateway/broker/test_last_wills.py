@@ -220,3 +220,15 @@ def test_a_will_is_delivered_to_local_subscribers_after_a_restart() -> None:
     house.pass_time(2)
     house.store.commit()
     assert channel.take() == b"\x30\x07\x00\x04gonex"
+
+
+async def test_a_retained_will_comes_once_to_one_who_subscribed_just_before_it() -> None:
+    house = House()
+    reader, channel = house.connect("reader")
+    dying, _ = house.connect("dying", will=a_will(retain=True, payload=b"bye"))
+    reader.handle(subscribe("gone"))
+    dying.lost()
+    house.store.commit()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert channel.take().count(b"bye") == 1

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from config.settings import Retained
 from gateway.broker.message import Message
-from gateway.broker.retained import RetainedMessages
+from gateway.broker.retained import BRANCH_BYTES, RetainedMessages
 from gateway.mqtt.topics import matches
 
 
@@ -145,7 +145,31 @@ def test_the_tree_holds_what_a_dict_would(steps: list[tuple[bool, str]]) -> None
             model.discard(topic)
     assert {each.topic for each in retained} == model
     assert len(retained) == len(model)
-    assert retained.size_bytes == sum(message(topic).size_bytes for topic in model)
+    branches = {topic[:at] for topic in model for at, each in enumerate(topic) if each == "/"}
+    assert retained.size_bytes == sum(message(topic).size_bytes for topic in model) + BRANCH_BYTES * len(branches)
     if not model:
         assert not retained._root.below
         assert not retained._root.names
+
+
+def test_levels_take_room_too_but_not_those_that_others_made() -> None:
+    """A client that makes up topics of 128 levels would take fifty times the memory that it may."""
+    retained = RetainedMessages(Retained(max_bytes=4 * BRANCH_BYTES))
+    assert retained.keep(message("a/b/c"))
+    assert retained.keep(message("a/b/d"))
+    assert not retained.keep(message("e/f/g/h"))
+    assert retained.keep(message("a/b/c/d"))
+    assert not retained.keep(message("e/f"))
+    assert retained.remove("a/b/c/d")
+    assert retained.keep(message("e/f"))
+
+
+def test_what_the_server_says_takes_no_place_from_what_clients_publish() -> None:
+    retained = RetainedMessages(Retained(max_messages=1))
+    for topic in ("$SYS/a", "$SYS/b", "$SYS/a"):
+        retained.keep_own(message(topic))
+    assert len(retained) == 2
+    assert retained.keep(message("mine"))
+    assert not retained.keep(message("more"))
+    retained.keep_own(message("$SYS/c"))
+    assert retained.get("$SYS/c") is not None

@@ -164,3 +164,20 @@ def test_a_subscription_that_a_take_over_overtakes_gives_the_new_connection_what
     assert second is not None
     house.store.commit()
     assert len(topics(channel)) == 5
+
+
+def test_a_subscriber_that_acknowledges_nothing_cannot_pile_up_walks() -> None:
+    house = House()
+    publisher, _ = house.connect("publisher")
+    publisher.handle(run(1, *[f"t/{i:05}" for i in range(200)], retain=True))
+    house.store.commit()
+    client, _ = house.connect("reader", Version.V5, receive_maximum=1)
+    client.handle(subscribe("t/#", qos=1))
+    house.store.commit()
+    for i in range(50):
+        client.handle(subscribe(f"other/{i}/#", qos=1))
+        house.store.commit()
+        client.handle(Unsubscribe(packet_id=9, topic_filters=(f"other/{i}/#",)))
+        house.store.commit()
+    assert client.session.feed is not None
+    assert len(client.session.feed._walks) <= 2

@@ -140,3 +140,20 @@ def test_topics_are_looked_up_for_those_who_may_read_them() -> None:
     assert found[b"plant/open"].targets
     assert not found[b"plant/secret"].targets
     assert found[b"plant/secret"].fast == 1
+
+
+def test_many_subscribers_of_many_topics_take_no_more_memory_than_the_cache_may(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Every topic with a subscriber of its own has an audience of its own, in which are all who subscribed to more."""
+    monkeypatch.setattr(module, "MAX_CACHED_TARGETS", 50)
+    one = Session("one", 0)
+    held = [(Session(f"all-{i}", 0), holding("#")) for i in range(9)]
+    held += [(one, holding(f"t/{i}")) for i in range(100)]
+    found = routes(*held)
+    for i in range(100):
+        assert len(found[f"t/{i}".encode()].targets) == 10
+        assert len(found) <= 6
+    for i in range(100):
+        assert len(found[f"other/{i}".encode()].targets) == 9
+    assert len(found) > 90

@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.broker import subscriptions as module
 from gateway.broker.subscriptions import SubscriptionTree
 from gateway.mqtt.topics import matches
 
@@ -74,14 +73,3 @@ def test_the_tree_agrees_with_matching_each_filter_alone_and_is_empty_after_all_
         tree.remove(topic_filter, topic_filter)
     assert len(tree) == 0
     assert tree._root.children == {}
-
-
-def test_the_size_of_the_tree_grows_with_levels_and_is_given_back() -> None:
-    tree: SubscriptionTree[str, int] = SubscriptionTree()
-    assert tree.add("a/b/c", "x", 1)
-    once = tree.size_bytes
-    assert once > 2 * module.LEVEL_BYTES
-    assert not tree.add("a/b/c", "x", 2)
-    assert tree.size_bytes == once
-    assert tree.remove("a/b/c", "x")
-    assert tree.size_bytes == 0
