@@ -20,6 +20,7 @@ exchange, and every durable one that leaves, stands in `ended` until somebody ta
 from __future__ import annotations
 
 import enum
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -230,21 +231,27 @@ class Outgoing:
         self._is_here = True
         self._again = deque(self.in_flight) if self.in_flight else _NOTHING
 
-    def take(self, window: int, now_s: float) -> list[Entry]:
-        """What can be sent now, in order; `window` is the subscriber's Receive Maximum. Expired ones are dropped."""
+    def take(self, window: int, now_s: float, max_bytes: int = sys.maxsize) -> list[Entry]:
+        """What can be sent now, in order; `window` is the subscriber's Receive Maximum. Expired ones are dropped.
+
+        It ends with the first that brings it to `max_bytes`.
+        """
         taken: list[Entry] = []
+        taken_bytes = 0
         flights = self.in_flight
-        while self._again and len(flights) - len(self._again) < window:
+        while self._again and len(flights) - len(self._again) < window and taken_bytes < max_bytes:
             flight = flights[self._again.popleft()]
             flight.is_resent = True
             taken.append(flight)
+            taken_bytes += flight.size_bytes
         queue = self._queue
-        while queue:
+        while queue and taken_bytes < max_bytes:
             entry = queue[0]
             if type(entry) is not Flight:
                 queue.popleft()
                 self._count_out(entry)
                 taken.append(entry)
+                taken_bytes += entry.size_bytes
                 continue
             if entry.message.is_expired(now_s):
                 self._drop(queue.popleft(), "expired")
@@ -268,6 +275,7 @@ class Outgoing:
                 queue.popleft()
                 self._count_out(entry)
             taken.append(entry)
+            taken_bytes += entry.size_bytes
         return taken
 
     def mark(self) -> int:

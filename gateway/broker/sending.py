@@ -7,7 +7,7 @@ rest waits in the session (`gateway.broker.outgoing`), which is bounded.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from gateway.broker.aliases import TopicAliases
 from gateway.broker.fanout import Run
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from gateway.broker.client import Client
 
 logger = logging.getLogger(__name__)
+
+AT_ONCE_BYTES: Final = 64 * 1024
+"""So much of what waits is written before the connection is asked again whether it has room: what was written takes
+memory that no bound of the queues knows of."""
 
 
 class Sending:
@@ -92,8 +96,7 @@ class Sending:
         broker = self._client.broker
         now_s = broker.clock.monotonic_s()
         counters = broker.counters
-        while entries := outgoing.take(self._window, now_s):
-            dropped = 0
+        while self._may_send and (entries := outgoing.take(self._window, now_s, AT_ONCE_BYTES)):
             for entry in entries:
                 if isinstance(entry, Parcel):
                     self._channel.write_soon(entry.data)
@@ -105,13 +108,10 @@ class Sending:
                     outgoing.discard(entry)  # [MQTT-3.1.2-25]
                     if self._aliases is not None:
                         self._aliases.forget(entry.message.topic)
-                    dropped += 1
                 else:
                     self._channel.write_soon(data)
                     counters.delivered += 1
                     counters.publish_bytes_sent += len(data)
-            if not dropped:
-                break
         if outgoing.ended:
             broker.delivery.account(self._session)
         if outgoing.is_mark_due:
