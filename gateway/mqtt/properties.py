@@ -114,6 +114,7 @@ _TWO: Final[_Codec] = Cursor.two, lambda value: int(value).to_bytes(2, "big")
 _FOUR: Final[_Codec] = Cursor.four, lambda value: int(value).to_bytes(4, "big")
 _VARINT: Final[_Codec] = Cursor.varint, encode_varint
 _TEXT: Final[_Codec] = Cursor.text, encode_text
+_NAME: Final[_Codec] = Cursor.identifier, encode_text
 _BINARY: Final[_Codec] = Cursor.binary, encode_binary
 _PAIR: Final[_Codec] = _pair, _encode_pair
 
@@ -121,7 +122,7 @@ _CODECS: Final[dict[Property, _Codec]] = {
     P.PAYLOAD_FORMAT_INDICATOR: _BYTE,
     P.MESSAGE_EXPIRY_INTERVAL: _FOUR,
     P.CONTENT_TYPE: _TEXT,
-    P.RESPONSE_TOPIC: _TEXT,
+    P.RESPONSE_TOPIC: _NAME,
     P.CORRELATION_DATA: _BINARY,
     P.SUBSCRIPTION_IDENTIFIER: _VARINT,
     P.SESSION_EXPIRY_INTERVAL: _FOUR,

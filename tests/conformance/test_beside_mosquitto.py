@@ -1,7 +1,7 @@
 """Eleven thousand odd packets, each to the gateway and to a real Mosquitto: where they differ, there is a reason.
 
 Compared is whether the connection goes on, and which packets come back. Mosquitto 2.0 lets much pass that MQTT 5 and
-3.1.1 call malformed; the gateway does not. What Mosquitto refuses, the gateway lets pass nowhere.
+3.1.1 call malformed; the gateway does not. The gateway lets pass one thing that Mosquitto refuses (`LAXER`).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def converse(port: int, odd: Odd) -> Ending:
 STRICTER = [
     # (versions, name, why the gateway closes where Mosquitto 2.0 does not)
     ("345", r"protocol level 13[12]", "Mosquitto's own mark for bridges; a refused bridge tries again without it"),
-    ("3", r"user name .*", "strings are UTF-8"),
+    ("3", r"user name b.*", "strings are UTF-8"),
     ("345", r"(SUBSCRIBE|UNSUBSCRIBE) with (an id|no filter)", "a payload with a filter at least"),
     ("345", r"(SUBSCRIBE|UNSUBSCRIBE) b'\$share/.*", "[MQTT-4.8.2-1], [MQTT-4.8.2-2]"),
     ("45", r"(PUBLISH flags [89] .*|first byte 3[89] .*)", "[MQTT-3.3.1-2]: DUP with QoS 0"),
@@ -80,14 +80,19 @@ STRICTER = [
 ]  # fmt: skip
 
 
+LAXER = [
+    # (versions, name, why the gateway goes on where Mosquitto 2.0 closes)
+    ("5", r"\w+ text (26|03|1f) .*", "§1.5.4: what only travels through may hold any character but U+0000"),
+]
+
+
 def reason_for(odd: Odd, ours: Ending, theirs: Ending) -> str | None:
     """Why the two may differ here; None when nobody knows."""
     if ours == theirs:
         return "no difference"
-    if ours.goes_on is False:
-        for levels, pattern, why in STRICTER:
-            if str(odd.level) in levels and re.fullmatch(pattern, odd.name):
-                return why
+    for levels, pattern, why in STRICTER if ours.goes_on is False else LAXER:
+        if str(odd.level) in levels and re.fullmatch(pattern, odd.name):
+            return why
     return None
 
 

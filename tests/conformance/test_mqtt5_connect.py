@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from collections.abc import Callable
 
@@ -342,6 +341,6 @@ def test_any_packet_keeps_a_client_alive(peer: Peer, name: str, gateway: Gateway
     while time.monotonic() - began < 2.2:
         number += 1
         peer.send(publish(name, qos=1, packet_id=number))
-        assert peer.receive() == (0x40, struct.pack("!H", number) + b"\x10") or number
+        assert peer.receive()[0] == 0x40
         time.sleep(0.3)  # the client's own pace, which is what is tested
     peer.ping()

@@ -50,6 +50,7 @@ def everything() -> Iterator[Odd]:
         yield from _lengths(level)
     yield from _properties()
     yield from _codes()
+    yield from _characters()
 
 
 def _bodies(level: int) -> dict[str, tuple[int, bytes]]:
@@ -264,3 +265,21 @@ def _codes() -> Iterator[Odd]:
             yield Odd(name=f"{kind} code {code:02x}", level=5, data=packet(first, b"\x00\x07", bytes((code,))))
         yield Odd(name=f"DISCONNECT code {code:02x}", level=5, data=packet(0xE0, bytes((code,))))
         yield Odd(name=f"AUTH code {code:02x}", level=5, data=packet(0xF0, bytes((code,)), block(prop(0x15, "m"))))
+
+
+def _characters() -> Iterator[Odd]:
+    """Characters that §1.5.4 advises against, in names and in texts."""
+    for text in ("a\x01", "\x1f", "\x7f", "\x80", "\ufdd0", "\uffff", "\U0001fffe", "\ufeff", "\U0010fffd"):
+        for kind, number in (("CONNECT", 0x26), ("will", 0x03), ("PUBLISH", 0x03), ("PUBLISH", 0x08), ("PUBLISH", 0x26),
+                             ("PUBACK", 0x1F), ("SUBSCRIBE", 0x26)):  # fmt: skip
+            data, is_first = _with(kind, prop(number, ("k", text) if number == 0x26 else text))
+            yield Odd(name=f"{kind} text {number:02x} {text!r}", level=5, data=data, is_first=is_first)
+        for level in (4, 5):
+            none = b"\x00" if level == 5 else b""
+            head = field(NAMES[level]) + bytes((level, 2)) + b"\x00\x3c" + none
+            yield Odd(name=f"PUBLISH topic {text!r}", level=level, data=packet(0x30, field(text), none))
+            data = packet(0x82, b"\x00\x07", none, field(text), b"\x00")
+            yield Odd(name=f"SUBSCRIBE filter {text!r}", level=level, data=data)
+            yield Odd(name=f"client id {text!r}", level=level, data=packet(0x10, head, field(text)), is_first=True)
+            data = plain_connect(level, flags=0x82, rest=field(text))
+            yield Odd(name=f"user name {text!r}", level=level, data=data, is_first=True)

@@ -275,6 +275,7 @@ REFUSED = [
     (5, publish(level=5, properties=b"\x01\x00\x01\x00"), errors.ProtocolError),
     (5, publish(level=5, properties=b"\x08\x00\x03a/#"), errors.ProtocolError),  # [MQTT-3.3.2-14]
     (5, publish(level=5, properties=b"\x08\x00\x00"), errors.ProtocolError),
+    (5, publish(level=5, properties=b"\x08\x00\x02a\x07"), errors.MalformedPacket),
     (5, publish(level=5, properties=b"\x21\x00\x01"), errors.MalformedPacket),
     (5, publish(level=5, properties=b"\x00"), errors.MalformedPacket),
     (5, publish(level=5, properties=b"\x26\x00\x01k"), errors.MalformedPacket),
