@@ -240,9 +240,14 @@ class Delivery:
             client = session.client
             if booking.qos and target.qos:
                 if session not in booking.durable:
-                    for message in part.messages():
-                        self._put(session, _flight(message, target))
-                    touched[session] = None
+                    messages = part.messages()
+                    sent = 0
+                    if client is not None and not target.identifiers:
+                        sent = client.sending.send_promised(run, messages, min(booking.qos, target.qos))
+                    if sent < len(messages):
+                        for message in messages[sent:]:
+                            self._put(session, _flight(message, target))
+                        touched[session] = None
             elif client is None:
                 self._counters.dropped["offline"] += len(run)
             elif target.identifiers or not client.sending.send_run(run):

@@ -1,8 +1,9 @@
-"""A run of publishes as bytes for those of its subscribers who get it with QoS 0.
+"""A run of publishes as bytes for its subscribers.
 
-The hot path of fan-out: the packets are made once for each version that is spoken, in columns, and every subscriber is
-given the same bytes. What comes before a payload depends on its topic and length alone, so a run of one topic and one
-length is two calls into C. Guarded by tests/bench (fan-out).
+The hot path of fan-out: the packets are made once for each version that is spoken, in columns, and with QoS 0 every
+subscriber is given the same bytes; with QoS 1 and 2 only packet ids are put in between. What comes before a payload
+depends on its topic and length alone, so a run of one topic and one length is two calls into C. Guarded by tests/bench
+(fan-out).
 """
 
 from __future__ import annotations
@@ -22,12 +23,13 @@ _OVERHEAD_BYTES: Final = 8
 class Run:
     """Topics and payloads of a run without properties, one entry each a publish."""
 
-    __slots__ = ("_parcels", "_payloads", "_topics")
+    __slots__ = ("_parcels", "_payloads", "_pieces", "_topics")
 
     def __init__(self, topics: Sequence[bytes], payloads: Sequence[bytes]) -> None:
         self._topics = topics
         self._payloads = payloads
         self._parcels: dict[bool, Parcel] = {}
+        self._pieces: dict[tuple[bool, int], list[tuple[bytes, bytes]]] = {}
 
     def __len__(self) -> int:
         return len(self._payloads)
@@ -44,6 +46,18 @@ class Run:
         """The publishes [start, stop) for one subscriber."""
         return self._encode(start, stop, version is Version.V5)
 
+    def pieces(self, version: Version, qos: int) -> list[tuple[bytes, bytes]]:
+        """Each packet with QoS 1 or 2 as what stands before its packet id and what stands behind it."""
+        has_properties = version is Version.V5
+        pieces = self._pieces.get((has_properties, qos))
+        if pieces is None:
+            keys = list(zip(self._topics, map(len, self._payloads), strict=True))
+            heads = {key: _head(*key, has_properties, qos) for key in set(keys)}
+            before = map(heads.__getitem__, keys)
+            behind = [b"\0" + payload for payload in self._payloads] if has_properties else self._payloads
+            pieces = self._pieces[has_properties, qos] = list(zip(before, behind, strict=True))
+        return pieces
+
     def _encode(self, start: int, stop: int, has_properties: bool) -> Parcel:
         topics, payloads = self._topics[start:stop], self._payloads[start:stop]
         lengths = list(map(len, payloads))
@@ -59,9 +73,8 @@ class Run:
         return Parcel(data, len(payloads), longest)
 
 
-def _head(topic: bytes, payload_bytes: int, has_properties: bool) -> bytes:
-    """A PUBLISH with QoS 0 up to its payload (§3.3); the properties are none."""
-    remaining = 2 + len(topic) + has_properties + payload_bytes
-    return b"".join(
-        (b"\x30", encode_varint(remaining), len(topic).to_bytes(2, "big"), topic, b"\0" if has_properties else b"")
-    )
+def _head(topic: bytes, payload_bytes: int, has_properties: bool, qos: int = 0) -> bytes:
+    """A PUBLISH up to its payload (§3.3), or up to its packet id, if it has one; the properties are none."""
+    remaining = 2 + len(topic) + (2 if qos else 0) + has_properties + payload_bytes
+    head = b"".join((bytes((0x30 | qos << 1,)), encode_varint(remaining), len(topic).to_bytes(2, "big"), topic))
+    return head + b"\0" if has_properties and not qos else head

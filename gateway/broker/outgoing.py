@@ -22,12 +22,13 @@ from __future__ import annotations
 import enum
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from config.settings import MIB, Sessions, WhenQueueFull
 from gateway.broker.flight import ENTRY_BYTES, Entry, Flight, Step
+from gateway.broker.message import Message
 
 MAX_PACKET_ID: Final = 65535
 PLACES: Final = (1 << 32) - 1
@@ -145,6 +146,11 @@ class Outgoing:
     def is_clear(self) -> bool:
         """Whether nothing waits, so that what is sent now overtakes nothing."""
         return not self._queue
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing waits at all, neither to be sent nor to be sent again."""
+        return not self._queue and not self._again
 
     @property
     def max_in_flight(self) -> int:
@@ -277,6 +283,29 @@ class Outgoing:
             taken.append(entry)
             taken_bytes += entry.size_bytes
         return taken
+
+    def launch(self, messages: Sequence[Message], qos: int, window: int) -> list[int]:
+        """Put the first of these in flight at once, as far as the window and the limits let it, for a subscriber that
+        gets them in memory and for whom nothing waits; returns their packet ids."""
+        flights, limits, total = self.in_flight, self._limits, self._limits.total
+        step = Step.PUBACK if qos == 1 else Step.PUBREC
+        room = min(window - (len(flights) - len(self._again)), limits.max_in_flight - len(flights))
+        packet_ids = []
+        for message in messages[: max(0, room)]:
+            size = message.size_bytes
+            if self._is_laden(size) or total.held_bytes + size + ENTRY_BYTES > total.max_bytes:
+                break
+            packet_id = self._next_id()
+            if not packet_id:
+                break
+            flights[packet_id] = flight = Flight(
+                message=message, qos=qos, retain=False, identifiers=(), packet_id=packet_id, step=step
+            )
+            self._ids.add(packet_id)
+            self._flying_bytes += size
+            self._hold(flight)
+            packet_ids.append(packet_id)
+        return packet_ids
 
     def mark(self) -> int:
         """Let all that is queued be told to the disk as sent; returns the place behind the last of it."""

@@ -7,11 +7,13 @@ rest waits in the session (`gateway.broker.outgoing`), which is bounded.
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from gateway.broker.aliases import TopicAliases
 from gateway.broker.fanout import Run
 from gateway.broker.flight import Flight, Parcel, Step
+from gateway.broker.message import Message
 from gateway.broker.outgoing import Answer
 from gateway.broker.ports import Channel
 from gateway.mqtt import writer
@@ -147,6 +149,29 @@ class Sending:
             broker.delivery.account(self._session)
         return True
 
+    def send_promised(self, run: Run, messages: Sequence[Message], qos: int) -> int:
+        """Send the first of a run's messages with QoS 1 or 2, where nothing waits and nothing but packet ids is this
+        client's own; returns how many: the others go through the queue."""
+        outgoing = self._session.outgoing
+        if self._aliases is not None or self._max_packet_size_bytes is not None:
+            return 0
+        if not self._may_send or not outgoing.is_idle:
+            return 0
+        packet_ids = outgoing.launch(messages, qos, self._window)
+        if packet_ids:
+            parts: list[bytes] = []
+            for (head, tail), packet_id in zip(run.pieces(self._version, qos), packet_ids, strict=False):
+                parts += (head, packet_id.to_bytes(2, "big"), tail)
+            data = b"".join(parts)
+            try:
+                self._channel.write_soon(data)
+            except Exception:  # noqa: BLE001 - logged there; whatever is wrong with it, the publisher gets its answer
+                self._give_up()
+            counters = self._client.broker.counters
+            counters.delivered += len(packet_ids)
+            counters.publish_bytes_sent += len(data)
+        return len(packet_ids)
+
     @property
     def _may_send(self) -> bool:
         return self.is_welcome and self._client.is_open and self._channel.is_writable and not self.is_settling
@@ -215,4 +240,5 @@ class Sending:
         if found is Answer.DONE:
             if self._session.outgoing.ended:
                 self._client.broker.delivery.account(self._session)
-            self._client.pump()
+            if not self._session.outgoing.is_idle or self._session.feed is not None:
+                self._client.pump()

@@ -9,7 +9,7 @@ from config.settings import WhenQueueFull
 from gateway.broker.fanout import Run
 from gateway.broker.outgoing import QueueLimits, Total
 from gateway.mqtt import writer
-from gateway.mqtt.packets import Version
+from gateway.mqtt.packets import PubAck, Version
 from tests.support.broker import FakeChannel, House, run, subscribe
 
 PUBLISHES = st.lists(
@@ -31,6 +31,15 @@ def test_a_parcel_is_what_the_writer_makes_of_each_publish(
     start = data.draw(st.integers(0, len(publishes) - 1))
     stop = data.draw(st.integers(start + 1, len(publishes)))
     assert made.part(version, start, stop).data == b"".join(packets[start:stop])
+
+
+@given(PUBLISHES, st.sampled_from(list(Version)), st.sampled_from([1, 2]))
+def test_pieces_with_a_packet_id_in_between_are_what_the_writer_makes_too(
+    publishes: list[tuple[bytes, bytes]], version: Version, qos: int
+) -> None:
+    made = Run([topic for topic, _ in publishes], [payload for _, payload in publishes])
+    for (topic, payload), (head, tail) in zip(publishes, made.pieces(version, qos), strict=True):
+        assert head + b"\x01\x02" + tail == writer.publish(topic, payload, version=version, qos=qos, packet_id=0x102)
 
 
 def reading(house: House, client_id: str, *filters: str, **options: object) -> FakeChannel:
@@ -158,3 +167,28 @@ def test_a_run_that_was_refused_for_lack_of_room_comes_all_the_same_with_qos_0()
     house.store.commit()
     assert channel.take() == packet("a", b"0") + packet("b", b"1")
     assert house.broker.counters.refused == {"full": 2}
+
+
+def test_with_qos_1_a_run_goes_out_as_far_as_the_window_and_the_rest_follows_in_order() -> None:
+    house = House()
+    client, channel = house.connect("reader", Version.V5, receive_maximum=2)
+    client.handle(subscribe("#", qos=1))
+    channel.take()
+    publisher, _ = house.connect("publisher")
+    publisher.handle(run(1, "a", "b", "c", "d"))
+    house.store.commit()
+    expected = [
+        writer.publish(topic, b"%d" % i, version=Version.V5, qos=1, packet_id=i + 1) for i, topic in enumerate("abcd")
+    ]
+    assert channel.take() == expected[0] + expected[1]
+    client.handle(PubAck(packet_id=2))
+    client.handle(PubAck(packet_id=1))
+    assert channel.take() == expected[2] + expected[3]
+    publisher.handle(run(1, "e", first_id=5))
+    house.store.commit()
+    assert channel.writes == []
+    for packet_id in (3, 4):
+        client.handle(PubAck(packet_id=packet_id))
+    assert channel.take() == writer.publish("e", b"0", version=Version.V5, qos=1, packet_id=5)
+    client.handle(PubAck(packet_id=5))
+    assert not client.session.outgoing.in_flight
