@@ -49,15 +49,15 @@ test-slow: $(STAMP)
 test-conformance: $(STAMP)
 	$(BIN)/python -m pytest tests/conformance -rs $(ARGS)
 
-# atheris has no wheels for some machines, and the rest of the project does not need it: an environment of its own.
+# atheris has no wheels for some machines, and the rest of the project does not need it: it stays in a folder of its own.
 FUZZ_RUNS := 10000000
+fuzz-codec: export PYTHONPATH := $(VENV)/fuzz
 fuzz-codec: $(STAMP)
-	@test -x $(VENV)/fuzz/bin/python || $(BIN)/python -m venv --system-site-packages $(VENV)/fuzz
-	@$(VENV)/fuzz/bin/python -c 'import atheris' 2>/dev/null \
-	  || $(VENV)/fuzz/bin/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: -r tests/fuzz/requirements.txt || { \
-	    echo "The codec is not fuzzed: atheris can't be installed for this Python and machine; pip says why above."; exit 0; }; \
-	PYTHONPATH=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
-	  $(VENV)/fuzz/bin/python tests/fuzz/codec_atheris.py -runs=$(FUZZ_RUNS) $(ARGS)
+	@$(BIN)/python -c 'import atheris' 2>/dev/null \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary=:all: --target $(VENV)/fuzz \
+	    -r tests/fuzz/requirements.txt \
+	  || { echo "The codec is not fuzzed: atheris can't be had for this Python and machine; pip says why above."; exit 0; }; \
+	$(BIN)/python tests/fuzz/codec_atheris.py -runs=$(FUZZ_RUNS) $(ARGS)
 
 test-fuzz: export FUZZ_PACKETS ?= 1000000
 test-fuzz: $(STAMP)

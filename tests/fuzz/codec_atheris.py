@@ -4,8 +4,8 @@ An input is one byte that says how it is read, then what a client sends. Whateve
 what it refuses, it refuses with one of the declared errors; it keeps no more than what came; and the packets and the
 error are the same however the bytes are cut. Topics are checked as the broker checks them.
 
-atheris is no dependency of the project (it has wheels for some machines only): the make target puts it into an
-environment of its own, where inputs that lead somewhere new are kept, too. Arguments are libFuzzer's.
+atheris is no dependency of the project (it has wheels for some machines only): the make target puts it into a
+folder of its own, where inputs that lead somewhere new are kept, too. Arguments are libFuzzer's.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def seeds(folder: Path) -> None:
 
 def main() -> None:
     """Run libFuzzer; it ends the process."""
-    folder = Path(sys.prefix) / "corpus"
+    folder = Path(atheris.__file__).parents[1] / "corpus"
     folder.mkdir(exist_ok=True)
     seeds(folder)
     options = ["-max_len=2048", "-rss_limit_mb=1024", "-print_final_stats=1", f"-artifact_prefix={folder.parent}/"]
