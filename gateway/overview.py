@@ -119,7 +119,7 @@ class Overview:
             queued_messages=sum(queue.queued for queue in queues),
             queued_bytes=sum(queue.queued_bytes for queue in queues),
             in_flight_messages=sum(len(queue.in_flight) for queue in queues),
-            retained_messages=len(broker.retained),
+            retained_messages=broker.retained.from_clients,
             retained_bytes=broker.retained.size_bytes,
             connects=counters.connections,
             refused_connects=dict(counters.refused_connects),

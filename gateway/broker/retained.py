@@ -73,6 +73,11 @@ class RetainedMessages:
     def __iter__(self) -> Iterator[Message]:
         return (message for message in _walk(self._root, None) if message is not None)
 
+    @property
+    def from_clients(self) -> int:
+        """How many of them clients published."""
+        return self._size - self._own
+
     def get(self, topic: str) -> Message | None:
         """The topic's message, expired or not."""
         node = self._node(topic)

@@ -34,6 +34,8 @@ BRIDGE_STATE: Final = "$SYS/broker/connection/+/state"
 MAX_LOOKS: Final = 50
 """See `Routes.forget`."""
 
+OWN: Final = b"$SYS/broker/"
+
 SLOW: Final = -1
 """`Route.fast` of a topic whose messages need more than to be stored."""
 
@@ -109,7 +111,8 @@ class Routes(dict[bytes, Route]):
                 self._streams.add(topic_filter, place, None)
 
     def __missing__(self, raw: bytes) -> Route:
-        topic = check_topic_name(raw, self._max_levels)
+        # What the server itself says has as many levels as it has; clients publish there in vain.
+        topic = check_topic_name(raw, MAX_TOPIC_LEVELS if raw.startswith(OWN) else self._max_levels)
         # First match wins; a filter that begins with a wildcard takes no topic that begins with `$`.
         stream = min(self._streams.match(topic), default=None)
         audience = self._audience(topic)
