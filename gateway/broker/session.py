@@ -33,6 +33,8 @@ NEVER_EXPIRES: Final = 0xFFFFFFFF
 """A Session Expiry Interval of this many seconds means that the session does not expire (§3.1.2.11.2)."""
 
 _SNAPSHOT_VERSION: Final = 2
+_HEAD: Final = bytes([0x98, _SNAPSHOT_VERSION])
+"""How a MessagePack array of eight begins whose first is the version."""
 
 
 class SnapshotUnreadable(Exception):
@@ -58,10 +60,12 @@ class Session:
         "client_id",
         "expiry_interval_s",
         "feed",
+        "filters_bytes",
         "groups",
         "number",
         "on_disk",
         "outgoing",
+        "packed_subscriptions",
         "rights",
         "saved",
         "subscriptions",
@@ -81,6 +85,11 @@ class Session:
         self.will: Will | None = None
         """What is to be published when it is lost; from CONNECT until it is published or deleted."""
         self.subscriptions: dict[str, Held] = {}
+        self.filters_bytes = 0
+        """What their filters take in a snapshot."""
+        self.packed_subscriptions: bytes | None = None
+        """All of them as they stand in a snapshot; None when they have changed. Each QoS 2 publish makes a snapshot,
+        and to pack ten thousand of them takes 20 ms."""
         self.groups: dict[str, SharedGroup] | None = None
         """Those of them that are shared; None while there is none, as with `feed`."""
         self.feed: RetainedFeed | None = None
@@ -105,22 +114,22 @@ class Session:
 
     def snapshot(self) -> bytes:
         """The session as it is kept on disk."""
-        packed: bytes = msgpack.packb(
-            [
-                _SNAPSHOT_VERSION,
-                self.expiry_interval_s,
+        if self.packed_subscriptions is None:
+            self.packed_subscriptions = msgpack.packb(
                 [
                     [topic_filter, held.subscription.qos, _options(held.subscription), held.identifier]
                     for topic_filter, held in self.subscriptions.items()
-                ],
-                b"".join(self.awaiting_release),
-                self.number,
-                self.access,
-                self.username,
-                None if self.will is None else _packed_will(self.will),
-            ]
+                ]
+            )
+        rest = (
+            b"".join(self.awaiting_release),
+            self.number,
+            self.access,
+            self.username,
+            None if self.will is None else _packed_will(self.will),
         )
-        return packed
+        pack = msgpack.packb
+        return b"".join((_HEAD, pack(self.expiry_interval_s), self.packed_subscriptions, *map(pack, rest)))
 
     @classmethod
     def restore(cls, client_id: str, snapshot: bytes, limits: QueueLimits | None = None) -> Session:

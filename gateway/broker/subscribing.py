@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 MAX_SUBSCRIPTIONS_BYTES: Final = 64 * 1024 * 1024
 """Of all sessions, in memory: a filter of 200 levels takes much more than it did on the wire. This keeps clients that
 make up filters without end from taking all the memory."""
+MAX_FILTERS_BYTES: Final = 1024 * 1024
+"""Of one session: all of its filters are in its snapshot, which is written whenever anything of the session changes."""
 LEVEL_BYTES: Final = 320
 """What a level of a filter takes in memory, roughly, where no other filter has it."""
 GROUP_BYTES: Final = 1536
@@ -125,7 +127,9 @@ class Subscribing:
             return ReasonCode.UNSPECIFIED_ERROR
         old = session.subscriptions.get(topic_filter)
         if old is None and (
-            len(session.subscriptions) >= self._limits.max_subscriptions or self.size_bytes >= MAX_SUBSCRIPTIONS_BYTES
+            len(session.subscriptions) >= self._limits.max_subscriptions
+            or session.filters_bytes >= MAX_FILTERS_BYTES
+            or self.size_bytes >= MAX_SUBSCRIPTIONS_BYTES
         ):
             return ReasonCode.QUOTA_EXCEEDED
         before.setdefault(topic_filter, old)
@@ -183,10 +187,11 @@ class Subscribing:
 
     def _put(self, session: Session, topic_filter: str, held: Held) -> None:
         session.subscriptions[topic_filter] = held
+        session.packed_subscriptions = None
         shared = parse_shared(topic_filter)
         if shared is None:
             if self._tree.add(topic_filter, session, held):
-                self.size_bytes += _size_bytes(topic_filter)
+                self._count(session, topic_filter, 1)
             return
         group = self.groups.get(topic_filter)
         if group is None:
@@ -194,14 +199,15 @@ class Subscribing:
             self._shared.add(shared.topic_filter, group, None)
             self.size_bytes += GROUP_BYTES
         if group.join(session, held):
-            self.size_bytes += _size_bytes(topic_filter)
+            self._count(session, topic_filter, 1)
         if session.groups is None:
             session.groups = {}
         session.groups[topic_filter] = group
 
     def _take(self, session: Session, topic_filter: str) -> None:
         del session.subscriptions[topic_filter]
-        self.size_bytes -= _size_bytes(topic_filter)
+        session.packed_subscriptions = None
+        self._count(session, topic_filter, -1)
         group = None if session.groups is None else session.groups.pop(topic_filter, None)
         if group is None:
             self._tree.remove(topic_filter, session)
@@ -212,15 +218,15 @@ class Subscribing:
             del self.groups[topic_filter]
             self._shared.remove(group.topic_filter, group)
 
+    def _count(self, session: Session, topic_filter: str, change: int) -> None:
+        """One more or less. The filter counts for each who has it: each brought a string of his own."""
+        self.size_bytes += change * (len(topic_filter) + LEVEL_BYTES * (topic_filter.count("/") + 1))
+        session.filters_bytes += change * len(topic_filter)
+
 
 def _weight_bytes(topic_filters: Collection[str]) -> int:
     """What a packet takes in memory while it waits for its commit, roughly."""
     return 512 + 256 * len(topic_filters) + sum(map(len, topic_filters))
-
-
-def _size_bytes(topic_filter: str) -> int:
-    """What a subscription takes in memory. The filter counts for each who has it: each brought a string of his own."""
-    return len(topic_filter) + LEVEL_BYTES * (topic_filter.count("/") + 1)
 
 
 def _own_filter(topic_filter: str) -> str:

@@ -168,7 +168,7 @@ def sys_topics(broker: Broker, queues: Total) -> SysTopics:
             clients_connected=broker.counters.connected_now,
             clients_total=len(sessions),
             clients_expired=sessions.expired,
-            subscriptions=len(broker.subscriptions) + shared,
+            subscriptions=len(broker.subscriptions),
             shared_subscriptions=shared,
             retained=len(retained),
             stored=len(retained) + queues.entries,

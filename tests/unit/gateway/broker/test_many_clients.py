@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from gateway.broker.session import Session
-from gateway.mqtt.packets import Version
+from gateway.mqtt.packets import Unsubscribe, Version
 from tests.support.broker import House, run, subscribe
 
 
@@ -68,3 +68,20 @@ def test_a_fault_with_one_packet_of_a_client_keeps_nothing_from_others_that_came
     house.store.commit()
     data = channel.take()
     assert 0 < data.index(b"first") < data.index(b"second")
+
+
+def test_a_session_has_no_more_filters_than_are_written_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its snapshot has all of them, and goes to the disk with each of its QoS 2 publishes."""
+    monkeypatch.setattr("gateway.broker.subscribing.MAX_FILTERS_BYTES", 1000)
+    house = House()
+    client, channel = house.connect("d", Version.V5, session_expiry_interval_s=10, clean_start=False)
+    client.handle(subscribe("a" * 600, "b" * 600, "c", "a" * 600))
+    house.store.commit()
+    assert channel.take() == b"\x90\x07\x00\x4d\x00\x00\x00\x97\x00"
+    client.handle(Unsubscribe(packet_id=1, topic_filters=("a" * 600,)))
+    client.handle(subscribe("c"))
+    house.store.commit()
+    assert channel.take()[-1] == 0
+    again = house.restarted().broker.sessions["d"]
+    assert list(again.subscriptions) == ["b" * 600, "c"]
+    assert again.filters_bytes == client.session.filters_bytes == 601

@@ -135,6 +135,17 @@ async def test_a_broker_that_is_started_says_it_at_once_and_in_each_interval() -
     house.broker._ticking.cancel()  # type: ignore[union-attr]
 
 
+def test_shared_subscriptions_are_counted_apart_as_mosquitto_does() -> None:
+    house = House()
+    for name in ("a", "b"):
+        house.connect(name)[0].handle(subscribe("$share/g/x", "y"))
+    house.broker._report(10)
+    for name in ("subscriptions", "shared_subscriptions"):
+        message = house.broker.retained.get(f"$SYS/broker/{name}/count")
+        assert message is not None
+        assert message.payload == b"2"
+
+
 def test_a_stream_that_names_sys_gets_it() -> None:
     house = House(Stream(name="self", topics=("$SYS/broker/clients/#",)))
     house.broker._report(10)
