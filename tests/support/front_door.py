@@ -21,7 +21,7 @@ from tests.support.certificates import Authority, Pair
 from tests.support.edge import steady_port
 from tests.support.mosquitto import free_port
 from tests.support.passwords import MOSQUITTO_LINES, quick_hash
-from tests.support.site import GatewayProcess, until
+from tests.support.site import GatewayProcess
 from tests.support.tokens import SECRET
 
 PASSWORDS = {"ann": "ann's own", "alice": "secret", "bob": "secret2"}
@@ -123,16 +123,13 @@ class FrontDoor:
         return listener
 
     def allow(self, *lines: str) -> None:
-        """Write the ACL file of the door `files`, for everybody; it holds from the next `reload`."""
+        """Write the ACL file of the door `files`, for `ann`; it holds after `hang_up`."""
         self.acl_file.write_text("".join(f"{line}\n" for line in ("user ann", *lines)))
 
-    async def reload(self) -> None:
-        """SIGHUP; returns when the log says that it was done."""
-        process = self.gateway.process
-        assert process is not None
-        before = self.gateway.log.count("Reloaded")
-        process.send_signal(signal.SIGHUP)
-        await until(lambda: self.gateway.log.count("Reloaded") > before, "the files are read again")
+    def hang_up(self) -> None:
+        """SIGHUP: files are to be read again."""
+        assert self.gateway.process is not None
+        self.gateway.process.send_signal(signal.SIGHUP)
 
     def token(self, user: str, **claims: Any) -> str:
         """A token that the door `tokens` believes."""

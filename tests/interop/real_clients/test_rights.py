@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+from itertools import count
+
 import pytest
 
 from tests.interop.real_clients.conftest import Clients
 from tests.support.front_door import PASSWORDS, FrontDoor
 from tests.support.real_clients.kinds import ALL, which_can
-from tests.support.real_clients.peer import Peer
+from tests.support.real_clients.peer import TIMEOUT_S, Peer
+from tests.support.site import until
 
 pytestmark = pytest.mark.slow
+
+NUMBERS = count()
 
 
 async def connected(clients: Clients, site: FrontDoor, kind: str, door: str, name: str, user: str = "ann") -> Peer:
@@ -71,28 +77,56 @@ async def test_what_may_not_be_read_is_left_out_of_a_wider_filter(site: FrontDoo
 async def test_a_right_that_is_withdrawn_at_sighup_holds_no_more_for_those_who_are_connected(
     site: FrontDoor, clients: Clients, kind: str
 ) -> None:
-    site.allow("topic readwrite plant/#")
-    await site.reload()
+    probe = await connected(clients, site, "paho-5", "files", f"probe-{kind}")
+
+    async def allow(*lines: str) -> None:
+        """Returns when the rules hold."""
+        mark = f"probe/{kind}/{next(NUMBERS)}"
+        site.allow(f"topic read {mark}", *lines)
+        site.hang_up()
+        async with asyncio.timeout(TIMEOUT_S):
+            while await probe.subscribe(mark):
+                pass
+
+    await allow("topic readwrite plant/#")
     reader = await connected(clients, site, kind, "files", "reader")
     writer = await connected(clients, site, kind, "files", "writer")
     assert await reader.subscribe("plant/#", 1) == 1
     await writer.publish("plant/a", "before", 1)
     assert (await reader.hear()).text == "before"
-    site.allow("topic read plant/#", "topic write plant/b", "topic deny plant/secret")
-    await site.reload()
+    await allow("topic read plant/#", "topic write plant/b", "topic deny plant/secret")
     reason = await writer.publish("plant/a", "after", 1)
     if kind in which_can("puback reason"):
         assert reason == (0x87 if kind.endswith("5") else 0)
     await writer.publish("plant/b", "allowed", 1)
     assert (await reader.hear()).text == "allowed"
-    site.acl_file.write_text("user ann\ntopic sideways plant/#\n")
-    await site.reload()  # a broken file changes nothing
-    await writer.publish("plant/b", "still", 1)
-    assert (await reader.hear()).text == "still"
-    site.allow("topic write plant/b")
-    await site.reload()
+    await allow("topic write plant/b")
     await writer.publish("plant/b", "unread", 1)
-    site.allow("topic readwrite plant/#")
-    await site.reload()
+    await allow("topic readwrite plant/#")
     await writer.publish("plant/b", "read", 1)
     assert (await reader.hear()).text == "read"
+
+
+async def test_a_broken_file_changes_nothing_and_a_user_who_is_taken_out_is_disconnected(
+    own_site: FrontDoor, clients: Clients
+) -> None:
+    peers = [await connected(clients, own_site, kind, "files", "ann") for kind in ALL]
+    bobs = [await connected(clients, own_site, kind, "passwords", "bob", "bob") for kind in ALL]
+    for peer in peers:
+        assert await peer.subscribe("plant/#", 1) == 1
+    own_site.acl_file.write_text("user ann\ntopic sideways plant/#\n")
+    own_site.hang_up()
+    await until(lambda: "Reloaded; but" in own_site.gateway.log, "the gateway says that a file is broken")
+    assert str(own_site.acl_file) in own_site.gateway.log
+    await peers[0].publish("plant/b", "still", 1)
+    assert {(await peer.hear()).text for peer in peers} == {"still"}
+    own_site.allow("topic readwrite plant/#")
+    passwords = own_site.folder / "passwords"
+    lines = passwords.read_text().splitlines(keepends=True)
+    passwords.write_text("".join(line for line in lines if not line.startswith("bob:")))
+    own_site.hang_up()
+    for kind, bob in zip(ALL, bobs, strict=True):
+        reason = await bob.until_gone()
+        assert kind.endswith("4") or reason == 0x87
+    await peers[0].publish("plant/b", "after", 1)
+    assert {(await peer.hear()).text for peer in peers} == {"after"}
