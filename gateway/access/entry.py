@@ -96,6 +96,11 @@ class AccessEntry:
         """
         return self._change.still_knows(username)
 
+    def has_removed(self, username: str | None) -> bool:
+        """Of a user who may not stay: whether the last `reload` found him taken out of the password file, or that those
+        without a name are not let in any more."""
+        return self._change.has_removed(username)
+
     def decide_now(self, credentials: Credentials) -> Verdict | None:
         """The verdict, where no hash and no service is needed; else None."""
         verdict = self._at_once(credentials)

@@ -110,6 +110,9 @@ class Entry(Protocol):
     def still_knows(self, username: str | None) -> bool:
         """Whether a user that was let in would still be known now; asked after the rules were read again."""
 
+    def has_removed(self, username: str | None) -> bool:
+        """Of one that is not known: whether he was taken out, and need not only prove himself anew."""
+
     def rights(self, *, client_id: str, username: str | None) -> Rights:
         """What a client may do, by the rules of now."""
 

@@ -86,12 +86,18 @@ class Change:
     one that is in the password file."""
     anonymous: bool = True
     """Whether those without a name may stay."""
+    removed: frozenset[str] = frozenset()
+    """Those of `gone` who have no line any more."""
 
     def still_knows(self, username: str | None) -> bool:
         """Whether a client that came in under this name before may stay."""
         if username is None:
             return self.anonymous
         return username not in self.gone and not self.is_in_doubt
+
+    def has_removed(self, username: str | None) -> bool:
+        """Whether nobody can come back under this name."""
+        return not self.anonymous if username is None else username in self.removed
 
 
 def change(before: Ways, after: Ways) -> Change:
@@ -104,4 +110,5 @@ def change(before: Ways, after: Ways) -> Change:
         gone=frozenset(name for name, hashed in old.items() if new.get(name) != hashed),
         is_in_doubt=not (has_same_tokens and old_http in {None, new_http}),
         anonymous=after.lets_anonymous_in,
+        removed=frozenset(old.keys() - new.keys()),
     )

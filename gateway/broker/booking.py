@@ -19,7 +19,7 @@ class Part:
     Message objects are made only when somebody needs them.
     """
 
-    __slots__ = ("_messages", "_payloads", "_qos", "_topics", "_username", "audience", "origin", "run")
+    __slots__ = ("_access", "_messages", "_payloads", "_qos", "_topics", "_username", "audience", "origin", "run")
 
     def __init__(
         self,
@@ -30,6 +30,7 @@ class Part:
         qos: int,
         origin: str,
         username: str | None,
+        access: str = "",
     ) -> None:
         self.audience = audience
         self.run = Run(topics, payloads)
@@ -38,6 +39,7 @@ class Part:
         self._qos = qos
         self.origin = origin
         self._username = username
+        self._access = access
         self._messages: list[Message] | None = None
 
     def messages(self) -> list[Message]:
@@ -52,6 +54,7 @@ class Part:
                     retain=False,
                     origin=self.origin,
                     origin_username=self._username,
+                    origin_access=self._access,
                 )
                 for topic, payload in zip(self._topics, self._payloads, strict=True)
             ]

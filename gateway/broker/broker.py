@@ -29,7 +29,7 @@ from gateway.broker.ports import Channel
 from gateway.broker.retained import RetainedMessages
 from gateway.broker.routes import Routes
 from gateway.broker.session import Held, Session
-from gateway.broker.sessions import Sessions
+from gateway.broker.sessions import NO_RIGHTS, Sessions
 from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscribing import Subscribing
 from gateway.broker.subscriptions import SubscriptionTree
@@ -305,7 +305,7 @@ class Broker:
 
     def _publish_will(self, session: Session, will: Will) -> None:
         if session.rights.may_publish(will.topic):
-            publish_will(self, session.client_id, will, username=session.username)
+            publish_will(self, session.client_id, will, username=session.username, access=session.access)
         else:
             # It was allowed when the client connected; the rules of now are those that hold.
             self.counters.refused["not_authorized"] += 1
@@ -319,20 +319,29 @@ class Broker:
         self._drop_unreadable(session)
 
     def _drop_unreadable(self, session: Session) -> None:
-        """What waits for the session, and it may not read any more, does not go out."""
+        """What waits for the session, and it may not read any more, does not go out.
+
+        What waits for one whose access is not in the settings stays: it is there again when the access is.
+        """
+        if session.rights is NO_RIGHTS:
+            return
         if not session.rights.is_unlimited and (session.outgoing.queued or session.outgoing.in_flight):
             session.outgoing.keep_only_readable(session.rights.may_read)
             self.delivery.account(session)
 
     def rights_changed(self) -> None:
-        """The rules of entry were read again: ask them anew, and disconnect those whom they do not know any more."""
-        unknown = self.sessions.renew_rights()
+        """The rules of entry were read again: ask them anew, and disconnect those whom they do not know any more,
+        and end the sessions of those who were removed."""
+        unknown, removed = self.sessions.renew_rights()
         self.routes.clear()
         for session in self.sessions.values():
             self._drop_unreadable(session)
         for session in unknown:
             if session.client is not None:
                 session.client.close(ReasonCode.NOT_AUTHORIZED)
+        for session in removed:  # nobody can come back to it, so nothing is to wait there
+            if self.sessions.get(session.client_id) is session:
+                self.sessions.end(session)
         for client in self.sessions.clients():
             client.rights_changed()
 

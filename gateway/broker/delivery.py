@@ -87,7 +87,13 @@ class Delivery:
     # ---- at publish time ------------------------------------------------------------------------------------------
 
     def book_run(
-        self, batch: PublishBatch, routes: Mapping[bytes, Route], *, origin: str, username: str | None
+        self,
+        batch: PublishBatch,
+        routes: Mapping[bytes, Route],
+        *,
+        origin: str,
+        username: str | None,
+        access: str = "",
     ) -> Booking | None:
         """What a run will bring; None when nobody is to get it. `routes` has each of its topics, all allowed."""
         has_retain = batch.any_retain
@@ -98,17 +104,25 @@ class Delivery:
             return None
         booking = Booking(batch.qos)
         if has_retain or has_groups or batch.properties is not None:
-            for message in self._messages(batch, routes, origin, username):
+            for message in self._messages(batch, routes, origin, username, access):
                 self._book(booking, message, routes[message.topic.encode()])
             return booking
         qos, topics, payloads = batch.qos, batch.topics, batch.payloads
         if len(audiences) == 1:
-            booking.parts = [Part(audiences.pop(), topics, payloads, qos=qos, origin=origin, username=username)]
+            booking.parts = [
+                Part(audiences.pop(), topics, payloads, qos=qos, origin=origin, username=username, access=access)
+            ]
         else:
             for start, stop, audience in _parts(topics, routes):
                 if audience is not NOBODY:
                     part = Part(
-                        audience, topics[start:stop], payloads[start:stop], qos=qos, origin=origin, username=username
+                        audience,
+                        topics[start:stop],
+                        payloads[start:stop],
+                        qos=qos,
+                        origin=origin,
+                        username=username,
+                        access=access,
                     )
                     booking.parts.append(part)
         if qos:
@@ -125,7 +139,7 @@ class Delivery:
         return booking
 
     def _messages(
-        self, batch: PublishBatch, routes: Mapping[bytes, Route], origin: str, username: str | None
+        self, batch: PublishBatch, routes: Mapping[bytes, Route], origin: str, username: str | None, access: str
     ) -> list[Message]:
         """Those of a run that somebody gets or that are to be retained."""
         now_s = self._clock.monotonic_s()
@@ -145,6 +159,7 @@ class Delivery:
                     retain=retain,
                     origin=origin,
                     origin_username=username,
+                    origin_access=access,
                     properties=properties,
                     expires_at_s=expiry(properties, now_s),
                     arrival=self.arrivals,

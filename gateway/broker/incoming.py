@@ -145,12 +145,9 @@ class Incoming:
             return
         packet_id = batch.packet_ids[i]
         if packet_id in self._inherited and packet_id not in self._repeated:
-            self._repeated[packet_id] = 0  # its first time on this connection
-            return
-        said = hash((batch.topics[i], batch.payloads[i]))
-        if packet_id in self._inherited and packet_id not in self._repeated:
             self._repeated[packet_id] = None  # on this connection it is the first
             return
+        said = hash((batch.topics[i], batch.payloads[i]))
         if self._repeated.get(packet_id) == said:
             number = int.from_bytes(packet_id, "big")
             raise ProtocolError(f"The PUBLISH with packet identifier {number} came three times, and not marked as DUP.")
@@ -225,7 +222,9 @@ class Incoming:
             taken, is_stored = self._sort(batch, routes, refusals)
         booking = None
         if len(taken):
-            booking = broker.delivery.book_run(taken, routes, origin=session.client_id, username=session.username)
+            booking = broker.delivery.book_run(
+                taken, routes, origin=session.client_id, username=session.username, access=session.access
+            )
         receipt = Receipt(
             session,
             qos,

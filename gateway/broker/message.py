@@ -2,10 +2,12 @@
 
 On disk it is one MessagePack array, for messages that wait for sessions and for retained ones alike:
 
-    [1, topic, payload, QoS, retain, client id of its publisher, its user name, expires_at_us, properties]
+    [2, topic, payload, QoS, retain, client id of its publisher, its user name, expires_at_us, properties,
+     access that let the publisher in]
 
 `expires_at_us` is wall time, microseconds since 1970 UTC, since the monotonic clock does not outlive the machine; it is
 None for a message that does not expire. `properties` is a map by the names of `bridge.record.Properties`, or None.
+Version 1, which is still read, ends with them.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import msgpack
 
 from bridge.record import Properties
 
-_VERSION: Final = 1
+_VERSION: Final = 2
 
 
 class MessageUnreadable(Exception):
@@ -35,6 +37,8 @@ class Message:
     origin: str
     """The client id of its publisher, for No Local (MQTT 5 §3.8.3.1)."""
     origin_username: str | None = None
+    origin_access: str = ""
+    """The rules of entry that let its publisher in; empty where that is not known."""
     properties: Properties | None = None
     expires_at_s: float | None = None
     """Monotonic time after which nobody wants it any more (§3.3.2.3.3)."""
@@ -68,6 +72,7 @@ class Message:
                 self.origin_username,
                 expires_at_us,
                 None if self.properties is None else self.properties.to_map(),
+                self.origin_access,
             ]
         )
         return packed
@@ -77,9 +82,11 @@ class Message:
         """The inverse of `pack`. Raises MessageUnreadable."""
         try:
             version, *rest = msgpack.unpackb(body)
-            if version != _VERSION:
-                raise MessageUnreadable(f"It is of version {version}; version {_VERSION} is read here.")
-            topic, payload, qos, retain, origin, origin_username, expires_at_us, properties = rest
+            if version == 1:
+                rest += [""]
+            elif version != _VERSION:
+                raise MessageUnreadable(f"It is of version {version}; versions up to {_VERSION} are read here.")
+            topic, payload, qos, retain, origin, origin_username, expires_at_us, properties, origin_access = rest
             _check(topic, payload, qos, origin)
             return cls(
                 topic=topic,
@@ -88,6 +95,7 @@ class Message:
                 retain=bool(retain),
                 origin=origin,
                 origin_username=None if origin_username is None else str(origin_username),
+                origin_access=str(origin_access),
                 properties=None if properties is None else Properties.from_map(properties),
                 expires_at_s=None if expires_at_us is None else now_s + (int(expires_at_us) - now_us) / 1_000_000,
             )

@@ -36,6 +36,9 @@ SESSION_BYTES: Final = 2048
 MAX_PUBLISHERS: Final = 1000
 """Publishers of retained messages whose rights are remembered."""
 
+MAX_NAMED: Final = 10
+"""Sessions that a line of the log names."""
+
 MAX_NUMBER: Final = 2**31 - 1
 """Rows of the disk have 63 bits for a session's number and a place in its queue, which takes 32 of them."""
 
@@ -87,7 +90,7 @@ class Sessions(dict[str, Session]):
         self._on_end = on_end
         self._on_rights = on_rights
         self._actions = Actions()
-        self._publishers: dict[tuple[str, str | None], list[Rights]] = {}
+        self._publishers: dict[tuple[str, str, str | None], list[Rights]] = {}
         """What publishers of retained messages may do, as far as it was asked."""
         self._numbers: set[int] = set()
         self._last_number = 0
@@ -121,6 +124,24 @@ class Sessions(dict[str, Session]):
                 session.number = self._new_number()
                 self.remember(session)
             self._numbers.add(session.number)
+        self._warn_of_lost_access()
+
+    def _warn_of_lost_access(self) -> None:
+        """Name the sessions that nobody can come back to, because the settings have no such access any more."""
+        lost: dict[str, list[str]] = {}
+        for session in self.values():
+            if session.access and self._entries is not None and session.access not in self._entries:
+                lost.setdefault(session.access, []).append(session.client_id)
+        for access, client_ids in lost.items():
+            more = f" and {len(client_ids) - MAX_NAMED} more" if len(client_ids) > MAX_NAMED else ""
+            logger.warning(
+                "There is no access %r in the settings any more: what waits for its sessions (%s%s) is not delivered, "
+                "and a client that comes back by another access begins anew. To have it delivered, give the access "
+                "that name again.",
+                access,
+                ", ".join(f"{client_id:.100}" for client_id in client_ids[:MAX_NAMED]),
+                more,
+            )
 
     def rights(self, access: str, client_id: str, username: str | None) -> Rights:
         """What a client may do now. A session whose access was taken out of the settings may do nothing."""
@@ -130,30 +151,39 @@ class Sessions(dict[str, Session]):
         return NO_RIGHTS if entry is None else entry.rights(client_id=client_id, username=username)
 
     def may_still_publish(self, message: Message) -> bool:
-        """Whether the publisher of a retained message may publish it now, by any of the rules of entry."""
+        """Whether the publisher of a retained message may publish it now, by the rules of entry that let him in.
+
+        By any of them, where the message is older than the note of which that was.
+        """
         if not self._entries or message.topic.startswith("$SYS"):
             return True
-        publisher = (message.origin, message.origin_username)
+        publisher = (message.origin_access, message.origin, message.origin_username)
         rights = self._publishers.get(publisher)
         if rights is None:
             if len(self._publishers) >= MAX_PUBLISHERS:
                 self._publishers.clear()
             rights = self._publishers[publisher] = [
-                entry.rights(client_id=message.origin, username=message.origin_username)
-                for entry in self._entries.values()
+                self.rights(access, message.origin, message.origin_username)
+                for access in ([message.origin_access] if message.origin_access else self._entries)
             ]
         return any(each.is_unlimited or each.may_publish(message.topic) for each in rights)
 
-    def renew_rights(self) -> list[Session]:
-        """Ask every entry anew what each session may do; returns those whose users it no longer knows."""
+    def renew_rights(self) -> tuple[list[Session], list[Session]]:
+        """Ask every entry anew what each session may do.
+
+        Returns those whose users it no longer knows, and those of them whose users were removed: they may do nothing.
+        """
         self._publishers.clear()
-        unknown = []
+        unknown, removed = [], []
         for session in self.values():
             session.rights = self.rights(session.access, session.client_id, session.username)
             entry = None if self._entries is None else self._entries.get(session.access)
-            if self._entries is not None and (entry is None or not entry.still_knows(session.username)):
+            if entry is not None and not entry.still_knows(session.username):
                 unknown.append(session)
-        return unknown
+                if entry.has_removed(session.username):
+                    session.rights = NO_RIGHTS
+                    removed.append(session)
+        return unknown, removed
 
     def clients(self) -> list[Client]:
         """Those who are connected."""
@@ -164,7 +194,7 @@ class Sessions(dict[str, Session]):
     def lacks_room_for(self, client_id: str, granted: Granted) -> bool:
         """Whether one session more would be too many, in all or for this user."""
         old = self.get(client_id)
-        if old is not None and old.username == granted.username:
+        if old is not None and _is_for(old, granted):
             return False
         most = self._limits.max_sessions_per_user
         return (
@@ -181,14 +211,15 @@ class Sessions(dict[str, Session]):
     def take(self, packet: Connect, client_id: str, granted: Granted) -> tuple[Session, bool]:
         """The session of a CONNECT, and whether it was there; takes over from an open connection.
 
-        A session stays with its user: what waits in it was meant for nobody else.
+        A session stays with its user, and he with the rules of entry that know him: what waits in it was meant for
+        nobody else, and another access may mean somebody else by the same name.
         """
         old = self.get(client_id)
         was_on_disk = client_id in self._forgetting if old is None else old.on_disk
         if old is not None and old.client is not None:
             old.client.close(ReasonCode.SESSION_TAKEN_OVER)  # [MQTT-3.1.4-3]
             old = self.get(client_id)
-        if old is not None and (packet.clean_start or old.username != granted.username):
+        if old is not None and (packet.clean_start or not _is_for(old, granted)):
             self.end(old)  # [MQTT-3.1.2-4]
             old = None
         expiry_interval_s = self.expiry_interval_s(_asked_expiry_s(packet))
@@ -204,7 +235,7 @@ class Sessions(dict[str, Session]):
             if session.expiry_interval_s != expiry_interval_s or session.access != granted.access:
                 session.expiry_interval_s = expiry_interval_s
                 session.change += 1
-        if old is None or session.access != granted.access:
+        if old is None or session.access != granted.access:  # one of the first version did not know its own
             session.access = granted.access
             session.rights = self.rights(granted.access, client_id, granted.username)
             self._on_rights(session)
@@ -294,6 +325,11 @@ class Sessions(dict[str, Session]):
                 self._agenda.add(("forget", client_id), due_s, partial(self._forget, client_id))
 
         self._store.after_commit(self._actions, committed)
+
+
+def _is_for(session: Session, granted: Granted) -> bool:
+    """Whether it is the session of whoever was let in; those of the first version do not know by which access."""
+    return session.username == granted.username and session.access in {"", granted.access}
 
 
 def _asked_expiry_s(packet: Connect) -> int:

@@ -17,7 +17,7 @@ _FIXED_BYTES = 6
 """What a PUBLISH of a short will has on the wire beside topic and payload."""
 
 
-def publish_will(broker: Broker, client_id: str, will: Will, *, username: str | None = None) -> None:
+def publish_will(broker: Broker, client_id: str, will: Will, *, username: str | None = None, access: str = "") -> None:
     """Store the will, and give it to local subscribers when the commit has ended; that it is allowed is known."""
     broker.counters.wills += 1
     raw = will.topic.encode()
@@ -44,6 +44,7 @@ def publish_will(broker: Broker, client_id: str, will: Will, *, username: str | 
             retain=will.retain,
             origin=client_id,
             origin_username=username,
+            origin_access=access,
             properties=will.properties,
             expires_at_s=expiry(will.properties, broker.clock.monotonic_s()),
             arrival=broker.delivery.arrivals,

@@ -13,6 +13,7 @@ from gateway.access.ports import UNLIMITED, Credentials, Entry, Granted, Rights,
 from gateway.broker.broker import Broker
 from gateway.listener.listener import MqttListener
 from gateway.listener.partials import Partials
+from gateway.listener.places import Places
 from tests.support.broker import FakeClock
 from tests.support.store import FakeStore
 
@@ -45,6 +46,9 @@ class OpenEntry:
     def still_knows(self, username: str | None) -> bool:
         return True
 
+    def has_removed(self, username: str | None) -> bool:
+        return False
+
     def rights(self, *, client_id: str, username: str | None) -> Rights:
         return UNLIMITED
 
@@ -52,13 +56,22 @@ class OpenEntry:
 class Door:
     """A listener on any free port of loopback, unless `bind` is given."""
 
-    def __init__(self, *, entry: Entry | None = None, partials: Partials | None = None, **settings: Any) -> None:
+    def __init__(
+        self,
+        *,
+        entry: Entry | None = None,
+        partials: Partials | None = None,
+        places: Places | None = None,
+        **settings: Any,
+    ) -> None:
         loop = asyncio.get_running_loop()
         self.store = FakeStore(auto=loop.call_soon)
         self.broker = Broker(store=self.store, clock=FakeClock(), streams=(Stream(),), new_client_id=lambda: "auto")
         self.entry = OpenEntry()
         settings.setdefault("bind", Address(host="127.0.0.1", port=0))
-        self.listener = MqttListener(Listener(**settings), self.broker, entry=entry or self.entry, partials=partials)
+        self.listener = MqttListener(
+            Listener(**settings), self.broker, entry=entry or self.entry, partials=partials, places=places
+        )
 
     @property
     def port(self) -> int:

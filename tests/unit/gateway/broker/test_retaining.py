@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import msgpack
 import pytest
 
 from bridge.record import Properties
 from config.settings import Retained
+from gateway.broker.message import Message, MessageUnreadable
 from gateway.mqtt.packets import Version
 from gateway.spool.ports import Outcome, Table
 from tests.support.broker import House, pubacks, run
@@ -111,3 +115,13 @@ def test_an_expired_message_leaves_memory_and_disk() -> None:
     house.store.commit()
     assert kept(house) == {}
     assert not rows(house)
+
+
+def test_a_row_of_the_first_version_which_did_not_name_the_access_is_still_read() -> None:
+    body = msgpack.packb([1, "t", b"x", 1, True, "dev1", "alice", None, None])
+    message = Message.unpack(body, now_s=0.0, now_us=0)
+    assert (message.topic, message.payload, message.origin_username, message.origin_access) == ("t", b"x", "alice", "")
+    again = Message.unpack(replace(message, origin_access="plant").pack(now_s=0.0, now_us=0), now_s=0.0, now_us=0)
+    assert (again.origin, again.origin_access) == ("dev1", "plant")
+    with pytest.raises(MessageUnreadable, match="version 3; versions up to 2 are read here"):
+        Message.unpack(msgpack.packb([3]), now_s=0.0, now_us=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -42,6 +42,7 @@ class FakeEntry:
 
     topics: set[str] = field(default_factory=set)
     unknown: set[str | None] = field(default_factory=set)
+    removed: set[str | None] = field(default_factory=set)
     name: str = "default"
 
     def decide_now(self, credentials: Credentials) -> Verdict | None:
@@ -51,7 +52,10 @@ class FakeEntry:
         return Granted(username=credentials.username)
 
     def still_knows(self, username: str | None) -> bool:
-        return username not in self.unknown
+        return username not in self.unknown | self.removed
+
+    def has_removed(self, username: str | None) -> bool:
+        return username in self.removed
 
     def rights(self, *, client_id: str, username: str | None) -> Rights:
         return Only(set(self.topics) | {f"of/{username}"})
@@ -306,3 +310,117 @@ def test_retained_messages_that_still_wait_are_not_given_when_the_right_to_read_
         client.handle(PubAck(packet_id=number))
     assert b"\x00\x04t/" not in channel.take()
     assert client.session.feed is None
+
+
+def test_a_retained_message_is_judged_by_the_access_that_let_its_publisher_in_and_by_no_other() -> None:
+    """Also after a restart: the row says which it was."""
+    strict, open_ = FakeEntry({"a"}, name="strict"), FakeEntry({"a", "#"}, name="open")
+    entries = {"strict": strict, "open": open_}
+    house = House(entries=entries)
+    publisher, _ = house.connect("publisher", Version.V5, granted=Granted(access="strict", username="alice"))
+    publisher.handle(run(1, "a", retain=True))
+    publisher.lost()
+    house.store.commit()
+    strict.topics.clear()
+    house.broker.rights_changed()
+    for each in (house, House(store=FakeStore(house.store.disk, rows=house.store.rows), entries=entries)):
+        reader, channel = each.connect("reader", Version.V5, granted=Granted(access="open", username="bob"))
+        reader.handle(subscribe("a"))
+        each.store.commit()
+        assert b"\x00\x01a" not in channel.take()
+
+
+def test_a_will_is_judged_by_the_access_of_its_client_too() -> None:
+    strict, open_ = FakeEntry({"a"}, name="strict"), FakeEntry({"a"}, name="open")
+    house = House(entries={"strict": strict, "open": open_})
+    will = Will(topic="a", payload=b"gone", qos=1, retain=True)
+    client, _ = house.connect("publisher", will=will, granted=Granted(access="strict", username="alice"))
+    client.lost()
+    house.store.commit()
+    message = house.broker.retained.get("a")
+    assert message is not None
+    assert message.origin_access == "strict"
+    assert house.broker.sessions.may_still_publish(message)
+    strict.topics.clear()
+    house.broker.rights_changed()
+    assert not house.broker.sessions.may_still_publish(message)
+
+
+def test_a_session_is_not_handed_to_the_same_name_that_came_by_another_access() -> None:
+    """There it may be somebody else's."""
+    entries = {name: FakeEntry({"a"}, name=name) for name in ("near", "far")}
+    house = House(entries=entries)
+    client, _ = house.connect(**DURABLE_5, granted=Granted(access="near", username="alice"))
+    client.handle(subscribe("a", qos=1))
+    house.store.commit()
+    client.lost()
+    _, channel = house.knock(**DURABLE_5, granted=Granted(access="far", username="alice"))
+    house.store.commit()
+    assert channel.take()[2] == 0
+    session = house.broker.sessions["device"]
+    assert (session.access, session.subscriptions) == ("far", {})
+
+
+def test_a_removed_user_leaves_no_session_that_messages_wait_in_and_no_will() -> None:
+    house, entry = a_house("a", "w")
+    will = Will(topic="w", payload=b"gone", qos=0, retain=True)
+    absent, _ = house.connect("absent", **DURABLE_5, granted=ALICE)
+    absent.handle(subscribe("a", qos=1))
+    house.store.commit()
+    absent.lost()
+    _, present = house.connect("present", **DURABLE_5, granted=ALICE, will=will)
+    delayed, _ = house.connect("delayed", **DURABLE_5, granted=ALICE, will=replace(will, delay_interval_s=50))
+    delayed.lost()
+    entry.removed.add("alice")
+    house.broker.rights_changed()
+    house.store.commit()
+    assert present.take() == b"\xe0\x01\x87"
+    assert house.broker.sessions == {}
+    assert house.store.disk == {}
+    assert house.broker.retained.get("w") is None
+    house.pass_time(60)
+    assert house.broker.retained.get("w") is None
+
+
+def test_who_only_has_a_new_password_finds_his_session() -> None:
+    house, entry = a_house("a")
+    client, channel = house.connect(**DURABLE_5, granted=ALICE)
+    client.handle(subscribe("a", qos=1))
+    house.store.commit()
+    entry.unknown.add("alice")
+    house.broker.rights_changed()
+    assert channel.is_closed
+    publisher, _ = house.connect("publisher", granted=BOB)
+    publisher.handle(run(1, "a"))
+    house.store.commit()
+    _, channel = house.knock(**DURABLE_5, granted=ALICE)
+    house.store.commit()
+    assert b"\x00\x01a" in channel.take()
+
+
+def test_an_access_that_has_another_name_now_is_told_and_what_waits_is_there_when_it_is_back(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    house, entry = a_house("a")
+    client, _ = house.connect(**DURABLE_5, granted=ALICE)
+    client.handle(subscribe("a", qos=1))
+    house.store.commit()
+    client.lost()
+    publisher, _ = house.connect("publisher", granted=BOB)
+    publisher.handle(run(1, "a"))
+    house.store.commit()
+
+    def restarted(name: str) -> House:
+        return House(store=FakeStore(house.store.disk, rows=house.store.rows), entries={name: entry})
+
+    renamed = restarted("devices")
+    assert "no access 'default' in the settings any more: what waits for its sessions (device)" in caplog.text
+    renamed.broker.rights_changed()
+    renamed.store.commit()
+    assert renamed.broker.counters.dropped.total() == 0
+    caplog.clear()
+    again = restarted("default")
+    assert not caplog.records
+    _, channel = again.knock(**DURABLE_5, granted=ALICE)
+    again.store.commit()
+    assert b"\x00\x01a" in channel.take()
