@@ -129,7 +129,12 @@ class Gateway:
         except BaseException:
             await accesses.close()
             raise
-        return cls(settings, spool, accesses)
+        try:
+            return cls(settings, spool, accesses)
+        except BaseException:  # the threads of both would keep a process alive that nobody serves
+            await accesses.close()
+            await spool.close()
+            raise
 
     async def start(self, reload: asyncio.Event) -> None:
         """Let data flow; read files again when `reload` is set. Raises GatewayError or ListenerError when an address
