@@ -30,7 +30,11 @@ def parse(arguments: list[str] | None = None) -> LoadOptions:
     parser.add_argument("--rate", type=float, dest="rate_per_s", help="publishes a second; times each PUBACK")
     parser.add_argument("--stall", type=float, dest="stall_s", default=10.0, metavar="SECONDS")
     parser.add_argument("--topic", default="plant/line-1/{device}/telemetry")
+    parser.add_argument("--retain", action="store_true")
     parser.add_argument("--client-id", default="load-{device}")
+    parser.add_argument("--username")
+    parser.add_argument("--password")
+    parser.add_argument("--ca-file", help="speak TLS, with who has a certificate of this authority for localhost")
     parser.add_argument("--seed", type=int, default=1)
     values = vars(parser.parse_args(arguments))
     values["version"] = {"3.1.1": 4, "5": 5}[values.pop("protocol")]

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import abc
 import socket
+import ssl
 import struct
 from typing import Final
 
 from simulators.load.acknowledgements import AckCounter, ExactlyOnceReader, PubAckReader
-from simulators.load.options import LoadFailed
+from simulators.load.options import LoadFailed, LoadOptions
 from simulators.load.packets import (
     DISCONNECT,
     PINGREQ,
@@ -32,7 +33,10 @@ from simulators.load.rings import Ring, release_ring
 _READ_BYTES: Final = 64 * 1024
 _ACK_BYTES: Final = 4
 _SEND_BYTES: Final = 256 * 1024
+_TLS_RECORD_BYTES: Final = 16 * 1024
 _CONNECT_TIMEOUT_S: Final = 15.0
+_NOT_NOW: Final = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+"""What a socket raises, in the clear and under TLS, when it has nothing, or takes nothing, at the moment."""
 
 
 class Publisher(abc.ABC):
@@ -45,8 +49,10 @@ class Publisher(abc.ABC):
         "_outgoing",
         "_read_bytes",
         "_ring",
+        "_send_bytes",
         "_sent_bytes",
         "_socket",
+        "_tls",
         "_turn_bytes",
         "_view",
         "client_id",
@@ -60,6 +66,8 @@ class Publisher(abc.ABC):
         self._view = memoryview(ring.data)
         self._turn_bytes = len(ring.data)
         self._socket: socket.socket = socket.socket()
+        self._tls: ssl.SSLSocket | None = None
+        self._send_bytes = _SEND_BYTES
         self._low_water_bytes = 1
         self._read_bytes = _READ_BYTES
         self.is_ending = False
@@ -71,13 +79,21 @@ class Publisher(abc.ABC):
         self.window = window
         self.wants_write = False
 
-    def connect(self, host: str, port: int, *, version: int) -> None:
+    def connect(self, options: LoadOptions) -> None:
         """Connect and wait for the CONNACK; narrows the window to the broker's Receive Maximum. Raises LoadFailed."""
+        host, port, version = options.host, options.port, options.version
         self._socket.close()
         try:
             self._socket = socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._socket.sendall(encode_connect(self.client_id, version=version))
+            if options.ca_file is not None:
+                context = ssl.create_default_context(cafile=options.ca_file)
+                self._socket = self._tls = context.wrap_socket(self._socket, server_hostname="localhost")
+                self._send_bytes = _TLS_RECORD_BYTES
+            hello = encode_connect(
+                self.client_id, version=version, username=options.username, password=options.password
+            )
+            self._socket.sendall(hello)
             data = b""
             while (answer := decode_connack(data, version=version)) is None:
                 more = self._socket.recv(_READ_BYTES)
@@ -95,6 +111,8 @@ class Publisher(abc.ABC):
     def _wake_after(self, acknowledgements: int) -> None:
         """Have the poll report the socket readable when so many acknowledgements are there."""
         mark = max(1, _ACK_BYTES * acknowledgements)
+        if self._tls is not None:  # whose records are longer than what they carry
+            return
         if mark != self._low_water_bytes:
             self._low_water_bytes = mark
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, mark)
@@ -156,13 +174,13 @@ class Publisher(abc.ABC):
                 self._outgoing = self._outgoing[self._socket.send(self._outgoing) :]
             while self._sent_bytes < end and not self._outgoing:
                 at = self._sent_bytes % self._turn_bytes
-                piece = self._view[at : at + min(end - self._sent_bytes, _SEND_BYTES)]
+                piece = self._view[at : at + min(end - self._sent_bytes, self._send_bytes)]
                 taken = self._socket.send(piece)
                 self._sent_bytes += taken
                 if taken < len(piece):
                     self.wants_write = True
                     return
-        except BlockingIOError:
+        except _NOT_NOW:
             self.wants_write = True
             return
         self.wants_write = bool(self._outgoing)
@@ -174,12 +192,15 @@ class Publisher(abc.ABC):
         """Count what came, then send what that allows. Raises LoadFailed when the broker is gone or talks nonsense."""
         try:
             data = self._socket.recv(self._read_bytes)
+            if self._tls is not None:
+                while self._tls.pending():  # what TLS has decrypted shows on no poll
+                    data += self._tls.recv(self._read_bytes)
             if not data:
                 raise LoadFailed(f"The broker closed the connection of {self.client_id}.")
             self._count(data)
             if not self.wants_write:
                 self.advance()
-        except BlockingIOError:
+        except _NOT_NOW:
             return
         except (OSError, ProtocolViolation) as error:
             raise LoadFailed(f"The connection of {self.client_id} failed: {error}") from error
@@ -265,7 +286,7 @@ class ExactlyOncePublisher(Publisher):
             try:
                 at = self._sent_bytes % self._turn_bytes
                 self._sent_bytes += self._socket.send(self._view[at : at + self._ring.size_bytes - begun])
-            except BlockingIOError:
+            except _NOT_NOW:
                 pass
             if self._sent_bytes % self._ring.size_bytes:
                 self.wants_write = True

@@ -6,6 +6,7 @@ import http.client
 import json
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,20 +56,40 @@ class Edge:
         return time.monotonic()
 
 
-def configuration(*, folder: Path, port: int, api_port: int, cloud_port: int, protocol: str = "5") -> dict[str, Any]:
-    """A `gateway.yaml` with every default but the ports and the folder: durability `commit`, zstd, window 20."""
+def configuration(
+    *,
+    folder: Path,
+    port: int,
+    api_port: int,
+    cloud_port: int,
+    protocol: str = "5",
+    listener: Mapping[str, Any] | None = None,
+    sections: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """A `gateway.yaml` with every default but the ports and the folder: durability `commit`, zstd, window 20.
+
+    `listener` and `sections` are laid over it.
+    """
     return {
         "gateway": {"id": "bench", "data_dir": str(folder / "data")},
-        "listeners": [{"name": "local", "transport": "tcp", "bind": f"127.0.0.1:{port}"}],
+        "listeners": [{"name": "local", "transport": "tcp", "bind": f"127.0.0.1:{port}", **(listener or {})}],
         "streams": [{"name": STREAM, "topics": ["#"]}],
         "spool": {"max_size": "2GiB"},
         "uplinks": [{"name": UPLINK, "url": f"mqtt://127.0.0.1:{cloud_port}", "protocol": protocol}],
         "api": {"bind": f"127.0.0.1:{api_port}"},
         "log": {"level": "warning"},
+        **(sections or {}),
     }
 
 
-def start(folder: Path, *, cloud_port: int | None = None, protocol: str = "5") -> Edge:
+def start(
+    folder: Path,
+    *,
+    cloud_port: int | None = None,
+    protocol: str = "5",
+    listener: Mapping[str, Any] | None = None,
+    sections: Mapping[str, Any] | None = None,
+) -> Edge:
     """Start a gateway on free ports, its data in `folder`; returns when it is ready. Raises ProcessFailed.
 
     Without `cloud_port` its uplink finds nobody, so that all it is given stays in the spool. Started again in the same
@@ -77,7 +98,13 @@ def start(folder: Path, *, cloud_port: int | None = None, protocol: str = "5") -
     folder.mkdir(parents=True, exist_ok=True)
     port, api_port = free_port(), free_port()
     settings = configuration(
-        folder=folder, port=port, api_port=api_port, cloud_port=cloud_port or free_port(), protocol=protocol
+        folder=folder,
+        port=port,
+        api_port=api_port,
+        cloud_port=cloud_port or free_port(),
+        protocol=protocol,
+        listener=listener,
+        sections=sections,
     )
     file = folder / "gateway.yaml"
     file.write_text(yaml.safe_dump(settings, sort_keys=False))

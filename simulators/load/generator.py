@@ -53,6 +53,7 @@ def encode_rings(options: LoadOptions) -> list[Ring]:
             user_property=options.user_property,
             topic=options.topic,
             seed=options.seed,
+            retain=options.retain,
         )
         for device in range(options.connections)
     ]
@@ -66,7 +67,7 @@ def connect_all(options: LoadOptions, rings: list[Ring]) -> list[Publisher]:
             client_id = options.client_id.format(device=f"dev-{device:04d}")
             publisher: Publisher = PUBLISHERS[options.qos](ring, client_id=client_id, window=options.window)
             publishers.append(publisher)
-            publisher.connect(options.host, options.port, version=options.version)
+            publisher.connect(options)
     except LoadFailed:
         for publisher in publishers:
             publisher.close()

@@ -10,6 +10,7 @@ import getpass
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,15 +50,16 @@ def configuration(
     on_disk: bool = False,
     save_each: bool = False,
     max_inflight: int = 0,
+    lines: Sequence[str] = (),
 ) -> str:
-    """Its configuration file.
+    """Its configuration file, `lines` at its end; those that begin with allow_anonymous take the place of ours.
 
     `on_disk`: its queue is written every second, the shortest time there is; `save_each`: after every change instead,
     when Mosquitto writes the whole of its database again.
     """
-    lines = [
+    settings = [
         f"listener {port} 127.0.0.1",
-        "allow_anonymous true",
+        *([] if any(line.startswith("allow_anonymous") for line in lines) else ["allow_anonymous true"]),
         "log_dest stderr",
         "log_type error",
         f"user {getpass.getuser()}",
@@ -66,14 +68,14 @@ def configuration(
         "sys_interval 1",
     ]
     if on_disk or save_each:
-        lines += [
+        settings += [
             "persistence true",
             f"persistence_location {folder}/",
             "autosave_interval 1",
             f"autosave_on_changes {'true' if save_each else 'false'}",
         ]
     if bridge_to is not None:
-        lines += [
+        settings += [
             "connection cloud",
             f"address 127.0.0.1:{bridge_to}",
             "topic # out 1",
@@ -82,7 +84,7 @@ def configuration(
             "notifications false",
             "restart_timeout 1",
         ]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*settings, *lines]) + "\n"
 
 
 def start(
@@ -93,6 +95,7 @@ def start(
     on_disk: bool = False,
     save_each: bool = False,
     max_inflight: int = 0,
+    lines: Sequence[str] = (),
 ) -> Broker:
     """Start one on a free port; returns when it accepts connections. Raises ProcessFailed or FileNotFoundError."""
     program = executable()
@@ -111,6 +114,7 @@ def start(
             on_disk=on_disk,
             save_each=save_each,
             max_inflight=max_inflight,
+            lines=lines,
         )
     )
     child = Child([program, "-c", str(file)], name=name, log=folder / f"{name}.log")

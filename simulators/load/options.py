@@ -36,7 +36,13 @@ class LoadOptions:
     rate_per_s: float | None = None
     stall_s: float = 10.0
     topic: str = "plant/line-1/{device}/telemetry"
+    """`{device}` and `{n}`, the message's number within the connection's ring, are filled in."""
+    retain: bool = False
     client_id: str = "load-{device}"
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    ca_file: str | None = None
+    """TLS with who shows a certificate of this authority, for localhost."""
     seed: int = 1
 
     def __post_init__(self) -> None:
@@ -48,6 +54,8 @@ class LoadOptions:
             raise ValueError(f"Protocol level {self.version} is not spoken here; ask for 4 (MQTT 3.1.1) or 5.")
         if self.user_property and self.version != V5:
             raise ValueError("MQTT 3.1.1 has no user properties; ask for version 5 with them.")
+        if self.password is not None and self.username is None:
+            raise ValueError("MQTT 3.1.1 has no password without a user name; name one.")
         if self.connections < 1 or self.window < 1:
             raise ValueError("A load needs at least one connection and a window of at least one.")
         if self.rate_per_s is not None and (self.rate_per_s <= 0 or self.qos != 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -67,10 +68,14 @@ def encode_string(text: str) -> bytes:
     return struct.pack("!H", len(data)) + data
 
 
-def encode_connect(client_id: str, *, version: int, keep_alive_s: int = 0) -> bytes:
+def encode_connect(
+    client_id: str, *, version: int, keep_alive_s: int = 0, username: str | None = None, password: str | None = None
+) -> bytes:
     """CONNECT with a clean start (§3.1)."""
-    body = encode_string("MQTT") + struct.pack("!BBH", version, 0x02, keep_alive_s)
+    flags = 0x02 | (0x80 if username is not None else 0) | (0x40 if password is not None else 0)
+    body = encode_string("MQTT") + struct.pack("!BBH", version, flags, keep_alive_s)
     body += (b"\x00" if version == V5 else b"") + encode_string(client_id)
+    body += b"".join(encode_string(text) for text in (username, password) if text is not None)
     return b"\x10" + encode_length(len(body)) + body
 
 
@@ -82,6 +87,7 @@ def encode_publish(
     packet_id: int,
     version: int,
     user_property: tuple[str, str] | None = None,
+    retain: bool = False,
 ) -> bytes:
     """PUBLISH (§3.3); `packet_id` is left out for QoS 0, the user property for MQTT 3.1.1."""
     body = encode_string(topic)
@@ -92,7 +98,14 @@ def encode_publish(
         if user_property is not None:
             properties = bytes((_USER_PROPERTY,)) + encode_string(user_property[0]) + encode_string(user_property[1])
         body += encode_length(len(properties)) + properties
-    return bytes((0x30 | qos << 1,)) + encode_length(len(body) + len(payload)) + body + payload
+    return bytes((0x30 | qos << 1 | retain,)) + encode_length(len(body) + len(payload)) + body + payload
+
+
+def encode_subscribe(topic_filters: Sequence[str], *, qos: int, version: int, packet_id: int = 1) -> bytes:
+    """SUBSCRIBE (§3.8)."""
+    body = struct.pack("!H", packet_id) + (b"\x00" if version == V5 else b"")
+    body += b"".join(encode_string(each) + bytes((qos,)) for each in topic_filters)
+    return b"\x82" + encode_length(len(body)) + body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,13 +51,30 @@ def ring_count(*, connections: int, window: int, payload_bytes: int) -> int:
 
 
 def encode_ring(
-    *, device: int, count: int, payload_bytes: int, qos: int, version: int, user_property: bool, topic: str, seed: int
+    *,
+    device: int,
+    count: int,
+    payload_bytes: int,
+    qos: int,
+    version: int,
+    user_property: bool,
+    topic: str,
+    seed: int,
+    retain: bool = False,
 ) -> Ring:
-    """The ring of one device. Its topic is `topic` with {device} filled in; its user property names its line."""
-    where = topic.format(device=f"dev-{device:04d}")
+    """The ring of one device. Its topic is `topic`, with {device} and {n} filled in; its user property, its line."""
+    name = f"dev-{device:04d}"
     extra = ("line", f"line-{device % 8}") if user_property else None
     packets = [
-        encode_publish(where, payload, qos=qos, packet_id=1 + i, version=version, user_property=extra)
+        encode_publish(
+            topic.format(device=name, n=f"{i:06d}"),
+            payload,
+            qos=qos,
+            packet_id=1 + i,
+            version=version,
+            user_property=extra,
+            retain=retain,
+        )
         for i, payload in enumerate(telemetry(device=device, count=count, size_bytes=payload_bytes, seed=seed))
     ]
     return Ring(data=b"".join(packets), count=count, size_bytes=len(packets[0]))

@@ -28,12 +28,16 @@ def arguments(options: LoadOptions) -> list[str]:
         "--stall": options.stall_s,
         "--topic": options.topic,
         "--client-id": options.client_id,
+        "--username": options.username,
+        "--password": options.password,
+        "--ca-file": options.ca_file,
         "--seed": options.seed,
     }
     for flag, value in flags.items():
         if value is not None:
             line += [flag, str(value)]
-    return [*line, "--user-property"] if options.user_property else line
+    line += ["--user-property"] if options.user_property else []
+    return [*line, "--retain"] if options.retain else line
 
 
 def run_in_process(options: LoadOptions, *, timeout_s: float) -> LoadResult:

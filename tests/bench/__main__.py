@@ -21,7 +21,20 @@ from pathlib import Path
 from types import FrameType
 
 from simulators.load import mosquitto
-from tests.bench import bench_backlog, bench_end_to_end, bench_generator, bench_ingest, bench_latency, machine, report
+from tests.bench import (
+    bench_backlog,
+    bench_end_to_end,
+    bench_fanout,
+    bench_generator,
+    bench_guarded,
+    bench_idle,
+    bench_ingest,
+    bench_latency,
+    bench_matching,
+    bench_tls,
+    machine,
+    report,
+)
 from tests.bench.case import Case, CaseResult
 from tests.bench.runner import run_case, say
 
@@ -33,7 +46,18 @@ _RECEIVER_TIMEOUT_S = 600.0
 
 def all_cases() -> list[Case]:
     """Every case, in the order of the page."""
-    modules = (bench_ingest, bench_end_to_end, bench_latency, bench_backlog, bench_generator)
+    modules = (
+        bench_ingest,
+        bench_end_to_end,
+        bench_guarded,
+        bench_tls,
+        bench_fanout,
+        bench_matching,
+        bench_idle,
+        bench_latency,
+        bench_backlog,
+        bench_generator,
+    )
     return [case for module in modules for case in module.cases()]
 
 

@@ -88,7 +88,7 @@ def ours(load: Load, *, consumed: bool = False, link: tuple[str, ...] = ()) -> S
                 )
                 ended_s = gateway.wait_until_delivered(messages, timeout_s=_TIMEOUT_S)
                 received = eye.settled_counters()
-        return _figures(result, ended_s, wire_bytes=received[1] - before[1])
+        return figures(result, ended_s, wire_bytes=received[1] - before[1])
 
     return Side(name=OURS, measure=measure)
 
@@ -114,12 +114,12 @@ def bridge(load: Load, *, on_disk: bool = False, consumed: bool = False, link: t
         arrived = received[0] - before[0] - 1
         if arrived < messages:
             raise ValueError(f"the bridge lost {messages - arrived} of {messages} acknowledged messages")
-        return _figures(result, ended_s, wire_bytes=received[1] - before[1])
+        return figures(result, ended_s, wire_bytes=received[1] - before[1])
 
     return Side(name=BRIDGE_ON_DISK if on_disk else BRIDGE, measure=measure)
 
 
-def _figures(result: LoadResult, ended_s: float, *, wire_bytes: int) -> Figures:
+def figures(result: LoadResult, ended_s: float, *, wire_bytes: int) -> Figures:
     if result.refused:
         raise ValueError(f"{result.refused} of {result.sent} publishes were refused.")
     return {

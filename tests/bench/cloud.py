@@ -58,11 +58,13 @@ class Eye:
             if not self._changed.wait_for(condition, timeout_s):
                 raise ProcessFailed(f"{what} did not come within {timeout_s:g} s.")
 
-    def wait_for_bridge(self, edge_port: int, *, timeout_s: float = 20.0) -> None:
+    def wait_for_bridge(
+        self, edge_port: int, *, timeout_s: float = 20.0, username: str | None = None, password: str | None = None
+    ) -> None:
         """Return when a message published at the edge comes out here: the bridge is up."""
         deadline_s = time.monotonic() + timeout_s
         while self._sentinel_s is None:
-            publish_sentinel(edge_port)
+            publish_sentinel(edge_port, username=username, password=password)
             with self._changed:
                 self._changed.wait_for(lambda: self._sentinel_s is not None, 0.5)
             if time.monotonic() > deadline_s:
@@ -96,9 +98,11 @@ class Eye:
         self._client.loop_stop()
 
 
-def publish_sentinel(port: int) -> None:
+def publish_sentinel(port: int, *, username: str | None = None, password: str | None = None) -> None:
     """Publish the sentinel at a broker; returns when it is acknowledged."""
     client = paho.Client(CallbackAPIVersion.VERSION2, client_id="bench-sentinel")
+    if username is not None:
+        client.username_pw_set(username, password)
     client.connect("127.0.0.1", port, keepalive=60)
     client.loop_start()
     client.publish(SENTINEL, b"last", qos=1).wait_for_publish(10)

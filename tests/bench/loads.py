@@ -17,9 +17,9 @@ class Load:
     messages: int
     differs: tuple[tuple[str, Any], ...] = ()
 
-    def options(self, *, port: int, messages: int) -> LoadOptions:
+    def options(self, *, port: int, messages: int, **more: Any) -> LoadOptions:
         """For a broker at this port."""
-        return LoadOptions(port=port, messages=messages, **dict(self.differs))
+        return LoadOptions(port=port, messages=messages, **dict(self.differs), **more)
 
 
 USUAL = Load(name="", title="QoS 1, 20 connections with a window of 500, 160-byte JSON, MQTT 3.1.1", messages=400_000)
