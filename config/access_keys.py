@@ -107,13 +107,13 @@ ACCESS = Section(
         ),
         Key(
             name="acl_file",
-            shape=Maybe(kind=FilePath(must_exist=True)),
+            shape=Maybe(kind=FilePath(must_exist=True), must_have_value=True),
             doc="Who may do what, in Mosquitto's syntax. With it or with rules, all is denied that they don't allow.",
         ),
         Key(
             name="rules",
             shape=SectionList(noun="rule", label="name", variants={"": _RULE}, may_be_empty=True),
-            doc="Who may do what.",
+            doc="Who may do what; an empty list allows nothing. Left out, and without acl_file, everything is allowed.",
         ),
     ),
 )

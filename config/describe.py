@@ -11,7 +11,7 @@ import yaml
 
 from config.errors import DEFAULT
 from config.gateway_keys import GATEWAY
-from config.kinds import Flag
+from config.kinds import Flag, Maybe
 from config.loader import Loaded
 from config.reading import join, labels
 from config.receiver_keys import RECEIVER
@@ -86,6 +86,10 @@ def _lines(section: Section, settings: Any, key: str, indent: str, variant: str 
         if isinstance(shape, Section):
             yield _Line(text=f"{indent}{member.name}:")
             yield from _lines(shape, value, dotted, indent + "  ")
+        elif isinstance(shape, SectionList) and not value:
+            yield _Line(text=f"{indent}# {member.name}:" if value is None else f"{indent}{member.name}: []")
+        elif isinstance(shape, Maybe) and shape.must_have_value and value is None:
+            yield _Line(text=f"{indent}# {member.name}:", key=dotted, value="null")
         elif isinstance(shape, SectionList):
             yield _Line(text=f"{indent}{member.name}:")
             yield from _items(shape, value, dotted, indent + "  ")

@@ -124,9 +124,10 @@ class DoorChecks:
             for name, attribute in (("timeout", "timeout_s"), ("cache", "cache_s")):
                 if getattr(access.http, attribute) != getattr(Access().http, attribute):
                     findings.report(f"{key}.http.{name}", "no service is asked; write its url")
-        for number, (label, rule) in enumerate(zip(findings.labels(f"{key}.rules"), access.rules, strict=True)):
+        rules = access.rules or ()
+        for number, (label, rule) in enumerate(zip(findings.labels(f"{key}.rules"), rules, strict=True)):
             dotted = f"{key}.rules[{label}].name"
-            if findings.sound(dotted) and rule.name in [other.name for other in access.rules[:number]]:
+            if findings.sound(dotted) and rule.name in [other.name for other in rules[:number]]:
                 findings.report(dotted, f"the name {rule.name!r} is taken by another of the rules; give each its own")
 
     def _anonymous(self, key: str, listener: Listener, access: Access) -> None:

@@ -288,10 +288,14 @@ class SecretFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Maybe:
-    """A value that may be absent: None is written as `word`, or as null when there is no word for it."""
+    """A value that may be absent: None is written as `word`, or as null when there is no word for it.
+
+    `must_have_value`: not even as null, where a slip would be taken for a wish; None is a key that was not written.
+    """
 
     kind: Kind
     word: str | None = None
+    must_have_value: bool = False
 
     @property
     def expected(self) -> str:
@@ -302,7 +306,7 @@ class Maybe:
         return self.kind.secret
 
     def parse(self, text: str) -> Any:
-        if text == (self.word or ""):
+        if text == (self.word or "") and not self.must_have_value:
             return None
         if self.word and text.isalpha():
             raise ValueError(f"expected {self.expected}, found {text!r}{nearest(text, [self.word])}")
@@ -312,4 +316,6 @@ class Maybe:
         return self.word if value is None else self.kind.write(value)
 
     def schema(self) -> dict[str, Any]:
+        if self.must_have_value:
+            return self.kind.schema()
         return {"anyOf": [{"const": self.word} if self.word else {"type": "null"}, self.kind.schema()]}

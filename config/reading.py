@@ -104,7 +104,7 @@ class Reader:
             self.report(self._place(key, node), key, f"expected {kind.expected}, found {node}")
             return default
         if node.null:
-            if isinstance(kind, Maybe):
+            if isinstance(kind, Maybe) and not kind.must_have_value:
                 return None
             self.report(
                 node.place, key, f"this key has no value; expected {kind.expected} (quote it, if it begins with #)"
@@ -139,10 +139,15 @@ class Reader:
         return tuple(values)
 
     def _sections(
-        self, shape: SectionList, node: Node | None, override: Override | None, default: tuple[Any, ...], key: str
-    ) -> tuple[Any, ...]:
+        self,
+        shape: SectionList,
+        node: Node | None,
+        override: Override | None,
+        default: tuple[Any, ...] | None,
+        key: str,
+    ) -> tuple[Any, ...] | None:
         node = self._from_environment(node, override, key)
-        items: list[tuple[Node | None, Any]] = [(None, item) for item in default]
+        items: list[tuple[Node | None, Any]] = [(None, item) for item in default or ()]
         if isinstance(node, ListNode):
             items = [(item, None) for item in node.items]
             self._faultless(node, key)
@@ -162,6 +167,8 @@ class Reader:
             self._item(shape, item, below, standing, name, f"{key}[{label}]")
             for (item, standing), below, name, label in zip(items, overrides, effective, self.labels[key], strict=True)
         ]
+        if node is None and default is None:
+            return None
         return tuple(item for item in settings if item is not None)
 
     def _item(

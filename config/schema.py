@@ -10,7 +10,7 @@ import dataclasses
 from typing import Any
 
 from config.gateway_keys import GATEWAY
-from config.kinds import Kind
+from config.kinds import Kind, Maybe
 from config.receiver_keys import RECEIVER
 from config.shapes import Key, Section, SectionList, ValueList
 
@@ -70,6 +70,8 @@ def _key(key: Key, parent: Any) -> dict[str, Any]:
             schema["minItems"] = 1
         return {"description": key.doc, **schema, "default": [shape.item.write(item) for item in default]}
     if key.alias or key.attribute in _computed(parent):
+        return {"description": key.doc, **_value(shape)}
+    if isinstance(shape, Maybe) and shape.must_have_value:
         return {"description": key.doc, **_value(shape)}
     return {"description": key.doc, **_value(shape), "default": _json_default(shape, default)}
 

@@ -258,7 +258,8 @@ class Access:
     """Rules of entry, for the listeners that name them: who may come in, and what he may do then.
 
     The ways to prove who one is are tried in this order: certificate, password file, token, HTTP service. Without
-    `acl_file` and `rules` everything is allowed; with one of them, nothing that they don't allow.
+    `acl_file` and `rules` everything is allowed; with one of them, nothing that they don't allow. Rules of which there
+    are none allow nothing: only who never wrote the word has none.
     """
 
     name: str = "default"
@@ -270,7 +271,7 @@ class Access:
     """A client is refused whose client id is not its user name."""
     acl_file: Path | None = None
     """In Mosquitto's syntax."""
-    rules: tuple[Rule, ...] = ()
+    rules: tuple[Rule, ...] | None = None
 
     @property
     def has_authentication(self) -> bool:
@@ -280,7 +281,7 @@ class Access:
     @property
     def has_authorization(self) -> bool:
         """Whether anything is denied."""
-        return self.acl_file is not None or bool(self.rules)
+        return self.acl_file is not None or self.rules is not None
 
 
 class WhenQueueFull(enum.Enum):

@@ -46,7 +46,10 @@ class Section:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SectionList:
-    """A list of mappings. The key `label` tells them apart; it may also decide which of `variants` one is."""
+    """A list of mappings. The key `label` tells them apart; it may also decide which of `variants` one is.
+
+    Where its default is None, a list that was not written is None, and one that is empty is not.
+    """
 
     noun: str
     label: str

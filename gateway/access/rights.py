@@ -1,7 +1,7 @@
 """Authorisation: what a client may do, by the ACL file and by the rules of an `access`.
 
     Without both, everything. With one of them, nothing that it does not allow. With both, what one of them allows and
-    none denies.
+    none denies. An ACL file or a list of rules with nothing in it is one of them: it allows nothing.
 
 publish    a PUBLISH, and the will in a CONNECT. Clients publish nothing on `$SYS…` and `$share…`, whatever the rules
            say; but the state of a bridge, `$SYS/broker/connection/+/state`, where they allow it (Mosquitto's exception)
@@ -42,7 +42,7 @@ class Authorization:
         """Read the files. Blocks for as long as the disk needs. Raises AccessError."""
         return cls(
             acl=None if access.acl_file is None else load_acl_file(access.acl_file),
-            rules=RuleBook(access.rules) if access.rules else None,
+            rules=None if access.rules is None else RuleBook(access.rules),
         )
 
     def rights(self, *, client_id: str, username: str | None) -> Rights:

@@ -234,6 +234,8 @@ TLS = "listeners: [{transport: tls, tls: {cert_file: PEM, key_file: PEM"
         ("access: [{rules: [{users: ['']}]}]", "access[default].rules[rule].users[0]", "expected a pattern"),
         ("access: [{rules: [{actions: [write]}]}]", "access[default].rules[rule].actions[0]", "found 'write'"),
         ("access: [{password_file: /nope}]", "access[default].password_file", "can't be read"),
+        ("access: [{acl_file: }]", "access[default].acl_file", "this key has no value; expected the path of a file"),
+        ("access: [{acl_file: '${NONE:-}'}]", "access[default].acl_file", "expected the path of a file that exists"),
         ("listeners: [{max_connect_rate: unlimitd}]", "listeners[local].max_connect_rate", "did you mean 'unlimited'?"),
         ("sessions: {max_expiry: 1500ms}", "sessions.max_expiry", "expected whole seconds"),
         ("limits: {sys_interval: off}", "limits.sys_interval", "never, or a duration such as 10s or 1m"),
@@ -367,3 +369,23 @@ def test_an_origin_is_compared_in_lower_case_and_has_no_path() -> None:
 def test_only_true_and_false_are_flags(text: str) -> None:
     with pytest.raises(ValueError, match="expected true or false"):
         Flag().parse(text)
+
+
+@pytest.mark.parametrize("written", ["rules: []", "rules:", "rules: # all of them are commented out"])
+def test_rules_of_which_there_are_none_are_not_the_same_as_no_rules(written: str) -> None:
+    """Who comments them out one by one must not end with everything allowed."""
+    for text in ("", "access: [{name: default}]"):
+        access = gateway_from(text).settings.access[0]
+        assert access.rules is None
+        assert not access.has_authorization
+    loaded = gateway_from(f"access:\n  - name: default\n    {written}\n")
+    assert loaded.settings.access[0].rules == ()
+    assert loaded.settings.access[0].has_authorization
+    for each in (loaded, gateway_from("")):
+        assert gateway_from(describe(each)).settings == each.settings
+
+
+def test_rules_from_the_environment_that_are_empty_deny_everything() -> None:
+    for text in ("", "[]"):
+        settings = gateway_from("", {"FIELDGATE__ACCESS__DEFAULT__RULES": text}).settings
+        assert settings.access[0].rules == ()

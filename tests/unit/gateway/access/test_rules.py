@@ -37,6 +37,12 @@ def test_without_rules_and_file_everything_is_allowed() -> None:
     assert Authorization.load(Access()).rights(client_id="x", username=None) is UNLIMITED
 
 
+def test_an_empty_list_of_rules_denies_everything() -> None:
+    mine = Authorization.load(Access(rules=())).rights(client_id="x", username="ann")
+    assert not mine.is_unlimited
+    assert not (mine.may_publish("a") or mine.may_subscribe("a") or mine.may_read("a"))
+
+
 def test_what_no_rule_allows_is_denied() -> None:
     mine = rights(rule("plant/#"))
     assert mine.may_publish("plant/a")
