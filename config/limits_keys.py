@@ -72,6 +72,11 @@ RETAINED = Section(
 LIMITS = Section(
     settings=Limits,
     keys=(
+        Key(
+            name="max_connections",
+            shape=Whole(minimum=1, maximum=1_000_000),
+            doc="Connections of all listeners together; one more is closed at once.",
+        ),
         Key(name="max_topic_levels", shape=Whole(minimum=1, maximum=200), doc="Levels of a topic or of a filter."),
         Key(
             name="max_user_properties",

@@ -318,8 +318,10 @@ class Retained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """The `limits` section: what one packet may hold."""
+    """The `limits` section: what all listeners together may have, and one packet may hold."""
 
+    max_connections: int = 20_000
+    """Of all listeners together."""
     max_topic_levels: int = 128
     max_user_properties: int = 64
     sys_interval_s: float | None = 10.0

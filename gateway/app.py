@@ -29,6 +29,7 @@ from gateway.broker.broker import Broker
 from gateway.errors import GatewayError
 from gateway.listener.listener import MqttListener
 from gateway.listener.partials import Partials
+from gateway.listener.places import Places
 from gateway.overview import Overview
 from gateway.spool.errors import SpoolCorrupt
 from gateway.spool.spool import Spool
@@ -92,9 +93,11 @@ class Gateway:
             retained=settings.retained,
             limits=settings.limits,
         )
-        partials = Partials()
+        partials, places = Partials(), Places(settings.limits.max_connections)
         self.listeners = [
-            MqttListener(listener, self.broker, entry=accesses.entries[listener.access], partials=partials)
+            MqttListener(
+                listener, self.broker, entry=accesses.entries[listener.access], partials=partials, places=places
+            )
             for listener in settings.listeners
         ]
         self.uplinks = {

@@ -86,6 +86,13 @@ class Certificates:
 
 def load(settings: ListenerTls, *, alpn: str) -> Loaded:
     """Make a context. Raises CertificateError."""
+    try:
+        return _load(settings, alpn)
+    except OSError as error:  # a file that was there when it was read, and is gone when OpenSSL reads it
+        raise CertificateError(f"A file of the certificate cannot be read: {error.strerror or error}.") from error
+
+
+def _load(settings: ListenerTls, alpn: str) -> Loaded:
     if settings.cert_file is None or settings.key_file is None:
         raise CertificateError("TLS needs a certificate and its key; write `cert_file` and `key_file`.")
     contents = {path: _read(path) for path in _files(settings)}

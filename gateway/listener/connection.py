@@ -34,6 +34,8 @@ from gateway.mqtt.reason_codes import ReasonCode
 logger = logging.getLogger(__name__)
 
 READ_CONGESTED_BYTES: Final = 2 * 1024
+MAX_PACKETS_AT_ONCE: Final = 512
+"""Of a read; then the other connections have their turn. A run of publishes counts as one."""
 KEEP_ALIVE_FACTOR: Final = 1.5
 """[MQTT-3.1.2-22]"""
 BROKEN: Final = "The connection of %s is closed after an error."
@@ -56,6 +58,7 @@ class Connection(Pipe):
         "_broker",
         "_buffer",
         "_client",
+        "_early_bytes",
         "_last_seen_s",
         "_partial_bytes",
         "_patience_s",
@@ -72,6 +75,7 @@ class Connection(Pipe):
             first_packet_limit_bytes=door.max_connect_size_bytes,
             topic_alias_maximum=door.terms.topic_alias_maximum,
             limits=broker.limits,
+            max_packets=MAX_PACKETS_AT_ONCE,
         )
         self._buffer = door.first_buffer
         self._client: Client | None = None
@@ -79,6 +83,8 @@ class Connection(Pipe):
         self._throttle: Throttle | None = None
         self._patience_s = door.connect_timeout_s
         self._last_seen_s = self._loop.time()
+        self._early_bytes = 0
+        """What came before the client was let in."""
         self._partial_bytes = 0
         self.certificate_username: str | None = None
         door.wheel.put(self, self._last_seen_s + self._patience_s)
@@ -104,6 +110,7 @@ class Connection(Pipe):
         try:
             packets = reader.feed(data)
             if client is None:
+                self._early_bytes += len(data)
                 self._knock(packets)
             else:
                 self._last_seen_s = self._loop.time()
@@ -120,14 +127,16 @@ class Connection(Pipe):
             logger.exception(BROKEN, self._name())
             self._break_off()
             return
-        pending_bytes = reader.pending_bytes
+        pending_bytes = reader.pending_bytes if self._admission is None else self._early_bytes
         if pending_bytes > SMALL_BYTES or self._partial_bytes:
             self._note_partial(pending_bytes)
         if self._throttle is not None:
-            self._slow_down(self._throttle, packets, len(data))
+            self._hold_to(self._throttle, packets, len(data))
         if self._broker.store.is_congested and not self._paused & Pause.CONGESTED:
-            self._pause(Pause.CONGESTED)
+            self.pause(Pause.CONGESTED)
             self._broker.store.on_relief(self._on_relief)
+        if reader.is_behind and self._admission is None:
+            self.take_turns()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
@@ -139,12 +148,33 @@ class Connection(Pipe):
 
     def resume_writing(self) -> None:
         """The client reads again."""
-        self._last_seen_s = self._loop.time()
         super().resume_writing()
         if self._client is not None:
             self._client.pump()
 
     # ---- for the layers below -------------------------------------------------------------------------------------
+
+    def resume(self, reason: Pause) -> None:
+        """This reason is gone. While nothing was read a client could not be heard: it has all its time again."""
+        if self._client is not None:  # one that was not let in has its ten seconds, whatever it does with them
+            self._last_seen_s = self._loop.time()
+        super().resume(reason)
+
+    def take_turns(self) -> None:
+        """It has had its share of this turn of the loop: the other connections come first."""
+        if not self._paused & Pause.TURN:
+            self.pause(Pause.TURN)
+            self._loop.call_soon(self._on_turn)
+
+    def _on_turn(self) -> None:
+        if self._is_closing:
+            return
+        if self._reader.is_behind and self._admission is None:
+            self.data_received(b"")
+        if self._reader.is_behind and self._admission is None and not self._is_closing:
+            self._loop.call_soon(self._on_turn)
+        else:
+            self.resume(Pause.TURN)
 
     def located(self, peer: Peer | None) -> bool:
         """A load balancer says who is behind it (None: itself); false when there is no place for that one."""
@@ -241,7 +271,7 @@ class Connection(Pipe):
         if verdict is not None:
             self._enter(packet, verdict, packets)
             return
-        self._pause(Pause.ADMISSION)
+        self.pause(Pause.ADMISSION)
         task = self._door.decide(credentials)
         self._admission = Admission(packet=packet, task=task, held=packets)
         task.add_done_callback(self._on_verdict)
@@ -264,9 +294,14 @@ class Connection(Pipe):
         except Exception:  # As in data_received: it is this client's alone.
             logger.exception(BROKEN, self._name())
             self._break_off()
+        if self._is_closing:
+            return
+        self._note_partial(self._reader.pending_bytes)
         if self._throttle is not None:
-            self._slow_down(self._throttle, admission.held, 0)
-        self._resume(Pause.ADMISSION)
+            self._hold_to(self._throttle, admission.held, 0)
+        if self._reader.is_behind:
+            self.take_turns()
+        self.resume(Pause.ADMISSION)
 
     def _let_go(self) -> None:
         super()._let_go()
@@ -323,14 +358,13 @@ class Connection(Pipe):
         self._partial_bytes = pending_bytes if pending_bytes > SMALL_BYTES else 0
         self._door.partials.note(self, pending_bytes)
 
-    def _slow_down(self, throttle: Throttle, packets: list[Packet], size_bytes: int) -> None:
+    def _hold_to(self, throttle: Throttle, packets: list[Packet], size_bytes: int) -> None:
         """A client with a rate has sent: when it was faster, read nothing until its rate has caught up."""
         messages = sum(len(packet) for packet in packets if isinstance(packet, PublishBatch))
         wait_s = throttle.take(messages=messages, size_bytes=size_bytes, now_s=self._loop.time())
         if wait_s:
             self._broker.counters.throttled += 1
-            self._pause(Pause.THROTTLED)
-            self._loop.call_later(wait_s, self._resume, Pause.THROTTLED)
+            self.slow_down(wait_s)
 
     def _on_relief(self) -> None:
-        self._resume(Pause.CONGESTED)
+        self.resume(Pause.CONGESTED)

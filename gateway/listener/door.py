@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from gateway.access.ports import Credentials, Entry, Verdict
 from gateway.broker.connack import Terms
+from gateway.listener.line import Line
 from gateway.listener.partials import Partials
 from gateway.listener.rates import Throttle
 from gateway.listener.wheel import Wheel
@@ -24,6 +25,8 @@ class Door(Protocol):
     entry: Entry
     wheel: Wheel
     partials: Partials
+    line: Line
+    """For TLS handshakes."""
     is_local: bool
     """Whether it can only be reached from this machine."""
     connect_timeout_s: float

@@ -65,6 +65,7 @@ class Layer(asyncio.BufferedProtocol, asyncio.Transport):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The socket is gone."""
+        self._door.partials.release(self)
         self._above.connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -74,6 +75,10 @@ class Layer(asyncio.BufferedProtocol, asyncio.Transport):
     def resume_writing(self) -> None:
         """It is below it again."""
         self._above.resume_writing()
+
+    def give_up(self) -> None:
+        """There is no memory for what is half here (`gateway.listener.partials.Holder`)."""
+        self._connection.give_up()
 
     # ---- for the layers themselves --------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 from collections import Counter
@@ -19,8 +20,10 @@ from gateway.listener.connection import Connection
 from gateway.listener.door import READ_BYTES
 from gateway.listener.errors import ListenerError, listener_error
 from gateway.listener.layer import Layer
+from gateway.listener.line import Line
 from gateway.listener.partials import Partials
 from gateway.listener.peer import Peer, peer_of
+from gateway.listener.places import Places
 from gateway.listener.proxy import ProxyLayer
 from gateway.listener.rates import Throttle
 from gateway.listener.sockets import SocketFile, listen, listen_unix
@@ -45,10 +48,19 @@ STALL_LOOKS: Final = 4
 class MqttListener:
     """`start`, `stop_accepting`, `close`, in this order. Works on asyncio's loop and on uvloop.
 
-    `entry` decides who may come in. `partials` is the bound for half-received packets that all listeners share.
+    `entry` decides who may come in. `partials` is the bound for half-received packets, and `places` the one for
+    connections, that all listeners share.
     """
 
-    def __init__(self, settings: Listener, broker: Broker, *, entry: Entry, partials: Partials | None = None) -> None:
+    def __init__(
+        self,
+        settings: Listener,
+        broker: Broker,
+        *,
+        entry: Entry,
+        partials: Partials | None = None,
+        places: Places | None = None,
+    ) -> None:
         receive_maximum = settings.receive_maximum
         if settings.max_message_rate is not None:  # it is told by this, as far as MQTT can tell it (§3.3.4)
             receive_maximum = max(1, min(receive_maximum, settings.max_message_rate))
@@ -63,6 +75,7 @@ class MqttListener:
         """Where it listens; with the port that was found free, once it is started with port 0."""
         self.entry = entry
         self.partials = partials or Partials()
+        self.line = Line()
         self.wheel: Wheel
         self.is_local = settings.is_local
         self.connect_timeout_s = settings.connect_timeout_s
@@ -75,6 +88,7 @@ class MqttListener:
             self.later_buffer = self.read_buffer[: max(LEAST_READ_BYTES, settings.max_byte_rate // 8)]
         if settings.max_message_rate is not None:
             self.later_buffer = self.later_buffer[: max(LEAST_READ_BYTES, settings.max_message_rate * 16)]
+        self._places = places or Places()
         self._settings = settings
         self._broker = broker
         self._certificates: Certificates | None = None
@@ -107,7 +121,6 @@ class MqttListener:
         self.wheel = Wheel(loop)
         if self._settings.transport.is_tls:
             self._certificates = self._read_certificates()
-            self._watch_certificates()
         bind = self._settings.bind
         try:
             if isinstance(bind, UnixPath):
@@ -120,6 +133,7 @@ class MqttListener:
             raise listener_error(self.name, bind, error) from error
         self._acceptor = Acceptor(sockets, self._take, name=self.name, rate=self._settings.max_connect_rate, loop=loop)
         self._look_for_stalls()
+        self._watch_certificates()
         logger.info("The listener %r listens on %s.", self.name, self.address)
 
     def stop_accepting(self) -> None:
@@ -147,6 +161,10 @@ class MqttListener:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(TimeoutError):  # the loop tells of each that was aborted
+            await asyncio.wait_for(self._is_empty.wait(), CLOSE_WITHIN_S)
+        if self._looking is not None:
+            self.wheel.stop()
 
     def _look_for_stalls(self) -> None:
         loop = asyncio.get_running_loop()
@@ -181,33 +199,44 @@ class MqttListener:
 
     def _watch_certificates(self) -> None:
         if self._certificates is not None:
-            self._certificates.check(datetime.fromtimestamp(self._broker.clock.now_us() / 1e6, UTC))
             loop = asyncio.get_running_loop()
             self._watching = loop.call_later(WATCH_CERTIFICATES_S, self._watch_certificates)
+            self._certificates.check(datetime.fromtimestamp(self._broker.clock.now_us() / 1e6, UTC))
 
     # ---- new connections ------------------------------------------------------------------------------------------
 
     def _take(self, sock: socket.socket, address: Any) -> None:
         peer = peer_of(address)
         is_located = self._settings.proxy_protocol is ProxyProtocol.OFF
+        if not self._may_take(peer, is_located=is_located):
+            sock.close()
+            return
+        connection = Connection(self._broker, self, peer)
+        self._connections[connection] = self._count(peer) if is_located else None
+        self._is_empty.clear()
+        self._own(self._connect(connection, sock))
+
+    def _may_take(self, peer: Peer, *, is_located: bool) -> bool:
         if len(self._connections) >= self._settings.max_connections:
             self._refuse(peer, "max_connections", self._settings.max_connections)
-        elif not is_located or self._has_place(peer):
-            connection = Connection(self._broker, self, peer)
-            self._connections[connection] = self._count(peer) if is_located else None
-            self._is_empty.clear()
-            self._own(self._connect(connection, sock))
-            return
-        sock.close()
+            return False
+        if is_located and not self._has_place(peer):
+            return False
+        if not self._places.take():
+            self._refuse(peer, "limits.max_connections", self._places.max_connections)
+            return False
+        return True
 
     async def _connect(self, connection: Connection, sock: socket.socket) -> None:
         try:
             protocol = self._protocol(connection)
             await asyncio.get_running_loop().connect_accepted_socket(lambda: protocol, sock)
-        except OSError as error:
-            logger.info("The connection from %s broke before it began: %s.", connection.peer, error)
+        except BaseException as error:  # raised again, but for the usual ones: it must not keep its place
             sock.close()
-            connection.connection_lost(error)
+            connection.connection_lost(None)
+            if not isinstance(error, OSError):
+                raise
+            logger.info("The connection from %s broke before it began: %s.", connection.peer, error)
 
     def _protocol(self, connection: Connection) -> asyncio.BufferedProtocol:
         """What the socket speaks with: the lowest of the layers, or the connection."""
@@ -249,7 +278,7 @@ class MqttListener:
     def _refuse(self, peer: Peer, limit: str, number: int) -> None:
         self._broker.counters.refused_connects[limit] += 1
         logger.warning(
-            "The listener %r closes a new connection from %s: it has its %d connections (%s).",
+            "The listener %r closes a new connection from %s: there are %d connections already (%s).",
             self.name,
             peer,
             number,
@@ -290,7 +319,10 @@ class MqttListener:
 
     def closed(self, connection: Connection) -> None:
         """The connection is gone."""
-        group = self._connections.pop(connection, None)
+        if connection not in self._connections:
+            return
+        self._places.free()
+        group = self._connections.pop(connection)
         if group is not None:
             self._at_address[group] -= 1
             if not self._at_address[group]:

@@ -1,8 +1,9 @@
 """The socket's half of a connection: what is written to it, whether it is read, and how it ends.
 
-Reading pauses for five reasons, each its own: it is not decided yet whether the client may come in, the client does not
-read what it is sent, it sends faster than it may, the store has more than it can take, or the gateway stops. Writing
-pauses when the socket's buffer is over its mark; deliveries then wait in the session's bounded queue.
+Reading pauses for seven reasons, each its own: it is not decided yet whether the client may come in, its TLS handshake
+stands in line, it does not read what it is sent, it sends faster than it may, the store has more than it can take, it
+has had its share of this turn of the loop, or the gateway stops. Writing pauses when the socket's buffer is over its
+mark; deliveries then wait in the session's bounded queue.
 
 When this side closes, the sending half is shut first and what still comes in is thrown away for a moment, so that the
 last packet is not destroyed by a reset on its way to the client.
@@ -31,6 +32,8 @@ class Pause(enum.Flag):
     WRITING = enum.auto()
     THROTTLED = enum.auto()
     CONGESTED = enum.auto()
+    HANDSHAKE = enum.auto()
+    TURN = enum.auto()
     STOPPED = enum.auto()
 
 
@@ -46,8 +49,9 @@ class Pipe(asyncio.BufferedProtocol):
         "_soon_bytes",
         "_stalled_since_s",
         "_taken_bytes",
+        "_taken_when_due_bytes",
+        "_throttling",
         "_transport",
-        "_unsent_bytes",
         "_written_bytes",
         "is_writable",
         "origin",
@@ -61,10 +65,11 @@ class Pipe(asyncio.BufferedProtocol):
         self._paused = Pause.NONE
         self._soon: list[bytes] = []
         self._soon_bytes = 0
-        self._unsent_bytes = 0
         self._written_bytes = 0
         self._taken_bytes = 0
+        self._taken_when_due_bytes: int | None = None
         self._stalled_since_s: float | None = None
+        self._throttling: asyncio.TimerHandle | None = None
         self._is_closing = False
         self.origin = origin
         self.is_writable = True
@@ -103,13 +108,13 @@ class Pipe(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """The socket's buffer is over its mark: the client does not read. Its own packets have to wait then, too."""
         self.is_writable = False
-        self._pause(Pause.WRITING)
+        self.pause(Pause.WRITING)
 
     def resume_writing(self) -> None:
         """The client reads again."""
         self.is_writable = True
-        self._unsent_bytes = 0
-        self._resume(Pause.WRITING)
+        self._taken_when_due_bytes = None
+        self.resume(Pause.WRITING)
 
     # ---- gateway.broker.ports.Channel -----------------------------------------------------------------------------
 
@@ -138,7 +143,7 @@ class Pipe(asyncio.BufferedProtocol):
 
     def stop_reading(self) -> None:
         """Read nothing more."""
-        self._pause(Pause.STOPPED)
+        self.pause(Pause.STOPPED)
 
     def close(self) -> None:
         """End the connection after what was written."""
@@ -152,7 +157,7 @@ class Pipe(asyncio.BufferedProtocol):
             return
         if transport.can_write_eof():
             # What comes in is thrown away, and the client's own closing is waited for.
-            self._resume(self._paused)
+            self.resume(self._paused)
             try:
                 transport.write_eof()
             except OSError:  # the client reset the connection, and the loop has not told of it yet
@@ -161,6 +166,28 @@ class Pipe(asyncio.BufferedProtocol):
             self._door.wheel.put(self, self._loop.time() + LINGER_S)
         else:
             transport.close()
+
+    # ---- reading --------------------------------------------------------------------------------------------------
+
+    def pause(self, reason: Pause) -> None:
+        """Read nothing until `resume`, for this reason beside others."""
+        if not self._paused and self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+        self._paused |= reason
+
+    def resume(self, reason: Pause) -> None:
+        """This reason is gone."""
+        was_paused = bool(self._paused)
+        self._paused &= ~reason
+        if was_paused and not self._paused and self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def slow_down(self, wait_s: float) -> None:
+        """Read nothing for so long."""
+        if self._throttling is not None:
+            self._throttling.cancel()
+        self.pause(Pause.THROTTLED)
+        self._throttling = self._loop.call_later(wait_s, self.resume, Pause.THROTTLED)
 
     # ---- for the listener -----------------------------------------------------------------------------------------
 
@@ -193,6 +220,9 @@ class Pipe(asyncio.BufferedProtocol):
     def _let_go(self) -> None:
         """The end has begun: forget what was waited for."""
         self._door.wheel.remove(self)
+        if self._throttling is not None:
+            self._throttling.cancel()
+            self._throttling = None
 
     def _flush(self) -> None:
         if self._soon and self._transport is not None:
@@ -206,16 +236,6 @@ class Pipe(asyncio.BufferedProtocol):
         """Whether the client took nothing of what waits for it since the last time this was asked."""
         if not self._paused & Pause.WRITING or self._transport is None:
             return False
-        before, self._unsent_bytes = self._unsent_bytes, self._transport.get_write_buffer_size()
-        return 0 < before <= self._unsent_bytes
-
-    def _pause(self, reason: Pause) -> None:
-        if not self._paused and self._transport is not None and not self._transport.is_closing():
-            self._transport.pause_reading()
-        self._paused |= reason
-
-    def _resume(self, reason: Pause) -> None:
-        was_paused = bool(self._paused)
-        self._paused &= ~reason
-        if was_paused and not self._paused and self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+        before = self._taken_when_due_bytes
+        self._taken_when_due_bytes = self._written_bytes - self._transport.get_write_buffer_size()
+        return before is not None and self._taken_when_due_bytes <= before

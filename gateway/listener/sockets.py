@@ -21,6 +21,8 @@ from config.settings import Address, UnixPath
 
 BACKLOG: Final = 4096
 """The system cuts it to net.core.somaxconn."""
+PROBE_AFTER_S: Final = 600
+"""A peer from which nothing came for so long is asked by the system whether it is there."""
 UNIX_MODE: Final = 0o660
 FREE_PORT_TRIES: Final = 5
 _NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
@@ -83,7 +85,10 @@ def _bound(family: int, host: str, port: int) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # accepted ones inherit it
+        # Accepted ones inherit these. A client without a keep alive that lost its power would keep its place for ever.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, PROBE_AFTER_S)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
         sock.bind((host, port))

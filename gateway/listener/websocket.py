@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 MAX_HEAD_BYTES: Final = 16 * 1024
 FRAME_SLACK_BYTES: Final = 64 * 1024
 """A message may be so much longer than the largest packet: it may hold several."""
+MAX_FRAMES_AT_ONCE: Final = 256
+"""Of a read; then the other connections have their turn."""
 
 NO_UPGRADE: Final = "websocket_handshake"
 BROKEN: Final = "websocket"
@@ -58,6 +60,8 @@ class WebSocketLayer(Layer):
             logger=_quiet,
         )
         self._head = bytearray()
+        self._early_bytes = 0
+        """What came before the client was let in."""
         self._has_ended = False
 
     # ---- for what is below ----------------------------------------------------------------------------------------
@@ -66,15 +70,15 @@ class WebSocketLayer(Layer):
         """Bytes of HTTP or of frames came."""
         if self._has_ended:
             return
+        if not self._connection.is_let_in:
+            self._early_bytes += len(data)
+            if self._early_bytes > MAX_HEAD_BYTES + FRAME_SLACK_BYTES + self._door.max_connect_size_bytes:
+                self._end(f"It sent {self._early_bytes} bytes, and no CONNECT that lets it in was among them.")
+                return
         if self._protocol.state is State.CONNECTING:
             data = self._upgrade(data)
         if data:
             self._take_frames(data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """The socket is gone."""
-        self._door.partials.release(self)
-        super().connection_lost(exc)
 
     def _upgrade(self, data: bytes) -> bytes:
         """Collect the request and answer it; returns what came behind it."""
@@ -94,6 +98,7 @@ class WebSocketLayer(Layer):
             head.clear()
             self._request()
             return rest if self._protocol.state is State.OPEN else b""
+        self._door.partials.note(self, len(head))
         return b""
 
     def _request(self) -> None:
@@ -141,7 +146,8 @@ class WebSocketLayer(Layer):
         protocol.receive_data(data)
         chunks: list[bytes] = []
         sentence = "" if protocol.parser_exc is None else f"Its WebSocket is broken: {protocol.parser_exc}."
-        for event in protocol.events_received():
+        events = protocol.events_received()
+        for event in events:
             if not isinstance(event, Frame):
                 continue
             if event.opcode is Opcode.TEXT:  # [MQTT-6.0.0-1]
@@ -158,11 +164,19 @@ class WebSocketLayer(Layer):
         if sentence and not self._connection.has_ended:
             self._connection.turn_away(BROKEN, sentence)
         self._send()
+        if len(events) > MAX_FRAMES_AT_ONCE:
+            self._connection.take_turns()
+
+    def _end(self, sentence: str) -> None:
+        self._has_ended = True
+        self._connection.turn_away(BROKEN, sentence)
+        self._connection.close()
 
     def give_up(self) -> None:
-        """There is no memory for the frame that is half here (`gateway.listener.partials.Holder`)."""
+        """There is no memory for the frame that is half here."""
         self._has_ended = True
-        self._connection.give_up()
+        super().give_up()
+        self._head.clear()
         self._protocol.reader.discard()
 
     # ---- for what is above ----------------------------------------------------------------------------------------
@@ -179,14 +193,17 @@ class WebSocketLayer(Layer):
             self._protocol.send_close(CloseCode.NORMAL_CLOSURE)
             self._send()
         else:
+            self._has_ended = True
             self._shut()
 
     def _send(self) -> None:
         """Send what the protocol has to say; at the end of it the connection ends."""
-        for data in self._protocol.data_to_send():
-            if data:
-                self._put(data)
-            elif self._connection.has_ended:
+        parts = self._protocol.data_to_send()
+        data = b"".join(parts)
+        if data:
+            self._put(data)
+        if parts and not parts[-1]:
+            if self._connection.has_ended:
                 self._shut()
             else:
                 self._connection.close()

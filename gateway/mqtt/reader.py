@@ -9,6 +9,9 @@ it is whole. The memory of a reader is therefore bounded by the maximum packet s
 Errors do not raise: `feed` returns the packets that came before the wrong one and sets `error`. The connection first
 does what those ask for, then closes with `error.reason_code`. After an error the reader takes nothing more.
 
+A quarter of a megabyte can be a hundred thousand packets. `feed` returns no more than `max_packets` at once (a run of
+publishes is one) and then sets `is_behind`: the others are asked for by feeding it nothing.
+
 Before CONNECT nothing else is allowed [MQTT-3.1.0-1], nor is a second CONNECT [MQTT-3.1.0-2]. `version` is set by
 CONNECT as soon as its protocol level is read, even when the rest of it is wrong, so that the refusal can be written in
 that version.
@@ -16,6 +19,7 @@ that version.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Final
 
@@ -58,6 +62,7 @@ class Reader:
         first_packet_limit_bytes: int = 65_536,
         topic_alias_maximum: int = 0,
         limits: Limits = DEFAULT_LIMITS,
+        max_packets: int = sys.maxsize,
     ) -> None:
         self.version: Version | None = None
         self.error: ProtocolViolation | None = None
@@ -65,6 +70,9 @@ class Reader:
         self._limit_bytes = min(first_packet_limit_bytes, max_packet_size_bytes)
         self._topic_alias_maximum = topic_alias_maximum
         self._limits = limits
+        self._max_packets = max_packets
+        self.is_behind = False
+        """Whether there may be whole packets in what is kept."""
         self._runs: PublishRuns | None = None
         self._tail = bytearray()
         self._wanted_bytes = 0
@@ -85,6 +93,7 @@ class Reader:
         packets: list[Packet] = []
         if self.error is not None:
             return packets
+        self.is_behind = False
         if self._tail:
             self._tail += data
             if len(self._tail) < self._wanted_bytes:
@@ -105,6 +114,10 @@ class Reader:
         """Read all complete packets; returns where the incomplete one begins."""
         pos, end = 0, len(buffer)
         while pos < end:
+            if len(packets) >= self._max_packets:
+                self.is_behind = True
+                self._wanted_bytes = 0
+                break
             runs = self._runs
             if runs is not None and buffer[pos] in _PUBLISH_FIRST_BYTES:  # the short way for what comes nearly always
                 batch, run_end, error = runs.read(buffer, pos)

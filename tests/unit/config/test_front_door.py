@@ -84,7 +84,7 @@ def test_every_key_of_the_front_door_reaches_its_setting(pem: Path) -> None:
                    max_queued_messages: 4, max_queued_bytes: 5KiB, max_total_queued_bytes: 6KiB,
                    when_full: drop_oldest, max_in_flight: 7}}
         retained: {{max_messages: 8, max_bytes: 9KiB}}
-        limits: {{max_topic_levels: 10, max_user_properties: 0, sys_interval: never}}
+        limits: {{max_connections: 11, max_topic_levels: 10, max_user_properties: 0, sys_interval: never}}
     """).settings
     secure, near = settings.listeners
     assert secure == Listener(
@@ -153,7 +153,7 @@ def test_every_key_of_the_front_door_reaches_its_setting(pem: Path) -> None:
         max_in_flight=7,
     )
     assert settings.retained == Retained(max_messages=8, max_bytes=9 * KIB)
-    assert settings.limits == Limits(max_topic_levels=10, max_user_properties=0, sys_interval_s=None)
+    assert settings.limits == Limits(max_connections=11, max_topic_levels=10, max_user_properties=0, sys_interval_s=None)
     assert gateway_from(describe(settings)).settings == settings
 
 

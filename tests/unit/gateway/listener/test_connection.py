@@ -12,7 +12,7 @@ from config.settings import Listener, Stream
 from gateway.access.ports import Credentials, Entry, Granted, Refusal, Refused, Verdict
 from gateway.broker.broker import Broker
 from gateway.listener import pipe as module
-from gateway.listener.connection import READ_CONGESTED_BYTES, Connection
+from gateway.listener.connection import MAX_PACKETS_AT_ONCE, READ_CONGESTED_BYTES, Connection
 from gateway.listener.door import READ_BYTES
 from gateway.listener.listener import MqttListener
 from gateway.listener.partials import Partials
@@ -359,9 +359,98 @@ async def test_a_client_that_is_gone_already_is_closed_without_an_error(setup: S
 
 
 async def test_the_answers_to_many_small_packets_leave_in_one_write(setup: Setup) -> None:
-    setup.connection.data_received(b"\xc0\x00" * 1000)
+    setup.connection.data_received(b"\xc0\x00" * 500)
     await asyncio.sleep(0)
-    assert setup.transport.written == [b"\xd0\x00" * 1000]
+    assert setup.transport.written == [b"\xd0\x00" * 500]
+
+
+async def test_many_packets_of_one_read_are_done_in_several_turns_of_the_loop_and_in_their_order(setup: Setup) -> None:
+    subscribe, pong = b"\x82\x07\x00\x05\x00\x00\x01t\x00", b"\xd0\x00"
+    number = 3 * MAX_PACKETS_AT_ONCE
+    setup.connection.data_received(subscribe * number + b"\xc0\x00")
+    assert setup.broker.counters.others_received == MAX_PACKETS_AT_ONCE
+    assert not setup.transport.is_reading_now
+    assert setup.listener.partials.total_bytes > 2048
+    turns = 0
+    while not setup.transport.is_reading_now:
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns == 3
+    assert setup.broker.counters.others_received == 1 + number
+    await setup.turn()
+    written = b"".join(setup.transport.written)
+    assert written == b"\x90\x04\x00\x05\x00\x00" * number + pong
+    assert setup.listener.partials.total_bytes == 0
+
+
+async def test_a_client_that_is_closed_between_two_turns_has_nothing_more_done(setup: Setup) -> None:
+    setup.connection.data_received(b"\xc0\x00" * (MAX_PACKETS_AT_ONCE + 1))
+    setup.connection.close()
+    await setup.turn()
+    assert setup.broker.counters.others_received == MAX_PACKETS_AT_ONCE
+
+
+async def test_what_came_behind_a_connect_is_done_in_turns_too() -> None:
+    entry = SlowEntry()
+    setup = Setup(entry=entry, connect=CONNECT_5 + b"\xc0\x00" * 2 * MAX_PACKETS_AT_ONCE)
+    await setup.turn()
+    assert not setup.transport.is_reading_now
+    entry.verdict.set_result(Granted())
+    await setup.turn()
+    assert setup.transport.is_reading_now
+    assert b"".join(setup.transport.written).endswith(b"\xd0\x00" * 2 * MAX_PACKETS_AT_ONCE)
+    setup.end()
+
+
+async def test_what_waits_for_a_decision_counts_among_half_received_packets() -> None:
+    entry = SlowEntry()
+    setup = Setup(entry=entry, connect=CONNECT_5 + PUBLISH_5 * 1000)
+    assert setup.listener.partials.total_bytes == len(CONNECT_5 + PUBLISH_5 * 1000)
+    entry.verdict.set_result(Granted())
+    await setup.turn()
+    assert setup.listener.partials.total_bytes == 0
+    setup.end()
+
+
+async def test_a_client_that_could_not_be_heard_has_all_its_keep_alive_again(setup: Setup) -> None:
+    loop = asyncio.get_running_loop()
+    setup.store.is_congested = True
+    setup.connection.data_received(b"\xc0\x00")
+    setup.connection._last_seen_s = loop.time() - 89.9
+    setup.store.is_congested = False
+    setup.store.relieve()
+    setup.connection.on_due(loop.time() + 0.2)
+    assert setup.transport.ended == ""
+
+
+async def test_nothing_that_a_peer_does_before_it_is_let_in_gives_it_more_time() -> None:
+    setup = Setup(connect=b"\x10")
+    setup.connection._last_seen_s -= 11
+    setup.connection.pause_writing()
+    setup.connection.resume_writing()
+    setup.connection.on_due(asyncio.get_running_loop().time())
+    assert setup.transport.ended == "eof"
+    assert setup.broker.counters.refused_connects == {"connect_timeout": 1}
+    setup.end()
+
+
+async def test_a_client_that_takes_less_than_comes_for_it_is_slow_and_not_silent(setup: Setup) -> None:
+    setup.connection.write(bytes(300_000))
+    setup.connection.pause_writing()
+    for buffered in (300_000, 305_000, 310_000, 315_000):
+        setup.transport.buffered = buffered
+        setup.connection.on_due(asyncio.get_running_loop().time() + 1000)
+        assert setup.transport.ended == ""
+        setup.connection.write(bytes(10_000))
+
+
+async def test_a_throttled_client_that_leaves_leaves_no_timer() -> None:
+    setup = Setup(max_message_rate=1)
+    setup.connection.data_received(PUBLISH_0 * 100)
+    timer = setup.connection._throttling
+    assert timer is not None
+    setup.end()
+    assert timer.cancelled()
 
 
 async def test_a_read_is_small_while_the_store_is_congested(setup: Setup) -> None:

@@ -13,7 +13,9 @@ import pytest
 from gateway.access.ports import Credentials, Granted, Verdict
 from gateway.listener import acceptor as module
 from gateway.listener.acceptor import Acceptor
+from gateway.listener.places import Places
 from tests.support.doors import (
+    ACCEPTED,
     CONNECT_5,
     CONNECT_311,
     PING,
@@ -44,6 +46,24 @@ async def test_connections_of_one_address_have_a_limit_and_others_are_not_hurt()
             await hang_up(writer)
         await until(lambda: door.listener.connections == 0)
         assert not door.listener._at_address
+
+
+async def test_the_connections_of_all_listeners_together_have_a_limit() -> None:
+    places = Places(2)
+    async with opened(places=places) as one, opened(places=places) as two:
+        _, first = await one.connected()
+        _, second = await two.connected()
+        for door in (one, two):
+            reader, writer = await door.knock()
+            assert await rest(reader) == b""
+            await hang_up(writer)
+            assert door.refused == {"limits.max_connections": 1}
+        await hang_up(first)
+        await until(lambda: places.taken == 1)
+        _, third = await two.connected(CONNECT_311[:-1] + b"b")
+        await hang_up(second)
+        await hang_up(third)
+    assert places.taken == 0
 
 
 async def test_new_connections_over_the_rate_wait_and_are_not_refused() -> None:
@@ -143,7 +163,13 @@ async def test_a_client_may_not_send_more_bytes_a_second_than_is_written() -> No
 
 async def test_a_reader_that_takes_nothing_is_cut_and_its_publisher_is_not() -> None:
     async with opened(stall_timeout_s=0.4) as door:
-        reader, writer = await door.connected()
+        sock = socket.socket()
+        # Fixed: else the system lets it grow for as long as it likes, and the client takes a little all the time.
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 1024)
+        sock.connect(("127.0.0.1", door.port))
+        reader, writer = await asyncio.open_connection(sock=sock)
+        writer.write(CONNECT_311)
+        assert await exactly(reader, 4) == ACCEPTED
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(b"\x82\x06\x00\x05\x00\x01t\x00")
         await until(lambda: bool(door.broker.sessions["a"].subscriptions))

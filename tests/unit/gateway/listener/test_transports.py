@@ -19,6 +19,8 @@ from websockets.asyncio.client import connect as websocket
 from config.settings import Address, ClientCertificate, ListenerTls, ProxyProtocol, Transport, UnixPath, UsernameFrom
 from gateway.access.ports import Credentials
 from gateway.listener.errors import ListenerError
+from gateway.listener.partials import Partials
+from gateway.listener.tls import HANDSHAKE_BYTES
 from tests.support.authority import Authority
 from tests.support.doors import (
     ACCEPTED,
@@ -288,6 +290,41 @@ async def test_the_time_for_connect_is_that_for_the_handshake_too(authority: Aut
         assert await rest(reader) == b""
         assert door.refused == {"connect_timeout": 2}
         await hang_up(writer)
+
+
+async def test_a_clienthello_that_says_it_is_huge_takes_no_memory(authority: Authority) -> None:
+    async with opened(transport=Transport.TLS, tls=server_tls(authority)) as door:
+        reader, writer = await door.knock()
+        writer.write(b"\x16\x03\x01\x00\x20\x01\x01\xff\xf0\x03\x03" + bytes(26))
+        assert await rest(reader) == b""
+        assert door.refused == {"tls_handshake": 1}
+        await hang_up(writer)
+
+
+async def test_handshakes_that_are_under_way_count_among_half_received_packets(authority: Authority) -> None:
+    """Over the bound those that began first are closed."""
+    partials = Partials(3 * HANDSHAKE_BYTES)
+    async with opened(transport=Transport.TLS, tls=server_tls(authority), partials=partials) as door:
+        incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = authority.client_context().wrap_bio(incoming, outgoing, server_hostname="localhost")
+        with pytest.raises(ssl.SSLWantReadError):
+            tls.do_handshake()
+        hello = outgoing.read()
+        waiting = []
+        for number in range(1, 5):
+            reader, writer = await door.knock()
+            waiting.append((reader, writer))
+            writer.write(hello)
+            assert await exactly(reader, 1)
+            assert partials.total_bytes == min(number, 3) * HANDSHAKE_BYTES
+        await rest(waiting[0][0])
+        assert door.refused == {"quota_exceeded": 1}
+        _, writer = await door.connected(tls=authority.client_context())
+        assert partials.total_bytes == 2 * HANDSHAKE_BYTES
+        for _, each in (*waiting, (None, writer)):
+            await hang_up(each)
+        await until(lambda: door.listener.connections == 0)
+        assert partials.total_bytes == 0
 
 
 async def test_bytes_that_are_cut_anywhere_are_put_together_before_and_after_the_handshake(

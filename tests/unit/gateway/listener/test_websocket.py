@@ -262,12 +262,15 @@ class Wire(asyncio.Transport):
 
     def __init__(self) -> None:
         super().__init__()
+        self.is_reading_now = True
+        self.writes = 0
         self.written = bytearray()
         self.ended = ""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.ended
         self.written += data
+        self.writes += 1
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
@@ -282,10 +285,10 @@ class Wire(asyncio.Transport):
         self.ended = "eof"
 
     def pause_reading(self) -> None:
-        pass
+        self.is_reading_now = False
 
     def resume_reading(self) -> None:
-        pass
+        self.is_reading_now = True
 
     def abort(self) -> None:
         self.ended = "aborted"
@@ -303,6 +306,8 @@ class Layered:
         listener.wheel = Wheel(loop)
         connection = Connection(broker, listener, Peer("192.0.2.1", 5))
         self.broker = broker
+        self.listener = listener
+        self.connection = connection
         self.layer = WebSocketLayer(connection, connection, listener, settings=listener_settings)
         self.wire = Wire()
         self.layer.connection_made(self.wire)
@@ -385,6 +390,40 @@ def test_whatever_bytes_come_there_is_an_answer_or_silence_and_no_error(chunks: 
         layered.end()
 
     asyncio.run(scenario())
+
+
+async def test_frames_without_end_before_connect_are_ended() -> None:
+    layered = Layered()
+    layered.layer.data_received(GOOD_UPGRADE)
+    sent_bytes = 0
+    while not layered.connection.has_ended:
+        layered.layer.data_received(frame(Opcode.BINARY, b"") * 1000)
+        sent_bytes += 6000
+        assert sent_bytes < 200_000
+        await asyncio.sleep(0)
+    assert layered.broker.counters.refused_connects == {"websocket": 1}
+    layered.end()
+
+
+async def test_the_answers_to_many_pings_leave_in_one_write_and_others_have_their_turn() -> None:
+    layered = Layered()
+    layered.layer.data_received(GOOD_UPGRADE + frame(Opcode.BINARY, CONNECT_311))
+    layered.wire.writes = 0
+    layered.layer.data_received(frame(Opcode.PING, b"") * 1000)
+    assert layered.wire.writes == 1
+    assert not layered.wire.is_reading_now
+    await asyncio.sleep(0)
+    assert layered.wire.is_reading_now
+    layered.end()
+
+
+async def test_a_request_that_is_half_here_counts_among_half_received_packets() -> None:
+    layered = Layered()
+    layered.layer.data_received(UPGRADE + b"X: " + b"x" * 5000)
+    assert layered.listener.partials.total_bytes == len(UPGRADE) + 5003
+    layered.layer.data_received(b"\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n" + frame(Opcode.BINARY, CONNECT_311))
+    assert layered.listener.partials.total_bytes == 0
+    layered.end()
 
 
 async def test_every_cut_of_the_request_is_the_same_upgrade() -> None:

@@ -297,3 +297,22 @@ def test_a_packet_of_very_many_parts_is_refused_before_they_are_read(data: bytes
     reader = connected(5)
     assert reader.feed(data) == []
     assert isinstance(reader.error, errors.PacketTooLarge)
+
+
+@given(st.lists(good_packets(4), min_size=1, max_size=12), st.integers(1, 4), st.integers(1, 400))
+@RELAXED
+def test_packets_may_be_asked_for_a_few_at_a_time(packets: list[bytes], max_packets: int, step: int) -> None:
+    stream = b"".join(packets)
+    whole = Reader(max_packet_size_bytes=1 << 20)
+    few = Reader(max_packet_size_bytes=1 << 20, max_packets=max_packets)
+    expected, found = [], []
+    for reader in (whole, few):
+        reader.feed(connect(level=4))
+    for at in range(0, len(stream), step):
+        expected += whole.feed(stream[at : at + step])
+        found.append(few.feed(stream[at : at + step]))
+        while few.is_behind:
+            found.append(few.feed(b""))
+    assert all(len(part) <= max_packets for part in found)
+    assert rows([packet for part in found for packet in part]) == rows(expected)
+    assert few.pending_bytes == whole.pending_bytes == 0
