@@ -153,7 +153,9 @@ def test_every_key_of_the_front_door_reaches_its_setting(pem: Path) -> None:
         max_in_flight=7,
     )
     assert settings.retained == Retained(max_messages=8, max_bytes=9 * KIB)
-    assert settings.limits == Limits(max_connections=11, max_topic_levels=10, max_user_properties=0, sys_interval_s=None)
+    assert settings.limits == Limits(
+        max_connections=11, max_topic_levels=10, max_user_properties=0, sys_interval_s=None
+    )
     assert gateway_from(describe(settings)).settings == settings
 
 
