@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,6 +74,13 @@ class Authority:
         path = self._folder / "revoked.pem"
         path.write_bytes(builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
         return path
+
+    def client_context(self, pair: Pair | None = None) -> ssl.SSLContext:
+        """What a client uses that believes this authority, and shows `pair`."""
+        context = ssl.create_default_context(cafile=str(self.ca_file))
+        if pair is not None:
+            context.load_cert_chain(pair.cert_file, pair.key_file)
+        return context
 
     def _sign(self, name: str, names: list[x509.GeneralName], use: x509.ObjectIdentifier, valid: dt.timedelta) -> Pair:
         key = ec.generate_private_key(ec.SECP256R1())

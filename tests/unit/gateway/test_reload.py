@@ -14,7 +14,7 @@ import pytest
 from config.settings import Access, Anonymous, Listener, ListenerTls, Transport
 from gateway.access.errors import AccessError
 from gateway.app import Gateway, run_gateway
-from tests.support.authority import Authority
+from tests.support.certificates import Authority
 from tests.support.in_process import LOOPBACK, running, settings_with
 from tests.support.plain_mqtt import PlainClient
 
@@ -82,15 +82,17 @@ async def test_a_broken_file_keeps_the_gateway_from_starting_and_all_of_them_are
 async def test_a_broken_certificate_leaves_the_old_one_in_force(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pair = Authority(tmp_path).sign("edge")
-    door = Listener(transport=Transport.TLS, bind=LOOPBACK, tls=ListenerTls(cert_file=pair.cert, key_file=pair.key))
+    pair = Authority(tmp_path).server("edge")
+    door = Listener(
+        transport=Transport.TLS, bind=LOOPBACK, tls=ListenerTls(cert_file=pair.cert_file, key_file=pair.key_file)
+    )
     async with running(settings_with(tmp_path, listeners=(door,))) as (gateway, _):
         with caplog.at_level(logging.INFO):
             await gateway.reload()
             assert "Reloaded: " in caplog.text
             before = gateway.overview.status().listeners[0].certificate_expires_at
             assert before is not None
-            pair.cert.write_text("nonsense")
+            pair.cert_file.write_text("nonsense")
             await gateway.reload()
         assert "the old files stay in force" in caplog.text
         assert gateway.overview.status().listeners[0].certificate_expires_at == before

@@ -17,7 +17,7 @@ from gateway.listener import listener as module
 from gateway.listener.certificates import CertificateError, Certificates, expiry_warning, load
 from gateway.listener.errors import ListenerError
 from gateway.listener.tls import username_of
-from tests.support.authority import Authority, Pair
+from tests.support.certificates import Authority, Pair
 from tests.support.doors import PING, PONG, Door, exactly, hang_up, opened, until
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -29,13 +29,13 @@ def authority(tmp_path: Path) -> Authority:
 
 
 def tls(pair: Pair, **more: object) -> ListenerTls:
-    return ListenerTls(cert_file=pair.cert, key_file=pair.key, **more)  # type: ignore[arg-type]
+    return ListenerTls(cert_file=pair.cert_file, key_file=pair.key_file, **more)  # type: ignore[arg-type]
 
 
 def put(pair: Pair, new: Pair) -> None:
     """Replace the files of a pair by those of another one."""
-    shutil.copyfile(new.cert, pair.cert)
-    shutil.copyfile(new.key, pair.key)
+    shutil.copyfile(new.cert_file, pair.cert_file)
+    shutil.copyfile(new.key_file, pair.key_file)
 
 
 # ---- what is refused ------------------------------------------------------------------------------------------------
@@ -43,33 +43,33 @@ def put(pair: Pair, new: Pair) -> None:
 
 @pytest.mark.parametrize("mode", [0o604, 0o602, 0o644, 0o777])
 def test_a_private_key_that_others_may_use_is_refused(authority: Authority, mode: int) -> None:
-    pair = authority.sign("server")
-    pair.key.chmod(mode)
+    pair = authority.server("server")
+    pair.key_file.chmod(mode)
     with pytest.raises(CertificateError, match=rf"may be used by every user .* \(mode 0{mode:o}\); run chmod 0600"):
         load(tls(pair), alpn="mqtt")
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o640])
 def test_a_private_key_of_its_owner_or_its_group_is_taken(authority: Authority, mode: int) -> None:
-    pair = authority.sign("server")
-    pair.key.chmod(mode)
+    pair = authority.server("server")
+    pair.key_file.chmod(mode)
     load(tls(pair), alpn="mqtt")
 
 
 def test_files_that_cannot_be_used_are_refused_in_a_sentence(authority: Authority, tmp_path: Path) -> None:
-    pair, other = authority.sign("server"), authority.sign("other")
+    pair, other = authority.server("server"), authority.server("other")
     none = tmp_path / "none.pem"
     words = tmp_path / "words.pem"
     words.write_text("words")
     words.chmod(0o600)
     cases: list[tuple[ListenerTls, str]] = [
         (ListenerTls(), "write `cert_file` and `key_file`"),
-        (ListenerTls(cert_file=none, key_file=pair.key), "none.pem cannot be read: No such file or directory"),
-        (ListenerTls(cert_file=words, key_file=pair.key), "words.pem holds no certificate in PEM"),
-        (ListenerTls(cert_file=pair.cert, key_file=words), "words.pem holds no private key in PEM"),
-        (ListenerTls(cert_file=pair.cert, key_file=other.key), "is not that of"),
+        (ListenerTls(cert_file=none, key_file=pair.key_file), "none.pem cannot be read: No such file or directory"),
+        (ListenerTls(cert_file=words, key_file=pair.key_file), "words.pem holds no certificate in PEM"),
+        (ListenerTls(cert_file=pair.cert_file, key_file=words), "words.pem holds no private key in PEM"),
+        (ListenerTls(cert_file=pair.cert_file, key_file=other.key_file), "is not that of"),
         (tls(pair, ca_file=words, client_certificate=ClientCertificate.REQUIRED), "words.pem holds no certificate"),
-        (tls(pair, ca_file=authority.file, crl_file=words), "words.pem holds no list of revoked certificates"),
+        (tls(pair, ca_file=authority.ca_file, crl_file=words), "words.pem holds no list of revoked certificates"),
         (tls(pair, client_certificate=ClientCertificate.REQUIRED), "can't be checked without `ca_file`"),
     ]
     for settings, sentence in cases:
@@ -78,9 +78,9 @@ def test_files_that_cannot_be_used_are_refused_in_a_sentence(authority: Authorit
 
 
 def test_an_encrypted_key_is_refused_without_asking_for_its_password(authority: Authority) -> None:
-    pair = authority.sign("server")
-    key = serialization.load_pem_private_key(pair.key.read_bytes(), None)
-    pair.key.write_bytes(
+    pair = authority.server("server")
+    key = serialization.load_pem_private_key(pair.key_file.read_bytes(), None)
+    pair.key_file.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
             serialization.PrivateFormat.PKCS8,
@@ -92,8 +92,8 @@ def test_an_encrypted_key_is_refused_without_asking_for_its_password(authority: 
 
 
 async def test_a_listener_does_not_start_with_a_key_that_others_may_read(authority: Authority) -> None:
-    pair = authority.sign("server")
-    pair.key.chmod(0o644)
+    pair = authority.server("server")
+    pair.key_file.chmod(0o644)
     door = Door(transport=Transport.TLS, tls=tls(pair))
     with pytest.raises(ListenerError, match=r"The listener 'local' cannot speak TLS: The private key .* chmod 0600"):
         await door.listener.start()
@@ -111,7 +111,7 @@ async def test_a_listener_does_not_start_with_a_key_that_others_may_read(authori
 async def test_older_versions_of_tls_are_not_spoken(
     authority: Authority, oldest: TlsVersion, spoken: set[ssl.TLSVersion]
 ) -> None:
-    async with opened(transport=Transport.TLS, tls=tls(authority.sign("server"), min_version=oldest)) as door:
+    async with opened(transport=Transport.TLS, tls=tls(authority.server("server"), min_version=oldest)) as door:
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
             context = authority.client_context()
             context.maximum_version = version
@@ -121,7 +121,7 @@ async def test_older_versions_of_tls_are_not_spoken(
             else:
                 with pytest.raises(ssl.SSLError):
                     await door.knock(tls=context)
-    context = load(tls(authority.sign("server")), alpn="mqtt").context
+    context = load(tls(authority.server("server")), alpn="mqtt").context
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
 
 
@@ -138,7 +138,7 @@ async def shown(door: Door, authority: Authority) -> bytes:
 
 
 async def test_a_new_certificate_holds_for_new_connections_and_the_open_ones_stay(authority: Authority) -> None:
-    pair, new = authority.sign("server"), authority.sign("new")
+    pair, new = authority.server("server"), authority.server("new")
     async with opened(transport=Transport.TLS, tls=tls(pair)) as door:
         reader, writer = await door.connected(tls=authority.client_context())
         assert await shown(door, authority) == b"CN=server"
@@ -154,7 +154,7 @@ async def test_a_changed_file_is_noticed_without_a_signal(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "WATCH_CERTIFICATES_S", 0.01)
-    pair, new = authority.sign("server"), authority.sign("new", lifetime=timedelta(days=30))
+    pair, new = authority.server("server"), authority.server("new", valid=timedelta(days=30))
     async with opened(transport=Transport.TLS, tls=tls(pair)) as door:
         before = door.listener.certificate_expires_at
         put(pair, new)
@@ -165,30 +165,30 @@ async def test_a_changed_file_is_noticed_without_a_signal(
 def test_a_broken_new_file_leaves_the_old_certificate_in_force_and_is_told_once(
     authority: Authority, caplog: pytest.LogCaptureFixture
 ) -> None:
-    pair, new = authority.sign("server"), authority.sign("new")
+    pair, new = authority.server("server"), authority.server("new")
     certificates = Certificates(tls(pair), name="local", alpn="mqtt")
     old = certificates.current
-    shutil.copyfile(new.cert, pair.cert)  # half of the pair, as it is while somebody copies them
+    shutil.copyfile(new.cert_file, pair.cert_file)  # half of the pair, as it is while somebody copies them
     for _ in range(3):
         certificates.check(NOW)
     assert certificates.current is old
     assert caplog.text.count("keeps the certificate that it has") == 1
-    shutil.copyfile(new.key, pair.key)
+    shutil.copyfile(new.key_file, pair.key_file)
     certificates.check(NOW)
     assert certificates.current is not old
-    pair.key.unlink()
+    pair.key_file.unlink()
     certificates.check(NOW)
     assert not certificates.reload()
     assert "No such file" in caplog.text
 
 
 def test_files_that_stay_as_they_are_are_not_read_again(authority: Authority) -> None:
-    pair = authority.sign("server")
+    pair = authority.server("server")
     certificates = Certificates(tls(pair), name="local", alpn="mqtt")
     old = certificates.current
     certificates.check(NOW)
     assert certificates.current is old
-    os.utime(pair.cert, ns=(1, 1))
+    os.utime(pair.cert_file, ns=(1, 1))
     certificates.check(NOW)
     assert certificates.current is not old
 
@@ -212,7 +212,7 @@ def test_a_certificate_that_ends_soon_is_told_from_fourteen_days_before(left: ti
 
 
 def test_the_warning_comes_once_a_day(authority: Authority, caplog: pytest.LogCaptureFixture) -> None:
-    pair = authority.sign("server", lifetime=timedelta(days=10))
+    pair = authority.server("server", valid=timedelta(days=10))
     certificates = Certificates(tls(pair), name="local", alpn="mqtt")
     now = datetime.now(UTC)
     for minute in range(0, 3 * 24 * 60, 30):

@@ -21,7 +21,7 @@ from gateway.access.ports import Credentials
 from gateway.listener.errors import ListenerError
 from gateway.listener.partials import Partials
 from gateway.listener.tls import HANDSHAKE_BYTES
-from tests.support.authority import Authority
+from tests.support.certificates import Authority
 from tests.support.doors import (
     ACCEPTED,
     CONNECT_5,
@@ -59,8 +59,8 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
 
 
 def server_tls(authority: Authority, **more: Any) -> ListenerTls:
-    pair = authority.sign("server")
-    return ListenerTls(cert_file=pair.cert, key_file=pair.key, **more)
+    pair = authority.server("server")
+    return ListenerTls(cert_file=pair.cert_file, key_file=pair.key_file, **more)
 
 
 async def _conversation(door: Door, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -209,13 +209,13 @@ def test_behind_a_load_balancer_the_header_comes_before_tls(
 async def test_a_client_is_known_by_its_certificate(username_from: UsernameFrom, authority: Authority) -> None:
     tls = server_tls(
         authority,
-        ca_file=authority.file,
+        ca_file=authority.ca_file,
         client_certificate=ClientCertificate.REQUIRED,
         username_from=username_from,
     )
     async with opened(transport=Transport.TLS, tls=tls) as door:
-        _, writer = await door.connected(tls=authority.client_context(authority.sign("pump-7")))
-        names = {UsernameFrom.COMMON_NAME: "pump-7", UsernameFrom.SUBJECT_ALT_NAME: "localhost"}
+        _, writer = await door.connected(tls=authority.client_context(authority.client("pump-7")))
+        names = {UsernameFrom.COMMON_NAME: "pump-7", UsernameFrom.SUBJECT_ALT_NAME: "pump-7"}
         assert door.entry.asked[0].certificate_username == names[username_from]
         await hang_up(writer)
 
@@ -223,7 +223,7 @@ async def test_a_client_is_known_by_its_certificate(username_from: UsernameFrom,
 async def test_a_client_without_a_certificate_comes_in_only_where_it_is_optional(authority: Authority) -> None:
     for kind, refused in ((ClientCertificate.OPTIONAL, {}), (ClientCertificate.REQUIRED, {"tls_handshake": 1})):
         tls = server_tls(
-            authority, ca_file=authority.file, client_certificate=kind, username_from=UsernameFrom.COMMON_NAME
+            authority, ca_file=authority.ca_file, client_certificate=kind, username_from=UsernameFrom.COMMON_NAME
         )
         async with opened(transport=Transport.TLS, tls=tls) as door:
             reader, writer = await door.knock(tls=authority.client_context())
@@ -242,11 +242,11 @@ async def test_a_revoked_certificate_and_one_of_a_stranger_are_refused(
     authority: Authority, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    good, revoked = authority.sign("good"), authority.sign("revoked")
-    stranger = Authority(tmp_path, "stranger").sign("good")
+    good, revoked = authority.client("good"), authority.client("revoked")
+    stranger = Authority(tmp_path, "stranger").client("good")
     tls = server_tls(
         authority,
-        ca_file=authority.file,
+        ca_file=authority.ca_file,
         crl_file=authority.revoke(revoked),
         client_certificate=ClientCertificate.REQUIRED,
     )
