@@ -235,6 +235,8 @@ class FilePath:
         path = Path(text).expanduser() if text.startswith("~/") else Path(text)
         if self.must_exist:
             try:
+                if path.is_fifo():  # to open it could take for ever
+                    raise ValueError(f"{text!r} is a FIFO, not a file; expected {self.expected}")
                 with path.open("rb"):
                     pass
             except OSError as error:

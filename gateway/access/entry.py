@@ -23,6 +23,7 @@ from typing import Final
 from bridge.ports import Clock
 from config.errors import ConfigError
 from config.settings import Access
+from gateway.access.filters import is_unsafe
 from gateway.access.guesses import Guesses
 from gateway.access.hashing import CannotCheck, HashingPool
 from gateway.access.http_service import Answer, HttpService, ServiceBusy, ServiceUnavailable
@@ -35,8 +36,6 @@ logger = logging.getLogger(__name__)
 
 KEY_BYTES: Final = 32
 SEED_BYTES: Final = 64
-_WILD: Final = frozenset("+#/")
-"""What would reach other topics, where a pattern takes a name in."""
 
 
 class AccessEntry:
@@ -137,6 +136,10 @@ class AccessEntry:
             except ConfigError as error:
                 self._change = Change(anonymous=before.lets_anonymous_in)
                 return [str(problem) for problem in error.problems]
+            except Exception as error:  # whatever it is: nobody may come in, or be thrown out, by files half read
+                logger.exception("The files of the access %r could not be read.", self.name)
+                self._change = Change(anonymous=before.lets_anonymous_in)
+                return [f"The files of the access {self.name!r} could not be read: {type(error).__name__}: {error}."]
             self._ways = after
             self._change = change(before, after)
             self._verified.keep_only(after.users.hashes if after.users is not None else {})
@@ -297,6 +300,8 @@ class AccessEntry:
     def _with_names(self, credentials: Credentials, granted: Granted) -> Verdict:
         """Refuse names that the rules could take for something else."""
         ways, username, client_id = self._ways, granted.username, credentials.client_id
+        if username == "":
+            return Refused(reason=Refusal.BAD_USERNAME_OR_PASSWORD, detail="The user name is empty.")
         if ways.settings.client_id_is_username and client_id != username:
             return Refused(
                 reason=Refusal.CLIENT_ID_NOT_VALID,
@@ -304,14 +309,14 @@ class AccessEntry:
                 if username is not None
                 else "The client id has to be the user name, and there is none.",
             )
-        if username is not None and ways.rules.uses_username and not _WILD.isdisjoint(username):
+        if ways.rules.uses_username and is_unsafe(username):
             return Refused(
                 reason=Refusal.NOT_AUTHORIZED,
-                detail="The user name holds +, # or /, and the rules put it into topics (%u).",
+                detail="The user name holds +, # or /, or begins with $, and the rules put it into topics (%u).",
             )
-        if ways.rules.uses_client_id and not _WILD.isdisjoint(client_id):
+        if ways.rules.uses_client_id and is_unsafe(client_id):
             return Refused(
                 reason=Refusal.CLIENT_ID_NOT_VALID,
-                detail="The client id holds +, # or /, and the rules put it into topics (%c).",
+                detail="The client id holds +, # or /, or begins with $, and the rules put it into topics (%c).",
             )
         return granted

@@ -36,8 +36,8 @@ class Names:
 
 
 def is_unsafe(name: str | None) -> bool:
-    """Whether a name, put into a filter, would reach beyond its one level."""
-    return name is not None and not _UNSAFE.isdisjoint(name)
+    """Whether a name, put into a filter, would reach beyond its one level, or what only the server says (`$SYS`)."""
+    return name is not None and (name[:1] == "$" or not _UNSAFE.isdisjoint(name))
 
 
 class _Node:

@@ -70,6 +70,7 @@ class HttpService:
         self._name = str(URL(settings.url).with_user(None).with_query(None).with_fragment(None))
         self._key = key
         self._session: aiohttp.ClientSession | None = None
+        self._is_closed = False
         self._slots = asyncio.Semaphore(MAX_REQUESTS)
         self._waiting = 0
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
@@ -115,12 +116,15 @@ class HttpService:
         self._kept.clear()
 
     async def close(self) -> None:
-        """Close the connections to the service; idempotent."""
+        """Close the connections to the service, and ask nothing more; idempotent."""
+        self._is_closed = True
         session, self._session = self._session, None
         if session is not None:
             await session.close()
 
     async def _post(self, body: bytes) -> Answer:
+        if self._is_closed:  # while it waited for its turn
+            raise ServiceUnavailable(f"The service {self._name} is not asked any more.")
         if self._session is None:
             # Certificates are verified (aiohttp's default); the environment's proxies and .netrc mean nothing here.
             self._session = aiohttp.ClientSession(

@@ -58,7 +58,6 @@ class Authorization:
             is_closed = self._acl.is_unsafe(names)
         if self._rules is not None:
             rules = self._rules.layer_for(names)
-            is_closed |= rules is None
         return ClientRights(names=names, acl=acl, rules=rules, is_closed=is_closed)
 
 
@@ -74,7 +73,8 @@ class ClientRights:
         self._acl = acl
         self._rules = rules
         self._is_closed = is_closed
-        """Whether its names would reach too far: only the ACL file's lines for its user allow anything."""
+        """Whether its names would reach too far in a pattern of the ACL file: only the lines for its user allow
+        anything then. Rules see to that themselves."""
 
     def may_publish(self, topic: str) -> bool:
         """Whether it may publish to the topic."""

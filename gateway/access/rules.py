@@ -58,6 +58,7 @@ class RuleBook:
         self._with_username = self._with(USERNAME)
         self._with_client_id = self._with(CLIENT_ID)
         self._layer = lru_cache(MAX_LAYERS)(self._make)
+        self._closed_layer = lru_cache(MAX_LAYERS)(self._make_closed)
 
     def _with(self, place: str) -> int:
         return sum(1 << number for number, rule in enumerate(self._rules) if any(place in text for text in rule.topics))
@@ -72,13 +73,14 @@ class RuleBook:
         """Whether a rule puts the client id into a filter."""
         return self._with_client_id != 0
 
-    def layer_for(self, names: Names) -> Layer | None:
-        """What the rules that are about this client say; None where its names are no good for one of them."""
+    def layer_for(self, names: Names) -> Layer:
+        """What the rules that are about this client say; where its names are no good for one of them, only what they
+        deny, and that as if any name stood there."""
         rules = self._users.rules(names.username) & self._clients.rules(names.client_id)
         if (rules & self._with_client_id and is_unsafe(names.client_id)) or (
             rules & self._with_username and is_unsafe(names.username)
         ):
-            return None
+            return self._closed_layer(rules)
         return self._layer(rules)
 
     def _make(self, rules: int) -> Layer:
@@ -92,3 +94,20 @@ class RuleBook:
                 else:
                     layer.deny(topic_filter, rule.actions)
         return layer
+
+    def _make_closed(self, rules: int) -> Layer:
+        layer = Layer(fills_in=False)
+        for number, rule in enumerate(self._rules):
+            if rules >> number & 1 and rule.effect is Effect.DENY:
+                for topic_filter in rule.topics:
+                    layer.deny(_widened(topic_filter), rule.actions)
+        return layer
+
+
+def _widened(topic_filter: str) -> str:
+    """The filter without the names in it: all below the level that the first of them is in."""
+    levels = topic_filter.split("/")
+    for i, level in enumerate(levels):
+        if USERNAME in level or CLIENT_ID in level:
+            return "/".join([*levels[:i], "#"])
+    return topic_filter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -391,3 +392,11 @@ def test_rules_from_the_environment_that_are_empty_deny_everything() -> None:
     for text in ("", "[]"):
         settings = gateway_from("", {"FIELDGATE__ACCESS__DEFAULT__RULES": text}).settings
         assert settings.access[0].rules == ()
+
+
+def test_a_fifo_in_the_place_of_a_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    text = f"access: [{{password_file: {fifo}}}]\nuplinks: [{{username: x, password_file: {fifo}}}]"
+    for problem in gateway_problems(text):
+        assert "is a FIFO, not a file" in problem.message

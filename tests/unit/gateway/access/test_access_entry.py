@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -518,6 +519,9 @@ async def test_who_is_not_in_the_file_may_be_known_to_the_service(
         (SomeRules(uses_client_id=True), "a/b", "c", ("a/b",)),
         (SomeRules(uses_client_id=True), "a", "c/d", Refusal.CLIENT_ID_NOT_VALID),
         (SomeRules(uses_client_id=True), "a", "+", Refusal.CLIENT_ID_NOT_VALID),
+        (SomeRules(uses_username=True), "$SYS", "c", DENIED),
+        (SomeRules(uses_client_id=True), "a", "$SYS", Refusal.CLIENT_ID_NOT_VALID),
+        (SomeRules(), "$a", "$c", ("$a",)),
         (SomeRules(uses_client_id=True), "a", "", ("a",)),
     ],
 )
@@ -777,3 +781,58 @@ async def test_reloads_at_once_take_turns(entry_of: Opener, passwords: Path) -> 
     entry = entry_of(password_file=passwords)
     assert await asyncio.gather(*(entry.reload() for _ in range(5))) == [[]] * 5
     assert outcome(await entry.decide(who("alice", "secret"))) == ("alice",)
+
+
+async def test_an_empty_user_name_is_nobodys_whatever_the_service_says(entry_of: Opener, service: AuthService) -> None:
+    entry = entry_of(http=HttpAuthentication(url=service.url))
+    assert outcome(await entry.decide(who("", "secret"))) is BAD
+    assert outcome(entry.decide_now(who("", "secret"))) is BAD
+
+
+async def test_whatever_goes_wrong_while_files_are_read_again_leaves_the_old_ones_in_force(
+    pool: CountingPool, passwords: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    fails = False
+
+    def read_rules(_: Access) -> Rules:
+        if fails:
+            raise MemoryError("for once")
+        return NoRules()
+
+    settings = Access(password_file=passwords, rules=())
+    entry = AccessEntry.open(settings, clock=StandingClock(), read_rules=read_rules, pool=pool)
+    fails = True
+    write_users(passwords, {"bob": "secret2"})
+    (sentence,) = await entry.reload()
+    assert sentence == "The files of the access 'default' could not be read: MemoryError: for once."
+    assert "could not be read" in caplog.text
+    assert entry.still_knows("alice")
+    assert outcome(await entry.decide(who("alice", "secret"))) == ("alice",)
+    await entry.close()
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder"])
+async def test_what_is_no_regular_file_is_refused_and_not_waited_for(
+    tmp_path: Path, pool: CountingPool, token_settings: Jwt, kind: str
+) -> None:
+    path = tmp_path / "odd"
+    os.mkfifo(path) if kind == "fifo" else path.mkdir()
+    settings = Access(password_file=path, acl_file=path, jwt=replace(token_settings, key_file=path))
+    with pytest.raises(AccessError) as caught:
+        AccessEntry.open(settings, clock=StandingClock(), read_rules=Authorization.load, pool=pool)
+    messages = [problem.message for problem in caught.value.problems]
+    assert len(messages) == 3
+    words = "is not a regular file. Write the name of one as" if kind == "fifo" else "can't be read: Is a directory"
+    assert all(message.startswith(words) for message in messages)
+
+
+async def test_who_was_taken_out_is_told_from_who_only_has_a_new_password(entry_of: Opener, passwords: Path) -> None:
+    entry = entry_of(password_file=passwords)
+    write_users(passwords, {"bob": "another"})
+    assert await entry.reload() == []
+    assert [(entry.still_knows(name), entry.has_removed(name)) for name in ("alice", "bob")] == [
+        (False, True),
+        (False, False),
+    ]
+    assert await entry.reload(Access(anonymous=Anonymous.REFUSE, password_file=passwords)) == []
+    assert entry.has_removed(None)

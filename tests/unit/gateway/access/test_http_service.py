@@ -269,8 +269,30 @@ async def test_no_password_is_logged(
     assert "geheim" not in repr(WHO)
 
 
-async def test_closing_twice_is_harmless_and_it_can_be_asked_again(service: AuthService, client: HttpService) -> None:
+async def test_closing_twice_is_harmless_and_nothing_is_asked_afterwards(
+    service: AuthService, client: HttpService
+) -> None:
     await client.ask(WHO, now_s=0.0)
     await client.close()
     await client.close()
-    assert await client.ask(dataclasses.replace(WHO, client_id="c2"), now_s=0.0) == Answer(allows=True)
+    with pytest.raises(ServiceUnavailable, match="is not asked any more"):
+        await client.ask(dataclasses.replace(WHO, client_id="c2"), now_s=0.0)
+    assert len(service.questions) == 1
+
+
+async def test_those_who_wait_for_their_turn_while_it_is_closed_open_nothing_anew(
+    service: AuthService, client: HttpService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_service, "MAX_REQUESTS", 1)
+    client = make(service.url)
+    service.may_answer.clear()
+    asking = [
+        asyncio.create_task(client.ask(dataclasses.replace(WHO, client_id=name), now_s=0.0)) for name in ("a", "b")
+    ]
+    await service.asked.wait()
+    await client.close()
+    service.may_answer.set()
+    results = await asyncio.wait_for(asyncio.gather(*asking, return_exceptions=True), 5)
+    assert [type(result) for result in results] == [ServiceUnavailable, ServiceUnavailable]
+    assert len(service.questions) == 1
+    assert client._session is None

@@ -40,7 +40,7 @@ def test_without_rules_and_file_everything_is_allowed() -> None:
 def test_an_empty_list_of_rules_denies_everything() -> None:
     mine = Authorization.load(Access(rules=())).rights(client_id="x", username="ann")
     assert not mine.is_unlimited
-    assert not (mine.may_publish("a") or mine.may_subscribe("a") or mine.may_read("a"))
+    assert not any(ask("a") for ask in (mine.may_publish, mine.may_subscribe, mine.may_read))
 
 
 def test_what_no_rule_allows_is_denied() -> None:
@@ -134,7 +134,7 @@ def test_names_fill_their_places_and_only_for_those_who_have_them() -> None:
     assert not nobody.may_publish("u//x")
 
 
-@pytest.mark.parametrize("name", ["a/b", "+", "#", "x/#"])
+@pytest.mark.parametrize("name", ["a/b", "+", "#", "x/#", "$SYS"])
 def test_a_name_with_a_wildcard_or_a_slash_allows_nothing_where_a_rule_uses_it(name: str) -> None:
     for topic in ("t/a", "t/b/c", "free"):
         assert not rights(rule("t/%c/#"), rule("free"), client_id=name).may_publish(topic)
@@ -252,3 +252,23 @@ def test_a_pattern_matches_as_its_plain_meaning_says(pattern: str, name: str) ->
 
 def test_a_pattern_of_many_stars_is_quick_on_a_long_name() -> None:
     assert not Pattern("*a" * 30 + "b").matches("a" * 60_000)
+
+
+@pytest.mark.parametrize("name", ["a/b", "+", "$SYS"])
+def test_a_name_that_is_no_good_for_a_rule_does_not_undo_what_rules_deny(name: str) -> None:
+    """What an ACL file allows a user is all that is left then; which client he comes by must not widen it."""
+    rules = rule("own/%c"), rule("secret/#", deny=True), rule("away/%c/x", deny=True)
+    for client_id in ("dev1", name):
+        mine = rights(*rules, acl="user ann\ntopic #", client_id=client_id)
+        assert mine.may_publish("free")
+        assert not mine.may_publish("secret/a")
+        assert not mine.may_publish(f"away/{client_id}/x")
+        assert not mine.may_subscribe("secret/a")
+
+
+def test_a_name_is_never_taken_for_the_servers_own_topics() -> None:
+    allowed = rule("%u/#"), rule("%c/#")
+    assert rights(*allowed, username="ann").may_read("ann/x")
+    assert not rights(*allowed, username="$SYS").may_read("$SYS/broker/uptime")
+    assert not rights(*allowed, client_id="$SYS").may_subscribe("$SYS/#")
+    assert not rights(acl="pattern read %u/#", username="$SYS").may_read("$SYS/broker/uptime")
