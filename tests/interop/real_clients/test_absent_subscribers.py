@@ -64,14 +64,14 @@ async def test_an_absent_subscriber_gets_all_that_was_acknowledged_before_the_ga
     for peer in publishers:
         await peer.connect()
     talks = [
-        asyncio.create_task(says_until_it_dies(peer, f"kept/{peer.client_id}", qos, enough=enough, after=40))
+        asyncio.create_task(says_until_it_dies(peer, f"kept/{peer.client_id}", qos, enough=enough, after=25))
         for peer, enough in zip(publishers, events, strict=True)
     ]
     async with asyncio.timeout(TIMEOUT_S):
         await asyncio.gather(*(enough.wait() for enough in events))
     own_site.gateway.kill()
     acknowledged = {text for texts in await asyncio.gather(*talks) for text in texts}
-    assert len(acknowledged) >= 40 * len(ALL)
+    assert len(acknowledged) >= 25 * len(ALL)
     await own_site.gateway.start()
     for kind in ALL:
         peer = await clients(kind, door, f"absent-{kind}", **KEPT)
@@ -92,11 +92,12 @@ async def test_a_subscriber_that_comes_back_after_a_kill_has_each_qos_2_message_
 ) -> None:
     """The same client object connects again, with what it still knows of handshakes that were cut."""
     door = own_site.doors["open"]
-    total, rounds = 300, 3
+    total, rounds = 200, 2
     peer = await clients(kind, door, "returns", reconnect=True, **KEPT)
     await peer.connect()
     assert await peer.subscribe("once/#", 2) == 2
-    await peer.disconnect() if kind.startswith("paho") else None
+    if kind.startswith("paho"):
+        await peer.disconnect()
     speaker = await clients("paho-5", door, "speaker")
     await speaker.connect()
     wanted = {str(n) for n in range(total)}

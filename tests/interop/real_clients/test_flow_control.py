@@ -65,10 +65,9 @@ async def test_a_client_that_takes_one_message_at_a_time_gets_no_more(
         await peer.acknowledge(heard)
 
 
-@pytest.mark.parametrize("kind", ALL)
+# gmqtt takes a Receive Maximum of 1 for the number of packet ids, less one, and has none left.
+@pytest.mark.parametrize("kind", which_can("a narrow door"))
 async def test_a_server_that_takes_one_message_at_a_time_gets_all(site: FrontDoor, clients: Clients, kind: str) -> None:
-    if kind not in which_can("a narrow door"):
-        pytest.skip("gmqtt takes a Receive Maximum of 1 for packet ids of 1 and has none left")
     peer = await clients(kind, site.doors["narrow"], f"narrow-{kind}")
     await peer.connect()
     await peer.subscribe(f"narrow/{kind}", 1)
