@@ -40,7 +40,7 @@ class ProxyLayer(asyncio.BufferedProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Some of the header came, or all of it with what follows."""
-        if self._transport.is_closing():
+        if self._connection.has_ended:
             return
         self._head += data
         try:

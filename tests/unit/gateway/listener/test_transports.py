@@ -292,6 +292,29 @@ async def test_the_time_for_connect_is_that_for_the_handshake_too(authority: Aut
         await hang_up(writer)
 
 
+@pytest.mark.parametrize(
+    ("settings", "beginning", "more"),
+    [
+        ({"transport": Transport.TLS}, b"\x16\x03\x01", b"\x02\x00" + bytes(512)),
+        ({"transport": Transport.WS}, b"GET /mqtt", b" nonsense\r\n\r\n"),
+        ({"proxy_protocol": ProxyProtocol.V2}, HEADER[:12], b"nonsense" * 10),
+        ({"proxy_protocol": ProxyProtocol.V2}, HEADER[:20], HEADER[20:] + CONNECT_311),
+    ],
+)
+async def test_what_comes_after_the_time_for_connect_is_neither_done_nor_counted(
+    settings: dict[str, Any], beginning: bytes, more: bytes, authority: Authority
+) -> None:
+    async with opened(tls=server_tls(authority), connect_timeout_s=0.1, **settings) as door:
+        reader, writer = await door.knock()
+        writer.write(beginning)
+        assert await rest(reader) == b""
+        writer.write(more)
+        await hang_up(writer)
+        await until(lambda: door.listener.connections == 0)
+        assert door.refused == {"connect_timeout": 1}
+        assert door.entry.asked == []
+
+
 async def test_a_clienthello_that_says_it_is_huge_takes_no_memory(authority: Authority) -> None:
     async with opened(transport=Transport.TLS, tls=server_tls(authority)) as door:
         reader, writer = await door.knock()
