@@ -1,1 +1,1 @@
-"""Tests. A package by name: gmqtt installs a `tests` of its own, and a folder without this file would lose against it."""
+"""Tests. A package by name, because gmqtt installs a `tests` of its own: a folder without this file lost against it."""
