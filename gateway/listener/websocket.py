@@ -42,6 +42,9 @@ _GET: Final = b"GET "
 _SUBPROTOCOLS: Final = (Subprotocol("mqtt"), Subprotocol("mqttv3.1"))
 """[MQTT-6.0.0-4]; the second is what 3.1 clients ask for."""
 
+_MAX_SIZE: Final = "max_message_size" if hasattr(ServerProtocol(), "max_message_size") else "max_size"
+"""What the bound for a message is called since version 16 of the package, and what it was before."""
+
 _quiet = logging.getLogger(f"{__name__}.protocol")
 _quiet.setLevel(logging.ERROR)
 
@@ -140,9 +143,8 @@ class WebSocketLayer(Layer):
         protocol = self._protocol
         is_let_in = self._connection.is_let_in
         terms = self._door.terms
-        protocol.max_size = FRAME_SLACK_BYTES + (
-            terms.max_packet_size_bytes if is_let_in else self._door.max_connect_size_bytes
-        )
+        packet_bytes = terms.max_packet_size_bytes if is_let_in else self._door.max_connect_size_bytes
+        setattr(protocol, _MAX_SIZE, FRAME_SLACK_BYTES + packet_bytes)
         protocol.receive_data(data)
         chunks: list[bytes] = []
         sentence = "" if protocol.parser_exc is None else f"Its WebSocket is broken: {protocol.parser_exc}."

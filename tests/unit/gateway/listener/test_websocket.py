@@ -392,6 +392,17 @@ def test_whatever_bytes_come_there_is_an_answer_or_silence_and_no_error(chunks: 
     asyncio.run(scenario())
 
 
+async def test_a_packet_of_the_largest_size_fits_into_one_message() -> None:
+    layered = Layered()
+    layered.layer.data_received(GOOD_UPGRADE + frame(Opcode.BINARY, CONNECT_311))
+    big = b"\x30\xfc\xff\x7f\x00\x01t" + bytes(2 * 1024 * 1024 - 7)
+    layered.layer.data_received(frame(Opcode.BINARY, big))
+    await asyncio.sleep(0)
+    layered.store.commit()
+    assert len(layered.store.stored) == 1
+    layered.end()
+
+
 async def test_frames_without_end_before_connect_are_ended() -> None:
     layered = Layered()
     layered.layer.data_received(GOOD_UPGRADE)
