@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.status_page import titled
-from gateway.cli.words import count, duration, size
+from gateway.cli.words import count, duration, ended, size
 
 NEEDS = frozenset({"receiver", "link", "frames", "records", "duplicates", "missing", "dropped", "set_aside", "sinks"})
 """What a status must have to be a receiver's."""
@@ -30,7 +30,7 @@ def troubles(status: dict[str, Any]) -> list[str]:
     link = status["link"]
     if link["state"] != "online":
         why = f": {link['last_error']}" if link["last_error"] else ""
-        found.append(f"The link to {link['url']} is {link['state'].replace('_', ' ')}{why}".rstrip(".") + ".")
+        found.append(ended(f"The link to {link['url']} is {link['state'].replace('_', ' ')}{why}"))
     if status["missing"]:
         found.append(f"{count(status['missing'])} records are missing, and nobody declared them as dropped.")
     if status["dropped"]:
@@ -38,7 +38,7 @@ def troubles(status: dict[str, Any]) -> list[str]:
     if aside := status["set_aside"]["count"]:
         found.append(f"{count(aside)} frames or records were set aside with their reason.")
     found += [
-        f"Sink {sink['name']} is {sink['state']}: {sink['last_error']}".rstrip(".") + "."
+        ended(f"Sink {sink['name']} is {sink['state']}: {sink['last_error']}")
         for sink in status["sinks"]
         if sink["last_error"] and sink["state"] != "ready"
     ]

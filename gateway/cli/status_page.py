@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.verdict import verdict_of
-from gateway.cli.words import count, duration, saved, size
+from gateway.cli.words import count, duration, ended, saved, size
 
 NEEDS = frozenset({"gateway", "streams", "uplinks", "spool", "rates", "listeners"})
 """What a status must have to be a gateway's."""
@@ -61,10 +61,11 @@ def titled(title: str, left: tuple[str, ...], right: tuple[str, ...] = (), last:
 
 
 def _listeners(status: dict[str, Any]) -> RenderableType:
-    table = titled("Listeners", ("name", "bind"), ("connections",), ("certificate until",))
+    table = titled("Listeners", ("name", "transport", "bind"), ("connections",), ("certificate until",))
     for item in status["listeners"]:
         until = (item.get("certificate_expires_at") or "–").partition("T")[0]
-        table.add_row(Text(item["name"]), Text(item["bind"]), count(item["connections"]), Text(until))
+        transport = item.get("transport", "tcp")
+        table.add_row(Text(item["name"]), Text(transport), Text(item["bind"]), count(item["connections"]), Text(until))
     return table
 
 
@@ -103,7 +104,7 @@ def _streams(status: dict[str, Any]) -> RenderableType:
 
 def _uplinks(status: dict[str, Any]) -> RenderableType:
     columns = ("records", "frames", "in flight", "on the wire", "saved", "retries", "dead letters")
-    table = titled("Uplinks", ("name", "state"), columns, ("last error",))
+    table = titled("Uplinks", ("name", "state"), columns)
     for name, item in status["uplinks"].items():
         online = item["state"] == "online"
         table.add_row(
@@ -116,9 +117,14 @@ def _uplinks(status: dict[str, Any]) -> RenderableType:
             saved(item["raw_bytes"], item["wire_bytes"]),
             count(item["retries"]),
             count(item["dead_letters"]),
-            Text(item["last_error"] or "–"),
         )
-    return table
+    # A column would fold them into pieces on a narrow terminal. Of those that are away the verdict says it.
+    errors = [
+        Text(ended(f"The last error of {name}: {item['last_error']}"))
+        for name, item in status["uplinks"].items()
+        if item["last_error"] and item["state"] == "online"
+    ]
+    return Group(table, *errors)
 
 
 def _spool(spool: dict[str, Any]) -> RenderableType:

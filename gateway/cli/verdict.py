@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.cli.words import count, duration
+from gateway.cli.words import count, duration, ended
 
 NEARLY_FULL = 0.9
 
@@ -83,4 +84,5 @@ def _spool_troubles(spool: dict[str, Any]) -> list[str]:
 
 def _offline(name: str, uplink: dict[str, Any]) -> str:
     why = f": {uplink['last_error']}" if uplink["last_error"] else ""
-    return f"Uplink {name} is {uplink['state'].replace('_', ' ')} since {uplink['since']}{why}".rstrip(".") + "."
+    since = re.sub(r"\.\d+", "", uplink["since"])  # microseconds tell a person nothing
+    return ended(f"Uplink {name} is {uplink['state'].replace('_', ' ')} since {since}{why}")

@@ -8,6 +8,11 @@ def count(number: float) -> str:
     return f"{number:,.0f}".replace(",", "\u202f")
 
 
+def ended(sentence: str) -> str:
+    """With a full stop, where it has no mark of its own."""
+    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
+
+
 def size(size_bytes: float) -> str:
     """`1.5 MiB`: powers of 1024, as the configuration writes them."""
     for unit in ("B", "KiB", "MiB", "GiB"):

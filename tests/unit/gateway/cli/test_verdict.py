@@ -60,6 +60,15 @@ def test_an_uplink_that_is_away_is_named_with_its_reason(status: dict[str, Any])
     assert "when the uplink is back" in _waiting(status, 9, in_per_s=1, out_per_s=0)
 
 
+def test_a_reason_that_ends_with_a_question_keeps_its_mark_and_times_are_whole_seconds(status: dict[str, Any]) -> None:
+    status["uplinks"]["cloud"] |= {
+        "state": "backing_off",
+        "since": "2026-01-31T12:00:00.123456Z",
+        "last_error": "Is it running?",
+    }
+    assert verdict_of(status).sentences[1] == "Uplink cloud is backing off since 2026-01-31T12:00:00Z: Is it running?"
+
+
 def test_every_loss_is_told_by_reason() -> None:
     sentences = verdict_of(some_status().to_dict()).sentences
     assert "Stream telemetry has dropped 9 records (7 full, 2 corrupt)." in sentences
