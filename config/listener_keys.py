@@ -64,7 +64,8 @@ _WEBSOCKET = (
     Key(
         name="websocket_origins",
         shape=ValueList(item=Origin(), example='["https://plant.example"]', may_be_empty=True),
-        doc="Origins of the web pages that may connect; empty: any.",
+        doc="Origins of the web pages that may connect; empty: any, but where nobody has to prove who he is: those of "
+        "this host.",
     ),
 )
 

@@ -167,7 +167,7 @@ class Listener:
     tls: ListenerTls = ListenerTls()
     websocket_path: str = "/mqtt"
     websocket_origins: tuple[str, ...] = ()
-    """Origins of web pages that may connect; empty: any."""
+    """Origins of web pages that may connect; empty: any, but where nobody proves who he is: those of this host."""
     proxy_protocol: ProxyProtocol = ProxyProtocol.OFF
     max_connections: int = 10_000
     max_connections_per_address: int | None = None

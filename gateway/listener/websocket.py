@@ -18,8 +18,10 @@ from websockets.server import ServerProtocol
 from websockets.typing import Origin, Subprotocol
 
 from config.settings import Listener
+from gateway.access.ports import Credentials, Granted
 from gateway.listener.door import Door
 from gateway.listener.layer import Above, Layer
+from gateway.listener.origins import is_own_page
 
 if TYPE_CHECKING:
     from gateway.listener.connection import Connection
@@ -119,12 +121,34 @@ class WebSocketLayer(Layer):
         if not all(value.isascii() for name in _HANDSHAKE for value in events[0].headers.get_all(name)):
             self._answer(HTTPStatus.BAD_REQUEST, "A header of the upgrade holds bytes that are not ASCII.")
             return
+        headers = events[0].headers
+        if self._is_foreign(headers.get_all("Origin"), headers.get_all("Host")):
+            self._answer(
+                HTTPStatus.FORBIDDEN,
+                "This page is of another host, and nobody proves here who he is: its origin has to be named in "
+                "websocket_origins.",
+            )
+            return
         response = protocol.accept(events[0])
         protocol.send_response(response)
         if protocol.state is State.OPEN:
             self._send()
             return
         self._refuse(response.body.decode() if response.body else response.reason_phrase)
+
+    def _is_foreign(self, origins: list[str], hosts: list[str]) -> bool:
+        """Whether it is a page of somebody else's, which the browser alone would let in: without a password of the
+        page's own, as nobody in particular or by the certificate that the browser shows for all pages."""
+        if not origins or self._settings.websocket_origins or is_own_page(origins, hosts):
+            return False
+        certified = self._connection.certificate_username
+        credentials = Credentials(
+            client_id=certified or "",
+            certificate_username=certified,
+            address=self._connection.origin.host,
+            is_local=self._door.is_local,
+        )
+        return isinstance(self._door.entry.decide_now(credentials), Granted)
 
     def _answer(self, status: HTTPStatus, sentence: str) -> None:
         """Refuse the upgrade in words."""

@@ -20,9 +20,11 @@ from websockets.typing import Origin, Subprotocol
 from websockets.uri import parse_uri
 
 from config.settings import Listener, Stream, Transport
+from gateway.access.ports import Credentials, Refusal, Refused, Verdict
 from gateway.broker.broker import Broker
 from gateway.listener.connection import Connection
 from gateway.listener.listener import MqttListener
+from gateway.listener.origins import is_own_page
 from gateway.listener.partials import Partials
 from gateway.listener.peer import Peer
 from gateway.listener.websocket import MAX_HEAD_BYTES, WebSocketLayer
@@ -456,3 +458,70 @@ async def test_clients_that_are_no_web_pages_need_no_origin() -> None:
         async with client(door) as made:
             await made.send(CONNECT_311)
             assert await collected(made, 4) == ACCEPTED
+
+
+# ---- pages of somebody else's ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("origin", "host", "is_own"),
+    [
+        ("http://127.0.0.1:1880", "127.0.0.1:9001", True),
+        ("http://localhost:1880", "127.0.0.1:9001", True),
+        ("https://LOCALHOST", "[::1]:9001", True),
+        ("http://127.0.0.2", "localhost", True),
+        ("https://plant.example", "Plant.Example:8443", True),
+        ("https://plant.example.", "plant.example", True),
+        ("http://[2001:DB8::1]:80", "[2001:db8:0::1]:9001", True),
+        ("https://evil.example", "127.0.0.1:9001", False),
+        ("https://evil.example", "localhost", False),
+        ("https://127.0.0.1.evil.example", "127.0.0.1", False),
+        ("https://plant.example.evil", "plant.example", False),
+        ("https://plant.example@evil.example", "plant.example", False),
+        ("null", "127.0.0.1:9001", False),
+        ("", "127.0.0.1:9001", False),
+        ("file://", "127.0.0.1:9001", False),
+        ("http://[::1", "[::1", False),
+    ],
+)
+def test_a_page_is_the_doors_own_when_it_is_of_the_same_host(origin: str, host: str, is_own: bool) -> None:
+    assert is_own_page([origin], [host]) is is_own
+    assert not is_own_page([origin, "https://evil.example"], [host])
+    assert not is_own_page([origin], [host, host])
+    assert not is_own_page([origin], [])
+
+
+class Anonymous(OpenEntry):
+    """Lets everybody in who says who he is, and others by the word `anonymous`."""
+
+    def __init__(self, *, anonymous: bool) -> None:
+        super().__init__()
+        self._anonymous = anonymous
+
+    def decide_now(self, credentials: Credentials) -> Verdict | None:
+        if self._anonymous or credentials.username:
+            return super().decide_now(credentials)
+        return Refused(reason=Refusal.NOT_AUTHORIZED)
+
+
+async def test_a_page_of_another_host_is_refused_where_nobody_has_to_prove_who_he_is() -> None:
+    async with opened(transport=Transport.WS, entry=Anonymous(anonymous=True)) as door:
+        with pytest.raises(InvalidStatus) as refused:
+            async with client(door, origin=Origin("https://evil.example")):
+                pass
+        assert refused.value.response.status_code == 403
+        assert b"page is of another host" in (refused.value.response.body or b"")
+        assert door.refused == {"websocket_handshake": 1}
+        for own in (None, Origin(f"http://localhost:{door.port}"), Origin("http://127.0.0.1:1880")):
+            async with client(door, origin=own) as made:
+                await made.send(CONNECT_311)
+                assert await collected(made, 4) == ACCEPTED
+
+
+async def test_any_page_may_come_where_it_has_to_prove_who_it_is_or_is_named() -> None:
+    evil = Origin("https://evil.example")
+    async with opened(transport=Transport.WS, entry=Anonymous(anonymous=False)) as door, client(door, origin=evil):
+        pass
+    named = {"transport": Transport.WS, "websocket_origins": ("https://evil.example",)}
+    async with opened(entry=Anonymous(anonymous=True), **named) as door, client(door, origin=evil):
+        pass
