@@ -22,6 +22,7 @@ from typing import Any, Final
 from bridge.clock import SystemClock
 from bridge.memory import return_freed_memory
 from bridge.uplink import Uplink, link_factory
+from config.advice import advice
 from config.settings import GatewaySettings
 from gateway.accesses import Accesses
 from gateway.api.server import ApiServer
@@ -152,6 +153,8 @@ class Gateway:
         # Last: a second gateway that finds its ports taken must not have taken the first one's place at the cloud.
         for name, uplink in self.uplinks.items():
             self._own(f"uplink {name}", uplink.run())
+        for sentence in advice(self._settings):
+            log.warning("%s", sentence)
         log.info("Gateway %s is ready; its data is in %s.", self._settings.gateway.id, self._settings.gateway.data_dir)
 
     def _own(self, name: str, work: Coroutine[Any, Any, None]) -> None:
@@ -178,7 +181,10 @@ class Gateway:
         if problems or broken:
             log.error("Reloaded; but what is named above is broken, so there the old files stay in force.")
         else:
-            log.info("Reloaded: passwords, keys, rules and certificates are those of the files now.")
+            log.info(
+                "Reloaded: password files, keys of tokens, ACL files and certificates. What stands in gateway.yaml "
+                "itself, rules too, holds from the next start on."
+            )
 
     def check(self) -> None:
         """Raise the error of a task that has ended on its own."""

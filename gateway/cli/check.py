@@ -49,12 +49,15 @@ def check(
 
 
 def _effective(path: Path | None) -> str:
+    from config.advice import advice
     from config.describe import describe
     from config.loader import load_gateway_with_origins, load_receiver_with_origins, program_of
 
     if path is not None and program_of(path) == "receiver":
         return describe(load_receiver_with_origins(path, os.environ)).rstrip()
     loaded = load_gateway_with_origins(path, os.environ)
+    for sentence in advice(loaded.settings):
+        typer.echo(f"Warning: {sentence}", err=True)
     if any(access.has_authentication or access.has_authorization for access in loaded.settings.access):
         from gateway.accesses import check_files
 

@@ -11,11 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import Access, Anonymous, Listener, ListenerTls, Transport
+from config.settings import Access, Anonymous, HttpAuthentication, Listener, ListenerTls, Transport
 from gateway.access.errors import AccessError
+from gateway.access.ports import Credentials, Granted
 from gateway.app import Gateway, run_gateway
+from gateway.broker.connack import Terms
+from gateway.mqtt.packets import Connect, Version
+from tests.support.broker import FakeChannel
 from tests.support.certificates import Authority
 from tests.support.in_process import LOOPBACK, running, settings_with
+from tests.support.passwords import write_users
 from tests.support.plain_mqtt import PlainClient
 
 TIMEOUT_S = 10
@@ -67,6 +72,35 @@ async def test_a_client_whom_nobody_knows_any_more_is_disconnected(tmp_path: Pat
         await gateway.accesses.entries["default"].reload(stranger)
         gateway.broker.rights_changed()
         await client.closed()
+
+
+async def test_the_log_says_no_more_than_what_was_read_again_and_warns_of_passwords_in_the_clear(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    access = Access(http=HttpAuthentication(url="http://login.example/auth"))
+    with caplog.at_level(logging.INFO):
+        async with running(settings_with(tmp_path, access=access)) as (gateway, _):
+            assert "access[default].http.url: passwords go to login.example in the clear" in caplog.text
+            await gateway.reload()
+    (line,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Reloaded")]
+    assert line.startswith("Reloaded: password files, keys of tokens, ACL files and certificates.")
+    assert "gateway.yaml itself, rules too, holds from the next start on" in line
+
+
+async def test_a_removed_user_has_no_session_after_a_reload(tmp_path: Path) -> None:
+    passwords = write_users(tmp_path / "passwords", {"alice": "secret"})
+    async with running(settings_with(tmp_path, access=Access(password_file=passwords))) as (gateway, _):
+        entry = gateway.accesses.entries["default"]
+        verdict = await entry.decide(Credentials(client_id="dev1", username="alice", password=b"secret"))
+        assert isinstance(verdict, Granted)
+        packet = Connect(version=Version.V311, client_id="dev1", clean_start=False, keep_alive_s=0)
+        client = gateway.broker.connect(FakeChannel(), packet, Terms(), verdict)
+        assert client is not None
+        client.lost()
+        assert list(gateway.broker.sessions) == ["dev1"]
+        write_users(passwords, {"bob": "secret"})
+        await gateway.reload()
+        assert not gateway.broker.sessions
 
 
 async def test_a_broken_file_keeps_the_gateway_from_starting_and_all_of_them_are_named(tmp_path: Path) -> None:

@@ -424,3 +424,12 @@ def test_an_access_that_has_another_name_now_is_told_and_what_waits_is_there_whe
     _, channel = again.knock(**DURABLE_5, granted=ALICE)
     again.store.commit()
     assert b"\x00\x01a" in channel.take()
+
+
+def test_what_the_log_says_of_who_is_not_let_in_is_short_whatever_he_sent(caplog: pytest.LogCaptureFixture) -> None:
+    packet = Connect(version=Version.V5, client_id="x" * 60_000, clean_start=True, keep_alive_s=0)
+    refused = Refused(reason=Refusal.NOT_AUTHORIZED, detail="y" * 60_000)
+    with caplog.at_level("INFO"):
+        House().broker.refuse(FakeChannel(), packet, Terms(), refused)
+    (record,) = caplog.records
+    assert len(record.getMessage()) < 600
