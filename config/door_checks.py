@@ -11,6 +11,8 @@ from config.settings import (
     GatewaySettings,
     Listener,
     ListenerTls,
+    ProxyProtocol,
+    UnixPath,
     UsernameFrom,
 )
 from config.units import format_size
@@ -36,6 +38,7 @@ class DoorChecks:
             key = f"listeners[{label}]"
             self._certificates(f"{key}.tls", listener)
             self._websocket(key, listener)
+            self._balancers(key, listener)
             self._packet_size(key, listener)
             named = self._access_of(key, listener)
             if named is not None and findings.sound(f"{key}.bind", f"{key}.tls", f"{key}.proxy_protocol"):
@@ -85,6 +88,16 @@ class DoorChecks:
                     f"the transport {listener.transport.value} is no WebSocket; write ws or wss, or remove {name}"
                 )
                 self._findings.report(f"{key}.{name}", sentence)
+
+    def _balancers(self, key: str, listener: Listener) -> None:
+        if not listener.proxy_addresses or not self._findings.sound(f"{key}.proxy_protocol", f"{key}.bind"):
+            return
+        if listener.proxy_protocol is ProxyProtocol.OFF:
+            sentence = "no load balancer is expected; write proxy_protocol: v2, or remove proxy_addresses"
+            self._findings.report(f"{key}.proxy_addresses", sentence)
+        elif isinstance(listener.bind, UnixPath):
+            sentence = "who comes by a Unix socket has no address; remove proxy_addresses"
+            self._findings.report(f"{key}.proxy_addresses", sentence)
 
     def _packet_size(self, key: str, listener: Listener) -> None:
         findings, key = self._findings, f"{key}.max_packet_size"

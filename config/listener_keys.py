@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from config import topics
 from config.kinds import Choice, Duration, FilePath, Maybe, Size, Text, Whole
-from config.network import DoorAddress, Origin
+from config.network import DoorAddress, NetworkRange, Origin
 from config.settings import (
     MIB,
     ClientCertificate,
@@ -162,6 +162,11 @@ LISTENER = Section(
             name="proxy_protocol",
             shape=Choice.of(ProxyProtocol),
             doc="v2: a load balancer in front says who is behind it, and no connection comes without its header.",
+        ),
+        Key(
+            name="proxy_addresses",
+            shape=ValueList(item=NetworkRange(), example="[10.0.0.2, 10.1.0.0/16]", may_be_empty=True),
+            doc="The load balancers, who alone may connect then; empty: whoever comes may claim any address.",
         ),
         *_LIMITS,
     ),

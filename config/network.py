@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from config.errors import nearest
-from config.settings import Address, BrokerUrl, UnixPath
+from config.settings import Address, BrokerUrl, Network, UnixPath
 
 _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,63})*\.?")
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^:\[\]]*))(?::(?P<port>.*))?")
@@ -108,6 +108,34 @@ class HttpUrl:
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "pattern": r"^https?://[^\s/@]+(/\S*)?$"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NetworkRange:
+    """An IP address, or a network of them: `10.0.0.2`, `10.1.0.0/16`, `fd00::/8`."""
+
+    secret: bool = False
+
+    @property
+    def expected(self) -> str:
+        return "an IP address or a network such as 10.1.0.0/16"
+
+    def parse(self, text: str) -> Network:
+        try:
+            return ipaddress.ip_network(text)
+        except ValueError:
+            pass
+        try:
+            hint = f"; write {ipaddress.ip_network(text, strict=False)}"
+        except ValueError:
+            hint = ""
+        raise ValueError(f"expected {self.expected}, found {text!r}{hint}")
+
+    def write(self, value: Any) -> str:
+        return str(value.network_address) if value.num_addresses == 1 else str(value)
+
+    def schema(self) -> dict[str, Any]:
+        return {"type": "string", "pattern": r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -74,6 +74,9 @@ class Address:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GatewayIdentity:
     """The `gateway` section: who this box is and where it keeps its data."""
@@ -169,6 +172,8 @@ class Listener:
     websocket_origins: tuple[str, ...] = ()
     """Origins of web pages that may connect; empty: any, but where nobody proves who he is: those of this host."""
     proxy_protocol: ProxyProtocol = ProxyProtocol.OFF
+    proxy_addresses: tuple[Network, ...] = ()
+    """The load balancers, who alone may connect then; empty: whoever comes is believed to be one."""
     max_connections: int = 10_000
     max_connections_per_address: int | None = None
     max_connect_rate: int | None = 5000

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import ssl
 import stat
+import sys
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -18,8 +20,11 @@ from typing import Final
 from cryptography import x509
 
 from config.settings import ClientCertificate, ListenerTls, TlsVersion
+from gateway.listener.peer import PeerCertificate
 
 logger = logging.getLogger(__name__)
+
+_CRL: Final = re.compile(rb"-----BEGIN X509 CRL-----.*?-----END X509 CRL-----", re.DOTALL)
 
 WARN_BEFORE: Final = timedelta(days=14)
 WARN_EVERY: Final = timedelta(days=1)
@@ -42,6 +47,15 @@ class Loaded:
 
     context: ssl.SSLContext
     expires_at: datetime
+    revoked: tuple[x509.CertificateRevocationList, ...] = ()
+
+    def revokes(self, certificate: PeerCertificate) -> bool:
+        """Whether a client's certificate is on a list of whoever signed it."""
+        return any(
+            crl.get_revoked_certificate_by_serial_number(certificate.serial) is not None
+            for crl in self.revoked
+            if crl.issuer.rfc4514_string() == certificate.issuer
+        )
 
 
 class Certificates:
@@ -64,6 +78,9 @@ class Certificates:
             logger.error(
                 "The listener %r keeps the certificate that it has: the new one cannot be used. %s", self._name, error
             )
+            return False
+        except Exception:  # whatever is wrong with new files: those in force stay
+            logger.exception("The listener %r keeps the certificate that it has: an error came up.", self._name)
             return False
         self._warned_at = None
         logger.info(
@@ -119,7 +136,26 @@ def _load(settings: ListenerTls, alpn: str) -> Loaded:
     if settings.client_certificate is not ClientCertificate.NONE and settings.ca_file is None:
         raise CertificateError("Client certificates can't be checked without `ca_file`.")
     context.verify_mode = _VERIFY[settings.client_certificate]
-    return Loaded(context=context, expires_at=certificate.not_valid_after_utc)
+    revoked = () if settings.crl_file is None else _crls(contents[settings.crl_file])
+    return Loaded(context=context, expires_at=certificate.not_valid_after_utc, revoked=revoked)
+
+
+def peer_certificate(der: bytes) -> PeerCertificate:
+    """What is kept of a certificate that TLS has verified."""
+    certificate = x509.load_der_x509_certificate(der)
+    return PeerCertificate(
+        issuer=sys.intern(certificate.issuer.rfc4514_string()),  # thousands of clients have the same
+        serial=certificate.serial_number,
+        expires_at=certificate.not_valid_after_utc,
+    )
+
+
+def _crls(content: bytes) -> tuple[x509.CertificateRevocationList, ...]:
+    """All lists of a file that OpenSSL has read already."""
+    try:
+        return tuple(x509.load_pem_x509_crl(block) for block in _CRL.findall(content))
+    except ValueError as error:
+        raise CertificateError(f"The list of revoked certificates cannot be read: {error}") from error
 
 
 def expiry_warning(expires_at: datetime, now: datetime) -> str | None:
@@ -149,6 +185,8 @@ def _stamp(path: Path) -> tuple[int, int, int] | None:
 
 def _read(path: Path) -> bytes:
     try:
+        if path.is_fifo():  # to open it could take for ever
+            raise CertificateError(f"{path} is a FIFO, not a file.")
         return path.read_bytes()
     except OSError as error:
         raise CertificateError(f"{path} cannot be read: {os.strerror(error.errno or 0)}.") from error

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from gateway.access.ports import Credentials, Refusal, Refused, Verdict
@@ -22,7 +22,7 @@ from gateway.broker.broker import Broker
 from gateway.broker.client import Client
 from gateway.listener.door import Door
 from gateway.listener.partials import SMALL_BYTES
-from gateway.listener.peer import Peer
+from gateway.listener.peer import Peer, PeerCertificate
 from gateway.listener.pipe import Pause, Pipe
 from gateway.listener.rates import Throttle
 from gateway.mqtt import writer
@@ -64,6 +64,7 @@ class Connection(Pipe):
         "_patience_s",
         "_reader",
         "_throttle",
+        "certificate",
         "certificate_username",
     )
 
@@ -86,6 +87,8 @@ class Connection(Pipe):
         self._early_bytes = 0
         """What came before the client was let in."""
         self._partial_bytes = 0
+        self.certificate: PeerCertificate | None = None
+        """The client's own, where the listener asks for one."""
         self.certificate_username: str | None = None
         door.wheel.put(self, self._last_seen_s + self._patience_s)
 
@@ -192,10 +195,10 @@ class Connection(Pipe):
     def turn_away(self, code: str, sentence: str) -> None:
         """Count and tell why the connection ends; who found it closes it."""
         if self._client is None:
-            logger.info("A connection from %s is closed before it began. %s", self.peer, sentence)
+            logger.info("A connection from %s is closed before it began. %.300s", self.peer, sentence)
             self._broker.counters.refused_connects[code] += 1
         else:
-            logger.info("The connection of %s is closed. %s", self._name(), sentence)
+            logger.info("The connection of %s is closed. %.300s", self._name(), sentence)
             self._broker.counters.disconnects[code] += 1
 
     # ---- for the listener -----------------------------------------------------------------------------------------
@@ -232,6 +235,15 @@ class Connection(Pipe):
             self._broker.counters.disconnects["stalled"] += 1
             self.abort()
 
+    def revoked(self) -> None:
+        """The client's certificate was revoked since it came."""
+        logger.info("The connection of %s is closed: its certificate was revoked.", self._name())
+        if self._client is not None:
+            self._client.close(ReasonCode.NOT_AUTHORIZED)
+        else:
+            self._broker.counters.refused_connects["certificate_revoked"] += 1
+        self.close()
+
     def give_up(self) -> None:
         """Close: too much of half-received packets is in memory, and this connection has the most."""
         logger.warning("The connection of %s is closed: half-received packets take too much memory.", self._name())
@@ -245,7 +257,7 @@ class Connection(Pipe):
     # ---- within ---------------------------------------------------------------------------------------------------
 
     def _name(self) -> str:
-        return self.peer if self._client is None else f"client {self._client.client_id!r} from {self.peer}"
+        return self.peer if self._client is None else f"client {self._client.client_id[:100]!r} from {self.peer}"
 
     def _knock(self, packets: list[Packet]) -> None:
         """CONNECT, and what came behind it."""
@@ -316,6 +328,10 @@ class Connection(Pipe):
         if isinstance(verdict, Refused):
             self._broker.refuse(self, packet, terms, verdict)
             return
+        if self.certificate is not None:  # it holds for as long as what it was let in by
+            left_s = self.certificate.expires_at.timestamp() - self._broker.clock.now_us() / 1e6
+            valid_for_s = left_s if verdict.valid_for_s is None else min(left_s, verdict.valid_for_s)
+            verdict = replace(verdict, valid_for_s=max(0.0, valid_for_s))
         self._client = client = self._broker.connect(self, packet, terms, verdict)
         if client is None or self._is_closing:
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import logging
 import socket
 from collections import Counter
@@ -30,7 +31,7 @@ from gateway.listener.sockets import SocketFile, listen, listen_unix
 from gateway.listener.wheel import Wheel
 
 if TYPE_CHECKING:
-    from gateway.listener.certificates import Certificates
+    from gateway.listener.certificates import Certificates, Loaded
 
 logger = logging.getLogger(__name__)
 
@@ -181,8 +182,21 @@ class MqttListener:
         return None if self._certificates is None else self._certificates.current.expires_at
 
     def reload(self) -> bool:
-        """Read the certificates again; those that are connected stay. False, and a line in the log, for broken ones."""
-        return self._certificates is None or self._certificates.reload()
+        """Read the certificates again; those that are connected stay, unless their own certificate was revoked.
+
+        False, and a line in the log, for broken ones.
+        """
+        if self._certificates is None:
+            return True
+        is_right = self._certificates.reload()
+        self._close_revoked(self._certificates.current)
+        return is_right
+
+    def _close_revoked(self, loaded: Loaded) -> None:
+        for connection in tuple(self._connections):
+            certificate = connection.certificate
+            if certificate is not None and loaded.revokes(certificate):
+                connection.revoked()
 
     def _read_certificates(self) -> Certificates:
         from gateway.listener.certificates import CertificateError, Certificates
@@ -201,7 +215,10 @@ class MqttListener:
         if self._certificates is not None:
             loop = asyncio.get_running_loop()
             self._watching = loop.call_later(WATCH_CERTIFICATES_S, self._watch_certificates)
+            before = self._certificates.current
             self._certificates.check(datetime.fromtimestamp(self._broker.clock.now_us() / 1e6, UTC))
+            if self._certificates.current is not before:
+                self._close_revoked(self._certificates.current)
 
     # ---- new connections ------------------------------------------------------------------------------------------
 
@@ -221,6 +238,15 @@ class MqttListener:
             self._refuse(peer, "max_connections", self._settings.max_connections)
             return False
         if is_located and not self._has_place(peer):
+            return False
+        if not is_located and not self._is_balancer(peer):
+            self._broker.counters.refused_connects["proxy_address"] += 1
+            logger.warning(
+                "The listener %r closes a new connection from %s: its address is not one of those that "
+                "`proxy_addresses` names for load balancers.",
+                self.name,
+                peer,
+            )
             return False
         if not self._places.take():
             self._refuse(peer, "limits.max_connections", self._places.max_connections)
@@ -259,6 +285,14 @@ class MqttListener:
         if settings.proxy_protocol is not ProxyProtocol.OFF:
             lowest = ProxyLayer(lowest, connection, self)
         return lowest
+
+    def _is_balancer(self, peer: Peer) -> bool:
+        """Whether its PROXY header would be believed."""
+        balancers = self._settings.proxy_addresses
+        if not balancers or not peer.host:
+            return True
+        address = ipaddress.ip_address(peer.host.partition("%")[0])
+        return any(address in network for network in balancers)
 
     def _has_place(self, peer: Peer) -> bool:
         """Whether one more connection may come from its address."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 
 from config.settings import Address
@@ -31,6 +32,15 @@ class Peer:
             return socket.inet_pton(socket.AF_INET6, self.host.partition("%")[0])[:8]
         except OSError:
             return self.host
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PeerCertificate:
+    """What is kept of a client's verified certificate: who signed it, which it is, and when it ends (UTC)."""
+
+    issuer: str
+    serial: int
+    expires_at: datetime
 
 
 def peer_of(name: Any) -> Peer:

@@ -16,6 +16,7 @@ import ssl
 from typing import TYPE_CHECKING, Any, Final
 
 from config.settings import UsernameFrom
+from gateway.listener.certificates import peer_certificate
 from gateway.listener.client_hello import HelloInvalid, wanted_bytes
 from gateway.listener.door import Door
 from gateway.listener.layer import Above, Layer
@@ -103,6 +104,9 @@ class TlsLayer(Layer):
             return
         self._is_open = True
         self._door.partials.release(self)
+        der = self._tls.getpeercert(binary_form=True)
+        if der is not None:
+            self._connection.certificate = peer_certificate(der)
         if self._username_from is not UsernameFrom.PASSWORD:
             self._connection.certificate_username = username_of(self._tls.getpeercert(), self._username_from)
         self._read(self._tls)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
 
+from config.advice import advice
 from config.describe import describe
 from config.kinds import Flag
 from config.network import DoorAddress, HttpUrl, Origin
@@ -56,6 +58,7 @@ def test_every_key_of_the_front_door_reaches_its_setting(pem: Path) -> None:
             websocket_path: /ws
             websocket_origins: ["https://Plant.example", "http://[::1]:1880"]
             proxy_protocol: v2
+            proxy_addresses: [10.0.0.2, "fd00::/8"]
             max_connections: 1
             max_connections_per_address: 2
             max_connect_rate: unlimited
@@ -105,6 +108,7 @@ def test_every_key_of_the_front_door_reaches_its_setting(pem: Path) -> None:
         websocket_path="/ws",
         websocket_origins=("https://plant.example", "http://[::1]:1880"),
         proxy_protocol=ProxyProtocol.V2,
+        proxy_addresses=(ip_network("10.0.0.2"), ip_network("fd00::/8")),
         max_connections=1,
         max_connections_per_address=2,
         max_connect_rate=None,
@@ -219,6 +223,17 @@ TLS = "listeners: [{transport: tls, tls: {cert_file: PEM, key_file: PEM"
             "listeners: [{transport: ws, websocket_origins: [plant.example]}]",
             "listeners[local].websocket_origins[0]",
             "expected an origin such as https://plant.example",
+        ),
+        ("listeners: [{proxy_addresses: [10.0.0.2]}]", "listeners[local].proxy_addresses", "write proxy_protocol: v2"),
+        (
+            "listeners: [{bind: 'unix:/x', proxy_protocol: v2, proxy_addresses: [10.0.0.2]}]",
+            "listeners[local].proxy_addresses",
+            "who comes by a Unix socket has no address",
+        ),
+        (
+            "listeners: [{proxy_protocol: v2, proxy_addresses: [10.1.2.3/16]}]\naccess: [{anonymous: allow}]",
+            "listeners[local].proxy_addresses[0]",
+            "expected an IP address or a network such as 10.1.0.0/16, found '10.1.2.3/16'; write 10.1.0.0/16",
         ),
         ("access: [{jwt: {issuer: x}}]", "access[default].jwt.issuer", "tokens are off; write key_file"),
         ("access: [{jwt: {algorithm: none}}]", "access[default].jwt.algorithm", "expected HS256, RS256 or ES256"),
@@ -400,3 +415,18 @@ def test_a_fifo_in_the_place_of_a_file_is_refused_and_not_waited_for(tmp_path: P
     text = f"access: [{{password_file: {fifo}}}]\nuplinks: [{{username: x, password_file: {fifo}}}]"
     for problem in gateway_problems(text):
         assert "is a FIFO, not a file" in problem.message
+
+
+@pytest.mark.parametrize(
+    ("url", "warns"),
+    [
+        ("http://127.0.0.1:8090/a", False),
+        ("http://localhost/a", False),
+        ("http://[::1]:80/a", False),
+        ("https://login.example/a", False),
+        ("http://login.example/a", True),
+        ("http://192.168.1.2:8090/a", True),
+    ],
+)
+def test_passwords_that_would_leave_this_machine_in_the_clear_are_warned_of(url: str, warns: bool) -> None:
+    assert bool(advice(gateway_from(f'access: [{{http: {{url: "{url}"}}}}]').settings)) is warns

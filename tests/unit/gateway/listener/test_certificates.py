@@ -17,9 +17,11 @@ from gateway.listener import listener as module
 from gateway.listener.certificates import CertificateError, Certificates, expiry_warning, load
 from gateway.listener.errors import ListenerError
 from gateway.listener.tls import username_of
+from tests.support.broker import FakeClock
 from tests.support.certificates import Authority, Pair
 from tests.support.doors import PING, PONG, Door, exactly, hang_up, opened, until
 
+CONNECT_5_B = b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01b"
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
@@ -245,3 +247,56 @@ CN, SAN = UsernameFrom.COMMON_NAME, UsernameFrom.SUBJECT_ALT_NAME
 )
 def test_the_user_name_in_a_certificate(certificate: dict[str, object] | None, kind: UsernameFrom, name: str) -> None:
     assert username_of(certificate, kind) == name
+
+
+# ---- the certificates of clients ------------------------------------------------------------------------------------
+
+
+def asking(authority: Authority, *, crl: Path | None = None) -> ListenerTls:
+    return tls(
+        authority.server("server"),
+        ca_file=authority.ca_file,
+        crl_file=crl,
+        client_certificate=ClientCertificate.REQUIRED,
+        username_from=UsernameFrom.COMMON_NAME,
+    )
+
+
+@pytest.mark.parametrize("by_signal", [True, False])
+async def test_a_client_whose_certificate_is_revoked_is_disconnected_and_the_others_stay(
+    authority: Authority, by_signal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    good, bad = authority.client("good"), authority.client("bad")
+    crl = authority.revoke()
+    monkeypatch.setattr(module, "WATCH_CERTIFICATES_S", 3600 if by_signal else 0.01)
+    async with opened(transport=Transport.TLS, tls=asking(authority, crl=crl)) as door:
+        stays, stays_writer = await door.connected(tls=authority.client_context(good))
+        goes, goes_writer = await door.connected(CONNECT_5_B, tls=authority.client_context(bad))
+        assert door.listener.reload()
+        stays_writer.write(PING)
+        assert await exactly(stays, 2) == PONG
+        authority.revoke(bad)
+        if by_signal:
+            assert door.listener.reload()
+        assert await exactly(goes, 3) == b"\xe0\x01\x87"
+        stays_writer.write(PING)
+        assert await exactly(stays, 2) == PONG
+        for writer in (stays_writer, goes_writer):
+            await hang_up(writer)
+
+
+async def test_a_connection_ends_with_the_certificate_that_it_came_by(authority: Authority) -> None:
+    pair = authority.client("short", valid=timedelta(hours=1))
+    async with opened(transport=Transport.TLS, tls=asking(authority)) as door:
+        clock = door.broker.clock
+        assert isinstance(clock, FakeClock)
+        clock.s += datetime.now(UTC).timestamp() - clock.now_us() / 1e6
+        reader, writer = await door.connected(CONNECT_5_B, tls=authority.client_context(pair))
+        clock.s += 3500
+        door.broker.tick()
+        writer.write(PING)
+        assert await exactly(reader, 2) == PONG
+        clock.s += 200
+        door.broker.tick()
+        assert await exactly(reader, 3) == b"\xe0\x01\xa0"
+        await hang_up(writer)

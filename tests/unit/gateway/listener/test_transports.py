@@ -9,6 +9,7 @@ import socket
 import ssl
 import stat
 from collections.abc import Callable, Coroutine
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -467,3 +468,19 @@ def test_websocket_in_tls_behind_a_load_balancer(
     new_loop: Callable[[], asyncio.AbstractEventLoop], authority: Authority
 ) -> None:
     on(new_loop, _secure_websocket(authority))
+
+
+async def test_only_the_named_load_balancers_may_connect(caplog: pytest.LogCaptureFixture) -> None:
+    others = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"))
+    async with opened(proxy_protocol=ProxyProtocol.V2, proxy_addresses=others) as door:
+        reader, writer = await door.knock()
+        assert await rest(reader) == b""
+        await hang_up(writer)
+        assert door.refused == {"proxy_address": 1}
+        assert "not one of those that `proxy_addresses` names" in caplog.text
+        assert door.listener.connections == 0
+    async with opened(proxy_protocol=ProxyProtocol.V2, proxy_addresses=(*others, ip_network("127.0.0.1"))) as door:
+        reader, writer = await door.knock()
+        writer.write(HEADER + CONNECT_311)
+        assert await exactly(reader, 4) == ACCEPTED
+        await hang_up(writer)
