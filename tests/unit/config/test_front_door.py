@@ -226,7 +226,10 @@ TLS = "listeners: [{transport: tls, tls: {cert_file: PEM, key_file: PEM"
         ),
         ("listeners: [{proxy_addresses: [10.0.0.2]}]", "listeners[local].proxy_addresses", "write proxy_protocol: v2"),
         (
-            "listeners: [{bind: 'unix:/x', proxy_protocol: v2, proxy_addresses: [10.0.0.2]}]",
+            (
+                "listeners: [{bind: 'unix:/x', proxy_protocol: v2, proxy_addresses: [10.0.0.2]}]\n"
+                "access: [{anonymous: allow}]"
+            ),
             "listeners[local].proxy_addresses",
             "who comes by a Unix socket has no address",
         ),
