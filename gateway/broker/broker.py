@@ -34,6 +34,7 @@ from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscribing import Subscribing
 from gateway.broker.subscriptions import SubscriptionTree
 from gateway.broker.sys_topics import sys_topics
+from gateway.broker.unreleased import Unreleased
 from gateway.broker.will_watch import WillWatch
 from gateway.broker.wills import publish_will
 from gateway.mqtt.errors import TopicNameInvalid
@@ -122,6 +123,7 @@ class Broker:
             counters=self.counters,
             shared=self.subscribing.groups,
         )
+        self.unreleased = Unreleased(clock, lambda: (len(each.awaiting_release) for each in self.sessions.values()))
         self._sys_topics = sys_topics(self, queue_limits.total)
         self._new_client_id = new_client_id
         self._is_accepting = True

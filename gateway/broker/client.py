@@ -18,7 +18,6 @@ from gateway.broker.exchanges import (
     REASONS,
     WORDS,
     Receipt,
-    Released,
     answer,
 )
 from gateway.broker.incoming import Incoming
@@ -259,7 +258,11 @@ class Client:
         counters.others_sent += n
         return answer(self.version, 1, packet_ids, reason)
 
-    def try_again(self, item: Released | Unsubscribed) -> None:
+    def complete_again(self, packet_ids: Sequence[bytes]) -> None:
+        """The disk did not take a run of PUBRELs: in a while, ask again."""
+        self._incoming.complete_again(packet_ids)
+
+    def try_again(self, item: Unsubscribed) -> None:
         """The disk did not take a removal: in a while, ask again. A client that is gone by then asks itself."""
 
         def again() -> None:

@@ -43,6 +43,8 @@ logger = logging.getLogger(__name__)
 
 _RETAIN: Final = 0x01
 EXPIRY_SWEEP_S: Final = 10.0
+RECEIVED_BYTES: Final = 128
+"""What a PUBREC that waits for a commit takes in memory, roughly: a client may send the same one again and again."""
 
 
 class Delivery:
@@ -76,12 +78,16 @@ class Delivery:
         """Take what was on disk at start: retained messages, and what waits for these sessions."""
         self._retaining.restore()
         by_number = {session.number: session for session in sessions if session.number}
-        for number, flights in self._shelf.load(by_number).items():
-            by_number[number].outgoing.restore(flights)
+        for number, (flights, next_place) in self._shelf.load(by_number).items():
+            by_number[number].outgoing.restore(flights, next_place)
         self._sweep()
 
     def _sweep(self) -> None:
         self._retaining.forget_expired()
+        booking = Booking(0)
+        booking.changes = self._retaining.book_again()
+        if booking.changes:
+            self._store.after_commit(self, booking)
         self._agenda.add("retained", self._clock.monotonic_s() + EXPIRY_SWEEP_S, self._sweep)
 
     # ---- at publish time ------------------------------------------------------------------------------------------
@@ -292,7 +298,7 @@ class Delivery:
         client = session.client
         outgoing = session.outgoing
         if client is None:
-            if not flight.qos:
+            if not (flight.qos and session.is_durable):  # it may have ended between the publish and its commit
                 self._counters.dropped["offline"] += 1
                 return
         elif outgoing.is_full_for(flight):
@@ -363,12 +369,12 @@ class Delivery:
         session = client.session
         kept = flight.kept
         flight.is_told = True
-        if kept is None:
+        if kept is None or flight.step is Step.PUBCOMP:  # the disk has it already
             session.outgoing.received(flight.packet_id)
             client.sending.reply(writer.pubrel(flight.packet_id, version=client.version))
             return
         self._shelf.note(session.number, flight, kept, Step.PUBCOMP)
-        self._store.after_commit(client, Received(self, flight))
+        self._store.after_commit(client, Received(self, flight), held_bytes=RECEIVED_BYTES)
 
     def note_again(self, client: Client, flight: Flight) -> None:
         """The disk did not take it: in a while, ask again. A client that is gone by then says it again itself."""

@@ -100,7 +100,9 @@ class Receipt:
         if booking is not None:
             is_stored = outcome is Outcome.DURABLE
             client.broker.delivery.settle(booking, is_stored=is_stored, is_taken=is_stored or self.qos == 0)
-        return self._answer(client, REASONS[outcome])
+        data = self._answer(client, REASONS[outcome])
+        self.packet_ids = ()  # as for the ids, which may be tens of thousands
+        return data
 
     def _answer(self, client: Client, reason: ReasonCode) -> bytes:
         counters = client.broker.counters
@@ -149,7 +151,7 @@ class Released:
     def settle(self, client: Client, outcome: Outcome) -> bytes:
         """PUBCOMPs; without the disk's word, the ids are taken to it again a little later."""
         if outcome is not Outcome.DURABLE:
-            client.try_again(self)
+            client.complete_again(self.packet_ids)
             return b""
         self.session.saved = max(self.session.saved, self.change)
         return writer.pubcomps(self.packet_ids, version=client.version)

@@ -11,11 +11,19 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from bridge.record import FLAGS_MASK
+from gateway.broker.agenda import TRY_AGAIN_AFTER_S
 from gateway.broker.batches import first_invalid, fitting, part, rows_of
 from gateway.broker.exchanges import Receipt, Released, Repeat
 from gateway.broker.routes import MAX_CACHED_TOPIC_BYTES, SLOW, Route
+from gateway.broker.unreleased import FREE_IDS
 from gateway.mqtt import writer
-from gateway.mqtt.errors import ProtocolError, ReceiveMaximumExceeded, TopicNameInvalid
+from gateway.mqtt.errors import (
+    LimitExceeded,
+    ProtocolError,
+    ProtocolViolation,
+    ReceiveMaximumExceeded,
+    TopicNameInvalid,
+)
 from gateway.mqtt.packets import PublishBatch, PubRel, Version
 from gateway.mqtt.reason_codes import ReasonCode
 
@@ -48,6 +56,7 @@ class Incoming:
         "_receive_maximum",
         "_repeated",
         "_session",
+        "_unreleased",
         "unanswered",
     )
 
@@ -60,6 +69,8 @@ class Incoming:
         self._repeated: dict[bytes, int | None] = {}
         """Pending ids whose PUBLISH came again on this connection without DUP, and what it said."""
         self.unanswered = 0
+        self._unreleased: dict[bytes, None] = {}
+        """Ids whose PUBREL the disk did not take yet."""
         self._allowed: set[bytes] | None = None
         """Topics that the client may publish to; None: any."""
         self.forget_rights()
@@ -86,14 +97,17 @@ class Incoming:
         return is_allowed
 
     def publish(self, batch: PublishBatch) -> None:
-        """Take a run. Raises ReceiveMaximumExceeded or TopicNameInvalid, after what came before the fault is taken."""
+        """Take a run. Raises ReceiveMaximumExceeded, LimitExceeded or TopicNameInvalid.
+
+        What came before the fault is taken first.
+        """
         qos = batch.qos
         self._broker.counters.publish_bytes_received += batch.size_bytes
         if qos == 0:
             self._publish(batch)
             return
         awaiting = self._session.awaiting_release
-        excess: ReceiveMaximumExceeded | None = None
+        excess: ProtocolViolation | None = None
         room = self._receive_maximum - self.unanswered - (len(awaiting) - len(self._inherited))
         if self._client.version is Version.V5 and len(batch.payloads) > room:
             fits = fitting(batch, room, awaiting)
@@ -103,6 +117,14 @@ class Incoming:
                 )
                 batch = part(batch, 0, fits)
         if qos == 2:
+            wanted = len(awaiting) + len(batch.payloads)
+            if wanted > FREE_IDS and wanted > (share := self._broker.unreleased.share()):
+                fits = fitting(batch, share - len(awaiting), awaiting)
+                if fits < len(batch.payloads):
+                    excess = LimitExceeded(
+                        f"{len(awaiting)} publishes with QoS 2 wait for PUBREL; all sessions have too many of them."
+                    )
+                    batch = part(batch, 0, fits)
             ids = batch.packet_ids
             if len(set(ids)) < len(ids) or not awaiting.keys().isdisjoint(ids):
                 self._publish_with_repeats(batch)
@@ -305,12 +327,28 @@ class Incoming:
             self._inherited.discard(packet_id)
             if self._repeated:
                 self._repeated.pop(packet_id, None)
-        if session.is_durable:
-            # Also when none was pending: the disk may still hold what memory has let go of.
-            released = Released(session, packet.packet_ids)
-            released.change = self._broker.sessions.remember(session)
-            self._broker.store.after_commit(self._client, released)
-        elif is_committing:  # The client did not wait for PUBREC; PUBCOMP does not overtake it.
-            self._broker.store.after_commit(self._client, Released(session, packet.packet_ids))
+        if session.is_durable or is_committing:
+            # Durable: also when none was pending, for the disk may still hold what memory has let go of.
+            # Else the client did not wait for PUBREC; PUBCOMP does not overtake it.
+            self._complete(packet.packet_ids)
         else:
             self._client.reply(writer.pubcomps(packet.packet_ids, version=self._client.version))
+
+    def _complete(self, packet_ids: list[bytes]) -> None:
+        session = self._session
+        released = Released(session, packet_ids)
+        if session.is_durable:
+            released.change = self._broker.sessions.remember(session)
+        self._broker.store.after_commit(self._client, released, held_bytes=WAITING_BYTES * len(packet_ids))
+
+    def complete_again(self, packet_ids: Iterable[bytes]) -> None:
+        """The disk did not take these: in a while, all of them in one, however often a client says so meanwhile."""
+        if not self._unreleased:
+            self._broker.later((self, "release"), TRY_AGAIN_AFTER_S, self._try_again)
+        self._unreleased.update(dict.fromkeys(packet_ids))
+
+    def _try_again(self) -> None:
+        packet_ids = list(self._unreleased)
+        self._unreleased.clear()
+        if self._client.is_open:
+            self._complete(packet_ids)

@@ -206,7 +206,7 @@ class Outgoing:
         self._pending = deque(flight for flight in self._pending if id(flight) not in gone)
         self.admit()
 
-    def restore(self, flights: Iterable[Flight]) -> None:
+    def restore(self, flights: Iterable[Flight], next_place: int) -> None:
         """Take what was on disk, in the order of the places: what may have been sent is sent again, and first.
 
         Those are the first ones, as far as `is_told` says so; what is over the largest window waits in the queue.
@@ -226,8 +226,8 @@ class Outgoing:
                 self._enqueue(flight)
                 self._count += 1
                 self._queued_bytes += flight.size_bytes
+        self.next_place = next_place
         if restored:
-            self.next_place = (restored[-1].place + 1) % PLACES
             self._last_id = restored[-1].packet_id
 
     # ---- out ------------------------------------------------------------------------------------------------------
@@ -259,7 +259,7 @@ class Outgoing:
                 taken.append(entry)
                 taken_bytes += entry.size_bytes
                 continue
-            if entry.message.is_expired(now_s):
+            if entry.message.is_expired(now_s) and not entry.is_resent:  # the subscriber may know of its id
                 self._drop(queue.popleft(), "expired")
                 continue
             if entry.qos:
@@ -445,7 +445,7 @@ class Outgoing:
         """Whether it has room, after the oldest were dropped where that is the policy; else it stands in `ended`."""
         while (reason := self._lack(entry)) is not None:
             oldest = self._queue[0] if self._queue else None
-            if isinstance(oldest, Flight) and oldest.message.is_expired(now_s):
+            if isinstance(oldest, Flight) and oldest.message.is_expired(now_s) and not oldest.is_resent:
                 self._drop(self._queue.popleft(), "expired")
                 continue
             if self._limits.when_full is not WhenQueueFull.DROP_OLDEST or oldest is None or oldest.is_resent:

@@ -94,14 +94,17 @@ class Shelf:
         first = session_number * _KEYS
         self._store.discard_range(Table.DELIVERY, first, first + _KEYS - 1)
 
-    def load(self, session_numbers: Container[int]) -> dict[int, list[Flight]]:
-        """What was on disk at start, by session number, in order; what belongs to nobody is discarded."""
+    def load(self, session_numbers: Container[int]) -> dict[int, tuple[list[Flight], int]]:
+        """What was on disk at start, by session number: what waits, in order, and the next place.
+
+        What belongs to nobody is discarded.
+        """
         messages = self._load_messages()
         rows: dict[int, list[tuple[int, bytes]]] = {}
         for key, body in self._store.load(Table.DELIVERY):
             number, place = divmod(int(key), _KEYS)
             rows.setdefault(number, []).append((place, body))
-        found: dict[int, list[Flight]] = {}
+        found: dict[int, tuple[list[Flight], int]] = {}
         wanted: set[int] = set()
         for number, places in rows.items():
             if number not in session_numbers:
@@ -121,7 +124,7 @@ class Shelf:
                     self._store.discard(Table.DELIVERY, number * _KEYS + before.place)
                 flights[flight.packet_id] = flight
             wanted.update(flight.kept.number for flight in flights.values() if flight.kept is not None)
-            found[number] = list(flights.values())
+            found[number] = list(flights.values()), _next_place(list(flights.values()), mark)
         for message_number in messages:
             if message_number not in wanted:
                 self._store.discard(Table.MESSAGE, message_number)
@@ -139,6 +142,14 @@ class Shelf:
                 logger.warning("The stored message %d is left out: it cannot be read. %s", number, error)
                 self._store.discard(Table.MESSAGE, number)
         return messages
+
+
+def _next_place(flights: list[Flight], mark: int | None) -> int:
+    """Behind the last that waits, and no place that the mark says was sent: the next one was not."""
+    if not flights:
+        return mark or 0
+    place = (flights[-1].place + 1) % PLACES
+    return mark if mark is not None and (mark - place) % PLACES < PLACES // 2 else place
 
 
 def _in_order(rows: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
@@ -177,7 +188,7 @@ def _mark(body: bytes) -> int | None:
         version, place = msgpack.unpackb(body)
     except (ValueError, TypeError, msgpack.UnpackException):
         return None
-    return int(place) if version == _VERSION else None
+    return place if version == _VERSION and isinstance(place, int) and 0 <= place < PLACES else None
 
 
 def _identifiers(values: Any) -> tuple[int, ...]:

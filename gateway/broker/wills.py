@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bridge.record import FLAG_QOS_SHIFT
@@ -54,7 +55,8 @@ def publish_will(broker: Broker, client_id: str, will: Will, *, username: str | 
     def committed(outcome: Outcome) -> None:
         refusal = "full" if stream is not None and not is_stored else WORDS.get(REASONS[outcome])
         broker.counters.count_publishes(1, None if stream is None else refusal)
-        # Nobody waits for an answer to a will: local subscribers get it also when it could not be stored.
-        broker.delivery.settle(booking, is_stored=outcome is Outcome.DURABLE, is_taken=True)
+        # Nobody waits for an answer to a will: local subscribers get it also when it could not be stored. They get it
+        # after what its client published before [MQTT-4.6.0-5], which may be told of this commit's end later.
+        broker.soon(partial(broker.delivery.settle, booking, is_stored=outcome is Outcome.DURABLE, is_taken=True))
 
     store.after_commit(broker, committed)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from bridge.record import Properties
-from gateway.broker.outgoing import QueueLimits
+from gateway.broker.outgoing import QueueLimits, Total
 from gateway.mqtt.errors import ProtocolError
-from gateway.mqtt.packets import PubAck, PubComp, PubRec, Unsubscribe, Version
+from gateway.mqtt.packets import PubAck, PubComp, PubRec, Unsubscribe, Version, Will
 from tests.support.broker import FakeChannel, House, pubacks, run, subscribe
 
 A0 = b"\x30\x04\x00\x01a0"
@@ -216,3 +218,36 @@ def test_a_filter_that_a_subscribe_repeats_gives_what_is_retained_once() -> None
     client.handle(subscribe("t", "t", "t"))
     house.store.commit()
     assert channel.take().count(b"\x00\x01t") == 1
+
+
+@pytest.mark.parametrize("identifier", [None, 7])
+@pytest.mark.parametrize("qos", [0, 1, 2])
+def test_a_subscriber_that_leaves_before_the_commit_ends_takes_no_memory(qos: int, identifier: int | None) -> None:
+    total = Total()
+    house = House(queue_limits=QueueLimits(total=total))
+    reader, _ = house.connect("reader", Version.V5)
+    reader.handle(subscribe("a", qos=qos, identifier=identifier))
+    publisher, channel = house.connect("publisher")
+    publisher.handle(run(qos, "a", "a"))
+    reader.lost()
+    house.store.commit()
+    assert (total.held_bytes, total.entries) == (0, 0)
+    assert house.broker.counters.dropped == {"offline": 2}
+    assert bool(channel.take()) is (qos > 0)
+
+
+async def test_a_will_comes_after_what_its_client_published_before() -> None:
+    """[MQTT-4.6.0-5]; also when the store tells of the commit with the will first."""
+    house = House()
+    reader, to_reader = house.connect("reader")
+    reader.handle(subscribe("state"))
+    other, _ = house.connect("other", will=Will(topic="else", payload=b"", qos=0, retain=False))
+    client, _ = house.connect("device", will=Will(topic="state", payload=b"offline", qos=0, retain=False))
+    to_reader.take()
+    other.lost()
+    client.handle(run(0, "state", payloads=[b"online"]))
+    client.lost()
+    house.store.commit()
+    await asyncio.sleep(0)
+    data = to_reader.take()
+    assert 0 < data.find(b"online") < data.find(b"offline")

@@ -337,3 +337,55 @@ def test_what_several_publishers_said_is_sent_again_in_the_order_in_which_it_was
     house = house.restarted()
     _, channel = house.knock("reader", clean_start=False)
     assert channel.take()[4:] == first.replace(b"\x32\x06", b"\x3a\x06")
+
+
+def test_what_was_said_to_be_sent_says_nothing_of_what_comes_after_a_restart() -> None:
+    house = House()
+    client, _ = subscribed(house, "a", qos=1)
+    client.lost()
+    publisher, _ = house.connect("publisher")
+    publisher.handle(run(1, "a", "a", "a"))
+    house.store.commit()
+    again, _ = house.knock("reader", clean_start=False)
+    assert again is not None
+    house.store.commit()
+    for number in (1, 2, 3):
+        again.handle(PubAck(packet_id=number))
+    house.store.commit()
+    house = house.restarted()
+    publisher, _ = house.connect("publisher")
+    publisher.handle(run(1, "a"))
+    house.store.commit()
+    house = house.restarted()
+    _, channel = house.knock("reader", clean_start=False)
+    assert channel.take()[4:5] == b"\x32"  # without DUP
+
+
+@pytest.mark.parametrize("body", [b"", b"\x92\x01\xa1x", b"\x92\x01\xc0", b"\xff", b"\x92\x01\xff"])
+def test_a_damaged_note_of_what_was_sent_costs_nothing(body: bytes) -> None:
+    house = House()
+    client, _ = subscribed(house, "a", qos=1)
+    client.lost()
+    publisher, _ = house.connect("publisher")
+    publisher.handle(run(1, "a"))
+    house.store.commit()
+    house.store.rows[Table.DELIVERY][client.session.number << 32 | 0xFFFFFFFF] = body
+    _, channel = house.restarted().knock("reader", clean_start=False)
+    assert channel.take()[4:] == b"\x32\x06\x00\x01a\x00\x010"
+
+
+def test_a_pubrec_that_comes_again_and_again_waits_for_the_disk_no_more_than_it_has_to() -> None:
+    house = House()
+    client, channel = subscribed(house, "a")
+    publisher, _ = house.connect("publisher")
+    publisher.handle(run(2, "a"))
+    house.store.commit()
+    channel.take()
+    for _ in range(10):
+        client.handle(PubRec(packet_id=1))
+    assert house.store.open.held_bytes >= 10 * 100
+    house.store.commit()
+    assert channel.take() == 10 * b"\x62\x02\x00\x01"
+    client.handle(PubRec(packet_id=1))
+    assert channel.take() == b"\x62\x02\x00\x01"
+    assert house.store.open.is_empty

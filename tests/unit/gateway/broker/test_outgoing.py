@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from gateway.broker.flight import Kept
 from gateway.broker.message import Message
 from gateway.broker.outgoing import Answer, Flight, Outgoing, QueueLimits, Step, Total
 
@@ -154,3 +157,36 @@ def test_what_waits_for_those_who_are_away_leaves_room_for_those_who_are_here() 
     assert here.offer(flight(1, b"x" * 1000))
     here.keep_only_promised()
     assert not here.offer(flight(1, b"x" * 1000))
+
+
+def test_ids_that_a_restart_found_are_in_use() -> None:
+    kept = Kept(flight(1).message, 1)
+    restored = [replace(flight(1), packet_id=number, kept=kept) for number in (65534, 1, 2, 65535)]
+    outgoing = Outgoing()
+    outgoing.restore(restored, 4)
+    new = [flight(1) for _ in range(3)]
+    assert all(map(outgoing.reserve, new))
+    assert [each.packet_id for each in new] == [3, 4, 5]
+    assert [each.place for each in new] == [4, 5, 6]
+    for each in new:
+        each.is_admitted = True
+    outgoing.admit()
+    assert outgoing.offer(flight(1))
+    assert [each.packet_id for each in outgoing.take(100, 0)] == [65534, 1, 2, 65535, 3, 4, 5, 6]
+
+
+def test_what_may_have_been_sent_before_a_restart_is_finished_though_it_expires_meanwhile() -> None:
+    """Its id may be known to the subscriber: under it nothing else may come before the exchange is over."""
+    limits = QueueLimits(max_in_flight=1)
+    expiring = [
+        replace(flight(2, expires_at_s=5.0), packet_id=number, step=Step.PUBREC, is_told=True) for number in (1, 2)
+    ]
+    outgoing = Outgoing(limits)
+    outgoing.restore(expiring, 2)
+    outgoing.resume()
+    assert [each.packet_id for each in outgoing.take(1, 10.0)] == [1]
+    outgoing.on_pubrec(1, 0)
+    outgoing.received(1)
+    outgoing.on_pubcomp(1)
+    assert [(each.packet_id, each.is_resent) for each in outgoing.take(1, 10.0)] == [(2, True)]  # type: ignore[union-attr]
+    assert outgoing.ended == []

@@ -125,3 +125,25 @@ def test_a_row_of_the_first_version_which_did_not_name_the_access_is_still_read(
     assert (again.origin, again.origin_access) == ("dev1", "plant")
     with pytest.raises(MessageUnreadable, match="version 3; versions up to 2 are read here"):
         Message.unpack(msgpack.packb([3]), now_s=0.0, now_us=0)
+
+
+@pytest.mark.parametrize("outcome", [Outcome.FULL, Outcome.FAILED])
+@pytest.mark.parametrize("payload", [b"", b"new"])
+def test_a_publish_with_qos_0_that_the_disk_refused_is_given_to_it_again(outcome: Outcome, payload: bytes) -> None:
+    house = House()
+    client, _ = house.connect()
+    client.handle(run(1, "a", retain=True))
+    house.store.commit()
+    client.handle(run(0, "a", retain=True, payloads=[payload]))
+    house.store.commit(outcome)
+    expected = {"a": payload} if payload else {}
+    assert kept(house) == expected
+    client.handle(run(1, "a", retain=True, payloads=[b"refused"], first_id=2))
+    house.store.commit(Outcome.FULL)
+    assert kept(house.restarted()) == {}
+    house.pass_time(11)
+    house.store.commit(outcome)
+    house.pass_time(11)
+    house.store.commit()
+    assert kept(house) == expected
+    assert kept(house.restarted()) == expected
