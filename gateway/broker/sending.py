@@ -29,6 +29,8 @@ logger = logging.getLogger(__name__)
 AT_ONCE_BYTES: Final = 64 * 1024
 """So much of what waits is written before the connection is asked again whether it has room: what was written takes
 memory that no bound of the queues knows of."""
+MAX_HELD_BYTES: Final = 16 * 1024
+"""Of answers to what a client sent before its CONNACK: it may do that (§3.1.4), but a commit may hang."""
 
 
 class Sending:
@@ -54,7 +56,7 @@ class Sending:
         self._session = client.session
         self._counters = client.broker.counters
         self._version = connect.version
-        self._held: list[bytes] = []
+        self._held = bytearray()
         self._window = min(connect.receive_maximum, client.session.outgoing.max_in_flight)
         self._max_packet_size_bytes = connect.maximum_packet_size_bytes
         self._aliases = TopicAliases(connect.topic_alias_maximum) if connect.topic_alias_maximum else None
@@ -67,17 +69,17 @@ class Sending:
         """Write CONNACK, and behind it what was answered before it."""
         self.is_welcome = True
         self._counters.others_sent += 1
-        self._counters.other_bytes_sent += len(connack) + sum(map(len, self._held))
-        self._channel.write(connack + b"".join(self._held))
-        self._held.clear()
+        self._counters.other_bytes_sent += len(connack) + len(self._held)
+        self._channel.write(connack + self._held)
+        self._held = bytearray()
 
     def write(self, data: bytes) -> None:
         """Write at once; before CONNACK, behind it."""
         if self.is_welcome:
             self._counters.other_bytes_sent += len(data)
             self._channel.write(data)
-        elif self._client.is_open:
-            self._held.append(data)
+        else:
+            self._hold(data)
 
     def reply(self, data: bytes) -> None:
         """Answer one packet, in one write with the other answers of this turn: they may be a hundred thousand."""
@@ -85,8 +87,14 @@ class Sending:
         if self.is_welcome:
             self._counters.other_bytes_sent += len(data)
             self._channel.write_soon(data)
-        elif self._client.is_open:
-            self._held.append(data)
+        else:
+            self._hold(data)
+
+    def _hold(self, data: bytes) -> None:
+        if self._client.is_open:
+            self._held += data
+            if len(self._held) > MAX_HELD_BYTES:
+                self._client.close(ReasonCode.QUOTA_EXCEEDED)
 
     # ---- messages -------------------------------------------------------------------------------------------------
 
