@@ -3,6 +3,9 @@
 A set is one tree of levels, shared by all clients. A level may hold `%c` and `%u`: it is filled in with the client's
 own id and user name (`Names`) while the tree is walked, so that ten thousand clients need one tree, not ten thousand.
 A walk visits each node at most once, whatever the topic or filter: neither can be made to cost more than the rules.
+
+A message for ten thousand subscribers asks ten thousand times about one topic: what a set says of it is found once, as
+far as it says the same to everybody, and as the names that a client must have where it does not.
 """
 
 from __future__ import annotations
@@ -15,6 +18,9 @@ CLIENT_ID: Final = "%c"
 USERNAME: Final = "%u"
 _PLACES: Final = re.compile("%[cu]")
 _UNSAFE: Final = frozenset("+#/")
+
+Conditions = tuple[tuple[str, str], ...]
+"""What must hold of a client: each template, with its names, is this level."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +65,8 @@ class FilterSet:
     def __init__(self, *, fills_in: bool = False) -> None:
         self._root = _Node()
         self._fills_in = fills_in
+        self._last: tuple[str | None, bool | tuple[Conditions, ...]] = None, False
+        """What was asked about last, and what holds for all; else what one of which must hold of a client."""
 
     def __bool__(self) -> bool:
         root = self._root
@@ -66,6 +74,7 @@ class FilterSet:
 
     def add(self, topic_filter: str) -> None:
         """Put a filter into the set."""
+        self._last = None, False
         node = self._root
         for level in topic_filter.split("/"):
             if level == "#":
@@ -82,21 +91,52 @@ class FilterSet:
 
     def covers(self, topic: str, names: Names) -> bool:
         """Whether one of the filters takes the topic; of a filter: everything that it takes."""
-        levels = topic.split("/")
-        nodes = [self._root]
+        last, answer = self._last
+        if last != topic:
+            answer = self._covers(topic)
+            self._last = topic, answer
+        if isinstance(answer, bool):
+            return answer
+        fill_in = names.fill_in
+        for conditions in answer:
+            for template, level in conditions:
+                if fill_in(template) != level:
+                    break
+            else:
+                return True
+        return False
+
+    def _covers(self, topic: str) -> bool | tuple[Conditions, ...]:
+        """What `covers` says to everybody; or, where that depends on names, what one of which must hold."""
+        nodes: list[tuple[_Node, Conditions]] = [(self._root, ())]
+        found: list[Conditions] = []
         hides = topic[:1] == "$"  # from wildcards in the first level [MQTT-4.7.2-1]
-        for level in levels:
-            if not hides:
-                for node in nodes:
-                    if node.is_open:
+        for level in topic.split("/"):
+            below: list[tuple[_Node, Conditions]] = []
+            for node, conditions in nodes:
+                if node.is_open and not hides:
+                    if not conditions:
                         return True
-            if level == "#":
-                return False
-            nodes = _below(nodes, level, names, with_wildcards=not hides)
+                    found.append(conditions)
+                    continue  # what is below asks for more
+                if level == "#":
+                    continue
+                if (child := node.children.get(level)) is not None:
+                    below.append((child, conditions))
+                for template, child in node.templates.items():
+                    below.append((child, (*conditions, (template, level))))
+                if node.one is not None and not hides:
+                    below.append((node.one, conditions))
+            nodes = below
             if not nodes:
-                return False
+                break
             hides = False
-        return any(node.is_end or node.is_open for node in nodes)
+        for node, conditions in nodes:
+            if node.is_end or node.is_open:
+                if not conditions:
+                    return True
+                found.append(conditions)
+        return tuple(found) or False
 
     def overlaps(self, topic_filter: str, names: Names) -> bool:
         """Whether there may be a topic that the filter takes, and one of the set, too."""

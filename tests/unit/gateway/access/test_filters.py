@@ -106,3 +106,35 @@ def test_a_topic_of_many_levels_costs_no_more_than_the_rules() -> None:
     deep = made(*("/".join(["+"] * depth) for depth in range(1, 100)), *("/".join(["a"] * d) for d in range(1, 100)))
     assert not deep.covers("/".join(["a"] * 30_000), NAMES)
     assert deep.overlaps("/".join(["+"] * 99), NAMES)
+
+
+TEMPLATES = ("%c/a", "a/%u", "%u/%c/#", "%c", "a/+/%u", "x%c/b")
+
+
+@given(st.lists(filters | st.sampled_from(TEMPLATES), max_size=6), st.lists(st.sampled_from("abc"), max_size=4))
+def test_who_asks_after_somebody_else_is_told_what_holds_for_himself(topic_filters: list[str], who: list[str]) -> None:
+    ready = made(*topic_filters)
+    for topic in TOPICS[:60]:
+        for client_id in who:
+            names = Names(client_id=client_id, username=None if client_id == "b" else client_id)
+            filled = map(names.fill_in, topic_filters)
+            assert ready.covers(topic, names) is any(each is not None and matches(each, topic) for each in filled)
+
+
+class CountedTopic(str):  # noqa: SLOT000 - it has to count
+    """A topic that counts how often it is taken apart."""
+
+    splits = 0
+
+    def split(self, *args: object) -> list[str]:  # type: ignore[override]
+        self.splits += 1
+        return super().split(*args)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("template", ["a/+", "a/%u", "%c/a"])
+def test_a_topic_that_ten_thousand_ask_about_is_looked_for_once(template: str) -> None:
+    ready = made(template, *(f"a/{i}/+/b" for i in range(100)))
+    topic = CountedTopic("a/b")
+    answers = [ready.covers(topic, Names(client_id=str(i), username=str(i))) for i in range(10_000)]
+    assert set(answers) == {template == "a/+"}
+    assert topic.splits == 1
