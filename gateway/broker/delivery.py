@@ -175,8 +175,8 @@ class Delivery:
 
     def _book(self, booking: Booking, message: Message, route: Route) -> None:
         picked: list[Target] = []
-        for group in route.groups:
-            member = group.pick(message.topic)
+        for turns in route.groups:
+            member = turns.pick()
             if member is not None:
                 picked.append(target_of(*member))
         booking.entries.append((message, route.audience, picked))
@@ -318,8 +318,8 @@ class Delivery:
                 self._retained.keep_own(message)
             route = self._routes[message.topic.encode()]
             self._offer_all(nothing, message, route.audience.targets, touched)
-            for group in route.groups:
-                member = group.pick(message.topic)
+            for turns in route.groups:
+                member = turns.pick()
                 if member is not None:
                     self._offer_all(nothing, message, [target_of(*member)], touched)
         for session in touched:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from itertools import chain
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -20,6 +22,7 @@ from gateway.broker.audience import NOBODY, Audience
 from gateway.broker.session import Held, Session
 from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscriptions import SubscriptionTree
+from gateway.broker.turns import Turns
 from gateway.mqtt.topics import MAX_TOPIC_LEVELS, SHARE, check_topic_name, matches
 
 MAX_CACHED_TOPICS: Final = 20_000
@@ -71,7 +74,7 @@ class Route:
     is_refused: bool
     """$SYS is the server's own, and $share/ is no topic: clients do not publish there (§4.7.2, §4.8.2)."""
     fast: int
-    groups: tuple[SharedGroup, ...] = ()
+    groups: tuple[Turns, ...] = ()
     """Shared subscriptions: one member of each gets the message."""
 
     @property
@@ -116,7 +119,7 @@ class Routes(dict[bytes, Route]):
         # First match wins; a filter that begins with a wildcard takes no topic that begins with `$`.
         stream = min(self._streams.match(topic), default=None)
         audience = self._audience(topic)
-        groups = tuple(self._shared.match(topic)) if self._shared else ()
+        groups = tuple(map(partial(self._turns, topic), self._shared.match(topic))) if self._shared else ()
         is_refused = _is_reserved(topic)
         route = Route(
             topic=topic,
@@ -139,19 +142,26 @@ class Routes(dict[bytes, Route]):
 
     def _audience(self, topic: str) -> Audience:
         """Who subscribed to the topic and may read it; the same object for topics with the same subscriptions."""
-        found = [
-            (session, tuple(held))
+        found = {
+            session: held
             for session, held in self._subscriptions.match(topic).items()
             if session.rights.is_unlimited or session.rights.may_read(topic)
-        ]
+        }
         if not found:
             return NOBODY
-        key = tuple(found)
+        # A subscription is one session's: where each has one, they tell all of it.
+        key = tuple(chain.from_iterable(found.values()))
         audience = self._audiences.get(key)
         if audience is None:
-            audience = self._audiences[key] = Audience(tuple(_target(session, held) for session, held in found))
+            audience = self._audiences[key] = Audience(tuple(_target(session, held) for session, held in found.items()))
             self._targets += len(found)
         return audience
+
+    def _turns(self, topic: str, group: SharedGroup) -> Turns:
+        listed = group.listed
+        turns = group.turns(topic)
+        self._targets += group.listed - listed
+        return turns
 
     def forget(self, topic_filters: Iterable[str]) -> None:
         """Subscriptions to the filters have changed: the topics they take are to be looked up anew.
@@ -202,8 +212,17 @@ def target_of(session: Session, held: Held) -> Target:
 
 
 def _target(session: Session, held: Sequence[Held]) -> Target:
+    """The target of all these; that of one alone is made once: its session may have ten thousand beside it, and one of
+    them comes or goes."""
+    if len(held) == 1:
+        target = held[0].target
+        if target is not None and target.session is session:
+            return target
     others = [item for item in held if not item.subscription.no_local]
-    return _merged(session, held, _merged(session, others, None) if others else None)
+    target = _merged(session, held, _merged(session, others, None) if others else None)
+    if len(held) == 1:
+        held[0].target = target
+    return target
 
 
 def _merged(session: Session, held: Sequence[Held], own: Target | None) -> Target:

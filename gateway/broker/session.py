@@ -13,7 +13,7 @@ read, ends with the ids.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from gateway.broker.client import Client
     from gateway.broker.exchanges import Receipt
     from gateway.broker.retained_feed import RetainedFeed
+    from gateway.broker.routes import Target
     from gateway.broker.shared_group import SharedGroup
 
 NEVER_EXPIRES: Final = 0xFFFFFFFF
@@ -41,12 +42,14 @@ class SnapshotUnreadable(Exception):
     """The bytes of a stored session are not a snapshot of a version that is read here."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, eq=False)
 class Held:
-    """A subscription that a session holds, with the identifier that the SUBSCRIBE gave it."""
+    """A subscription that a session holds, with the identifier that the SUBSCRIBE gave it; never changed."""
 
     subscription: Subscription
     identifier: int | None = None
+    target: Target | None = field(default=None, init=False, repr=False)
+    """What it makes of its session where no other filter matches; `gateway.broker.routes` keeps it here."""
 
 
 class Session:

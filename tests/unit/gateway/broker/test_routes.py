@@ -157,3 +157,20 @@ def test_many_subscribers_of_many_topics_take_no_more_memory_than_the_cache_may(
     for i in range(100):
         assert len(found[f"other/{i}".encode()].targets) == 9
     assert len(found) > 90
+
+
+def test_the_target_of_one_subscription_is_made_once_whoever_comes_and_goes_beside_it() -> None:
+    tree: SubscriptionTree[Session, Held] = SubscriptionTree()
+    found = Routes(STREAMS, tree)
+    first, second = Session("a", 0), Session("b", 0)
+    tree.add("#", first, holding("#"))
+    (target,) = found[b"x"].targets
+    tree.add("+", second, holding("+"))
+    found.forget(["+"])
+    assert {each.session: each for each in found[b"x"].targets}[first] is target
+    tree.add("x", first, holding("x", qos=2))
+    found.forget(["x"])
+    assert {each.session: each.qos for each in found[b"x"].targets} == {first: 2, second: 0}
+    tree.remove("x", first)
+    found.forget(["x"])
+    assert {each.session: each for each in found[b"x"].targets}[first] is target

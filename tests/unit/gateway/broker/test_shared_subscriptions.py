@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from gateway.broker.session import Held, Session
-from gateway.broker.shared_group import MAX_LOOKS, SharedGroup
+from gateway.broker.shared_group import SharedGroup
+from gateway.broker.turns import MAX_LOOKS
 from gateway.mqtt.errors import ProtocolError
 from gateway.mqtt.packets import Disconnect, Subscription, Unsubscribe, Version
 from tests.support.broker import FakeChannel, House, run, subscribe
@@ -266,3 +267,62 @@ def test_who_may_not_read_the_topic_is_passed_over() -> None:
     group.join(seeing, HELD)
     assert group.pick("a/b") == (seeing, HELD)
     assert group.pick("a/open") == (blind, HELD)
+
+
+class Reading:
+    """May read these topics; counts how often it was asked."""
+
+    is_unlimited = False
+
+    def __init__(self, *topics: str) -> None:
+        self.topics = set(topics)
+        self.asked = 0
+
+    def may_publish(self, topic: str) -> bool:
+        return topic in self.topics
+
+    def may_subscribe(self, topic_filter: str) -> bool:
+        return bool(topic_filter)
+
+    def may_read(self, topic: str) -> bool:
+        self.asked += 1
+        return topic in self.topics
+
+
+def test_members_who_may_not_read_a_topic_are_asked_once_and_not_with_each_message() -> None:
+    house = House()
+    member(house, "away", 1, clean_start=False, session_expiry_interval_s=100)
+    house.broker.sessions["away"].client.lost()  # type: ignore[union-attr]
+    blind = [Reading("a/else") for _ in range(50)]
+    for number, rights in enumerate(blind):
+        member(house, f"b{number}")
+        house.broker.sessions[f"b{number}"].rights = rights
+    house.broker.routes.clear()
+    publish(house, *["a/b"] * 20, qos=1)
+    publish(house, *["a/b"] * 20, qos=1)
+    assert [rights.asked for rights in blind] == [1] * 50
+    assert house.broker.sessions["away"].outgoing.queued == 40
+    assert house.broker.routes[b"a/b"].groups == house.broker.routes[b"a/c"].groups
+
+
+def test_who_comes_leaves_or_may_read_more_takes_turns_at_once() -> None:
+    house = House()
+    first = member(house, "first")
+    blind = member(house, "blind")
+    rights = Reading("a/b")
+    house.broker.sessions["blind"].rights = Reading()
+    house.broker.routes.clear()
+    publish(house, *["a/b"] * 4)
+    assert (len(payloads(first)), len(payloads(blind))) == (4, 0)
+    third = member(house, "third")
+    publish(house, *["a/b"] * 4)
+    assert (len(payloads(first)), len(payloads(blind)), len(payloads(third))) == (2, 0, 2)
+    house.broker.sessions["first"].client.handle(Unsubscribe(packet_id=1, topic_filters=(SHARED,)))  # type: ignore[union-attr]
+    first.take()
+    house.broker.sessions["blind"].rights = rights
+    house.broker.routes.clear()
+    publish(house, *["a/b"] * 4)
+    assert (len(payloads(first)), len(payloads(blind)), len(payloads(third))) == (0, 2, 2)
+    house.broker.sessions["third"].client.lost()  # type: ignore[union-attr]
+    publish(house, *["a/b"] * 4)
+    assert len(payloads(blind)) == 4
