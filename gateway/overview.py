@@ -118,7 +118,7 @@ class Overview:
             shared_subscriptions=len(broker.shared),
             queued_messages=sum(queue.queued for queue in queues),
             queued_bytes=sum(queue.queued_bytes for queue in queues),
-            in_flight_messages=sum(len(queue.in_flight) for queue in queues),
+            in_flight_messages=sum(len(queue.in_flight) + len(queue.sent_once) for queue in queues),
             retained_messages=broker.retained.from_clients,
             retained_bytes=broker.retained.size_bytes,
             connects=counters.connections,

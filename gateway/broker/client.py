@@ -35,6 +35,7 @@ from gateway.mqtt.packets import (
     Packet,
     PingReq,
     PubAck,
+    PubAcks,
     PubComp,
     PublishBatch,
     PubRec,
@@ -338,6 +339,9 @@ class Client:
     def _on_puback(self, packet: PubAck) -> None:
         self.sending.on_puback(packet)
 
+    def _on_pubacks(self, packet: PubAcks) -> None:
+        self.sending.on_pubacks(packet)
+
     def _on_pubrec(self, packet: PubRec) -> None:
         self.sending.on_pubrec(packet)
 
@@ -349,6 +353,7 @@ _HANDLERS: Final[dict[type, Callable[[Client, Any], None]]] = {
     PublishBatch: Client._on_publish,
     PubRel: Client._on_pubrel,
     PubAck: Client._on_puback,
+    PubAcks: Client._on_pubacks,
     PubRec: Client._on_pubrec,
     PubComp: Client._on_pubcomp,
     Subscribe: Client._on_subscribe,

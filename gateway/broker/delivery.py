@@ -261,12 +261,11 @@ class Delivery:
             client = session.client
             if booking.qos and target.qos:
                 if session not in booking.durable:
-                    messages = part.messages()
                     sent = 0
                     if client is not None and not target.identifiers:
-                        sent = client.sending.send_promised(run, messages, min(booking.qos, target.qos))
-                    if sent < len(messages):
-                        for message in messages[sent:]:
+                        sent = client.sending.send_promised(part, min(booking.qos, target.qos))
+                    if sent < len(run):
+                        for message in part.messages()[sent:]:
                             self._put(session, _flight(message, target))
                         touched[session] = None
             elif client is None:

@@ -19,17 +19,21 @@ from gateway.mqtt.strings import encode_varint
 _OVERHEAD_BYTES: Final = 8
 """What a PUBLISH with QoS 0 has beside topic and payload, at most: first byte, length, topic's length, properties."""
 
+MAX_NUMBERED: Final = 4
+"""How many ways to number a run are remembered: one or two, where subscribers came together."""
+
 
 class Run:
     """Topics and payloads of a run without properties, one entry each a publish."""
 
-    __slots__ = ("_parcels", "_payloads", "_pieces", "_topics")
+    __slots__ = ("_numbered", "_parcels", "_payloads", "_pieces", "_topics")
 
     def __init__(self, topics: Sequence[bytes], payloads: Sequence[bytes]) -> None:
         self._topics = topics
         self._payloads = payloads
         self._parcels: dict[bool, Parcel] = {}
-        self._pieces: dict[tuple[bool, int], list[tuple[bytes, bytes]]] = {}
+        self._pieces: dict[tuple[bool, int], tuple[list[bytes], Sequence[bytes]]] = {}
+        self._numbered: dict[tuple[bool, int, range], bytes] = {}
 
     def __len__(self) -> int:
         return len(self._payloads)
@@ -46,16 +50,40 @@ class Run:
         """The publishes [start, stop) for one subscriber."""
         return self._encode(start, stop, version is Version.V5)
 
-    def pieces(self, version: Version, qos: int) -> list[tuple[bytes, bytes]]:
-        """Each packet with QoS 1 or 2 as what stands before its packet id and what stands behind it."""
+    def numbered(self, version: Version, qos: int, packet_ids: Sequence[int]) -> bytes:
+        """The first of the packets with QoS 1 or 2, with these packet ids.
+
+        Subscribers who came together and get the same have the same ids: those of a `range` are made once for them.
+        """
+        if type(packet_ids) is not range:
+            return self._number(version, qos, packet_ids)
+        key = (version is Version.V5, qos, packet_ids)
+        data = self._numbered.get(key)
+        if data is None:
+            if len(self._numbered) >= MAX_NUMBERED:  # they are not in step: it would only take memory
+                self._numbered.clear()
+            data = self._numbered[key] = self._number(version, qos, packet_ids)
+        return data
+
+    def _number(self, version: Version, qos: int, packet_ids: Sequence[int]) -> bytes:
+        count = len(packet_ids)
+        before, behind = self._pieces_for(version, qos)
+        parts: list[bytes] = [b""] * (3 * count)
+        parts[0::3] = before[:count]
+        parts[1::3] = [packet_id.to_bytes(2, "big") for packet_id in packet_ids]
+        parts[2::3] = behind[:count]
+        return b"".join(parts)
+
+    def _pieces_for(self, version: Version, qos: int) -> tuple[list[bytes], Sequence[bytes]]:
+        """What stands before the packet id of each packet, and what stands behind it."""
         has_properties = version is Version.V5
         pieces = self._pieces.get((has_properties, qos))
         if pieces is None:
             keys = list(zip(self._topics, map(len, self._payloads), strict=True))
             heads = {key: _head(*key, has_properties, qos) for key in set(keys)}
-            before = map(heads.__getitem__, keys)
+            before = list(map(heads.__getitem__, keys))
             behind = [b"\0" + payload for payload in self._payloads] if has_properties else self._payloads
-            pieces = self._pieces[has_properties, qos] = list(zip(before, behind, strict=True))
+            pieces = self._pieces[has_properties, qos] = (before, behind)
         return pieces
 
     def _encode(self, start: int, stop: int, has_properties: bool) -> Parcel:

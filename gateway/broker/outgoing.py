@@ -40,6 +40,8 @@ PRESENT_SHARE = 4
 _NOTHING: Final[deque[Any]] = deque(maxlen=0)
 """Stands for each deque that was never needed: an empty one takes 600 bytes, and most of ten thousand are. Nothing is
 ever put into it."""
+_NO_IDS: Final[set[int]] = set()
+"""The same for `Outgoing.sent_once`."""
 
 
 class Answer(enum.Enum):
@@ -109,6 +111,7 @@ class Outgoing:
         "in_flight",
         "is_mark_due",
         "next_place",
+        "sent_once",
     )
 
     def __init__(self, limits: QueueLimits | None = None) -> None:
@@ -125,6 +128,9 @@ class Outgoing:
         self._ids: set[int] = set()
         self._last_id = 0
         self.in_flight: dict[int, Flight] = {}
+        self.sent_once: set[int] = _NO_IDS
+        """Packet ids of those with QoS 1 that never have to be sent again, because the session ends with its
+        connection: nothing else of them is held."""
         self.next_place = 0
         """The place of the next durable delivery."""
         self.is_mark_due = False
@@ -245,7 +251,7 @@ class Outgoing:
         taken: list[Entry] = []
         taken_bytes = 0
         flights = self.in_flight
-        while self._again and len(flights) - len(self._again) < window and taken_bytes < max_bytes:
+        while self._again and self._flying < window and taken_bytes < max_bytes:
             flight = flights[self._again.popleft()]
             flight.is_resent = True
             taken.append(flight)
@@ -263,7 +269,7 @@ class Outgoing:
                 self._drop(queue.popleft(), "expired")
                 continue
             if entry.qos:
-                if len(flights) - len(self._again) >= window or self._is_laden(entry.size_bytes):
+                if self._flying >= window or self._is_laden(entry.size_bytes):
                     break
                 if not entry.packet_id:
                     packet_id = self._next_id()
@@ -284,12 +290,34 @@ class Outgoing:
             taken_bytes += entry.size_bytes
         return taken
 
-    def launch(self, messages: Sequence[Message], qos: int, window: int) -> list[int]:
-        """Put the first of these in flight at once, as far as the window and the limits let it, for a subscriber that
-        gets them in memory and for whom nothing waits; returns their packet ids."""
+    def launch_once(self, count: int, window: int) -> range:
+        """Put so many messages with QoS 1 in flight, as far as the window and the limits let it, for a subscriber whose
+        session ends with its connection and for whom nothing waits; returns their packet ids."""
+        limits, total = self._limits, self._limits.total
+        first = self._last_id % MAX_PACKET_ID + 1
+        count = min(
+            count,
+            window - self._flying,
+            limits.max_in_flight - len(self.in_flight) - len(self.sent_once),
+            (total.max_bytes - total.held_bytes) // ENTRY_BYTES,
+            MAX_PACKET_ID - first + 1,
+        )
+        packet_ids = range(first, first + max(0, count))
+        if not packet_ids or not self._ids.isdisjoint(packet_ids):
+            return range(0)
+        self._last_id = packet_ids[-1]
+        self._ids.update(packet_ids)
+        if self.sent_once is _NO_IDS:
+            self.sent_once = set()
+        self.sent_once.update(packet_ids)
+        total.held_bytes += ENTRY_BYTES * count
+        total.entries += count
+        return packet_ids
+
+    def launch(self, messages: Sequence[Message], window: int) -> list[int]:
+        """The same for messages with QoS 2, whose exchanges have more than one step."""
         flights, limits, total = self.in_flight, self._limits, self._limits.total
-        step = Step.PUBACK if qos == 1 else Step.PUBREC
-        room = min(window - (len(flights) - len(self._again)), limits.max_in_flight - len(flights))
+        room = min(window - self._flying, limits.max_in_flight - len(flights) - len(self.sent_once))
         packet_ids = []
         for message in messages[: max(0, room)]:
             size = message.size_bytes
@@ -299,7 +327,7 @@ class Outgoing:
             if not packet_id:
                 break
             flights[packet_id] = flight = Flight(
-                message=message, qos=qos, retain=False, identifiers=(), packet_id=packet_id, step=step
+                message=message, qos=2, retain=False, identifiers=(), packet_id=packet_id, step=Step.PUBREC
             )
             self._ids.add(packet_id)
             self._flying_bytes += size
@@ -315,6 +343,11 @@ class Outgoing:
                 entry.is_told = True
         return self.next_place
 
+    @property
+    def _flying(self) -> int:
+        """How many take a place in the window."""
+        return len(self.in_flight) - len(self._again) + len(self.sent_once)
+
     def _is_laden(self, size: int) -> bool:
         """Whether so much is in flight that a message of this size has to wait."""
         return bool(self.in_flight) and self._flying_bytes + size > self._limits.max_bytes
@@ -323,13 +356,38 @@ class Outgoing:
 
     def on_puback(self, packet_id: int) -> Answer:
         """A PUBACK came."""
+        if packet_id in self.sent_once:
+            self._forget_once({packet_id})
+            return Answer.DONE
         return self._end(packet_id, Step.PUBACK)
+
+    def on_pubacks(self, packet_ids: Sequence[int]) -> tuple[Answer, int]:
+        """PUBACKs came: what became of the one that went worst, and its packet id; none behind a wrong one counts."""
+        here = self.sent_once.intersection(packet_ids)
+        if len(here) == len(packet_ids):
+            self._forget_once(here)
+            return Answer.DONE, 0
+        result = Answer.UNKNOWN
+        for packet_id in packet_ids:
+            answer = self.on_puback(packet_id)
+            if answer is Answer.WRONG:
+                return answer, packet_id
+            if answer is Answer.DONE:
+                result = answer
+        return result, 0
+
+    def _forget_once(self, packet_ids: set[int]) -> None:
+        self.sent_once -= packet_ids
+        self._ids -= packet_ids
+        total = self._limits.total
+        total.held_bytes -= ENTRY_BYTES * len(packet_ids)
+        total.entries -= len(packet_ids)
 
     def on_pubrec(self, packet_id: int, reason_code: int) -> Answer:
         """A PUBREC came; 0x80 and above end the exchange [MQTT-4.3.3-4]. `received` is to follow on CONTINUE."""
         flight = self.in_flight.get(packet_id)
         if flight is None:
-            return Answer.UNKNOWN
+            return Answer.WRONG if packet_id in self.sent_once else Answer.UNKNOWN
         if flight.step is Step.PUBACK:
             return Answer.WRONG
         if reason_code >= 0x80:
@@ -356,7 +414,7 @@ class Outgoing:
     def _end(self, packet_id: int, step: Step) -> Answer:
         flight = self.in_flight.get(packet_id)
         if flight is None:
-            return Answer.UNKNOWN
+            return Answer.WRONG if packet_id in self.sent_once else Answer.UNKNOWN
         if flight.step is not step:
             return Answer.WRONG
         self._complete(flight)
@@ -421,6 +479,7 @@ class Outgoing:
         self._pending.clear()
         for flight in list(self.in_flight.values()):
             self._complete(flight)
+        self._forget_once(set(self.sent_once))
         return unsent
 
     # ---- room -----------------------------------------------------------------------------------------------------

@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from gateway.broker.aliases import TopicAliases
+from gateway.broker.booking import Part
 from gateway.broker.fanout import Run
 from gateway.broker.flight import Flight, Parcel, Step
-from gateway.broker.message import Message
 from gateway.broker.outgoing import Answer
 from gateway.broker.ports import Channel
 from gateway.mqtt import writer
 from gateway.mqtt.errors import ProtocolError
-from gateway.mqtt.packets import Connect, PubAck, PubComp, PubRec
+from gateway.mqtt.packets import Connect, PubAck, PubAcks, PubComp, PubRec
 from gateway.mqtt.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
@@ -157,20 +157,24 @@ class Sending:
             broker.delivery.account(self._session)
         return True
 
-    def send_promised(self, run: Run, messages: Sequence[Message], qos: int) -> int:
+    def send_promised(self, part: Part, qos: int) -> int:
         """Send the first of a run's messages with QoS 1 or 2, where nothing waits and nothing but packet ids is this
         client's own; returns how many: the others go through the queue."""
+        run = part.run
         outgoing = self._session.outgoing
         if self._aliases is not None or self._max_packet_size_bytes is not None:
             return 0
         if not self._may_send or not outgoing.is_idle:
             return 0
-        packet_ids = outgoing.launch(messages, qos, self._window)
+        packet_ids: Sequence[int]
+        if qos == 1 and not self._session.is_durable:
+            packet_ids = outgoing.launch_once(len(run), self._window)
+        elif qos == 2:
+            packet_ids = outgoing.launch(part.messages(), self._window)
+        else:
+            return 0
         if packet_ids:
-            parts: list[bytes] = []
-            for (head, tail), packet_id in zip(run.pieces(self._version, qos), packet_ids, strict=False):
-                parts += (head, packet_id.to_bytes(2, "big"), tail)
-            data = b"".join(parts)
+            data = run.numbered(self._version, qos, packet_ids)
             try:
                 self._channel.write_soon(data)
             except Exception:  # noqa: BLE001 - logged there; whatever is wrong with it, the publisher gets its answer
@@ -225,6 +229,12 @@ class Sending:
     def on_puback(self, packet: PubAck) -> None:
         """PUBACK from the subscriber. Raises ProtocolError, as the next two do."""
         self._answered(self._session.outgoing.on_puback(packet.packet_id), "PUBACK", packet.packet_id)
+
+    def on_pubacks(self, packet: PubAcks) -> None:
+        """A run of them."""
+        self._counters.others_received += len(packet.packet_ids) - 1
+        found, packet_id = self._session.outgoing.on_pubacks(packet.packet_ids)
+        self._answered(found, "PUBACK", packet_id)
 
     def on_pubcomp(self, packet: PubComp) -> None:
         """PUBCOMP from the subscriber."""

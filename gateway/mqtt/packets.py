@@ -91,6 +91,13 @@ class PubAck:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PubAcks:
+    """A run of two or more PUBACKs with reason 0 that came together, oldest first (§3.4)."""
+
+    packet_ids: list[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PubRec:
     """PUBREC from a subscriber (§3.5)."""
 
@@ -166,6 +173,17 @@ class Auth:
 
 
 Packet = (
-    Connect | PublishBatch | PubAck | PubRec | PubRel | PubComp | Subscribe | Unsubscribe | PingReq | Disconnect | Auth
+    Connect
+    | PublishBatch
+    | PubAck
+    | PubAcks
+    | PubRec
+    | PubRel
+    | PubComp
+    | Subscribe
+    | Unsubscribe
+    | PingReq
+    | Disconnect
+    | Auth
 )
 """What the reader makes of a client's bytes."""

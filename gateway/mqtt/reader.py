@@ -19,7 +19,9 @@ that version.
 
 from __future__ import annotations
 
+import re
 import sys
+from array import array
 from collections.abc import Callable
 from typing import Final
 
@@ -29,7 +31,7 @@ from gateway.mqtt.control import read_answer, read_auth, read_disconnect, read_s
 from gateway.mqtt.cursor import DEFAULT_LIMITS, Cursor
 from gateway.mqtt.errors import MalformedPacket, PacketTooLarge, ProtocolError, ProtocolViolation
 from gateway.mqtt.header import PacketType, check_first_byte, read_header
-from gateway.mqtt.packets import Packet, PingReq, PubAck, PubComp, PubRec, PubRel, Version
+from gateway.mqtt.packets import Packet, PingReq, PubAck, PubAcks, PubComp, PubRec, PubRel, Version
 from gateway.mqtt.properties import Place
 from gateway.mqtt.publish_run import PublishRuns
 from gateway.mqtt.reason_codes import PUBACK_CODES, PUBCOMP_CODES, PUBREC_CODES, PUBREL_CODES
@@ -39,6 +41,8 @@ MAX_CONTROL_BYTES: Final = 256 * 1024
 
 _PINGREQ: Final = PingReq()
 _SHORT_PUBREL: Final = b"\x62\x02"
+_SHORT_PUBACKS: Final = re.compile(rb"(?:\x40\x02(?!\0\0)..){2,}+", re.DOTALL)
+"""PUBACKs that end with their packet id, which is not 0 [MQTT-2.2.1-3]."""
 _PUBLISH_FIRST_BYTES: Final = frozenset(range(0x30, 0x36)) | {0x3A, 0x3B, 0x3C, 0x3D}
 """QoS 0 to 2, with and without RETAIN; DUP only above QoS 0 [MQTT-3.3.1-2]."""
 _ANSWERS: Final[dict[PacketType, tuple[Callable[..., Packet], Place, frozenset[int]]]] = {
@@ -155,6 +159,11 @@ class Reader:
         """One packet that is whole, and no ordinary PUBLISH; returns where it, or a run that it begins, ends."""
         if packet_type is PacketType.PUBREL:
             return self._read_pubrels(buffer, pos, body, stop, packets)
+        if packet_type is PacketType.PUBACK:
+            run = _SHORT_PUBACKS.match(buffer, pos)
+            if run is not None:
+                packets.append(PubAcks(packet_ids=_packet_ids(run[0])))
+                return run.end()
         if packet_type is PacketType.PUBLISH and self._runs is not None:  # DUP with QoS 0, which 3.1 takes
             batch, stop, error = self._runs.read(buffer, pos)
             if batch is not None:
@@ -219,3 +228,11 @@ class Reader:
         answer, place, codes = _ANSWERS[packet_type]
         packet_id, reason_code = read_answer(cursor, version, place, codes)
         return answer(packet_id=packet_id, reason_code=reason_code)
+
+
+def _packet_ids(run: bytes) -> list[int]:
+    """The packet ids of a run of packets of four bytes: a thousand of them in a few microseconds."""
+    words = array("H", run)
+    if sys.byteorder == "little":
+        words.byteswap()
+    return words[1::2].tolist()

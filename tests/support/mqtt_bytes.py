@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 
-from gateway.mqtt.packets import Packet, PublishBatch
+from gateway.mqtt.packets import Packet, PubAck, PubAcks, PublishBatch
 from gateway.mqtt.reader import Reader
 
 
@@ -72,6 +72,8 @@ def rows(packets: list[Packet]) -> list[object]:
                 item.topics, item.payloads, ids, item.first_bytes, properties, strict=True
             ):
                 out.append((item.qos, topic, payload, number, first, props and props.to_map()))
+        elif isinstance(item, PubAcks):
+            out.extend(PubAck(packet_id=number) for number in item.packet_ids)
         elif hasattr(item, "packet_ids"):
             out.extend(("PUBREL", number) for number in item.packet_ids)
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.mqtt import errors
-from gateway.mqtt.packets import PingReq, PublishBatch, PubRel
+from gateway.mqtt.packets import PingReq, PubAck, PubAcks, PublishBatch, PubRel
 from tests.support.mqtt_bytes import connected, publish
 
 UNIT = b"\x26\x00\x04unit\x00\x01C"
@@ -210,3 +210,30 @@ def test_a_pubrel_with_the_id_0_loses_none_before_it() -> None:
     reader = connected()
     assert reader.feed(b"\x62\x02\x00\x01\x62\x02\x00\x00") == [PubRel(packet_ids=[b"\x00\x01"])]
     assert isinstance(reader.error, errors.ProtocolError)
+
+
+def test_a_long_run_of_pubacks_is_one_packet() -> None:
+    ids = list(range(1, 65536))
+    assert connected().feed(b"".join(b"\x40\x02" + item.to_bytes(2, "big") for item in ids)) == [
+        PubAcks(packet_ids=ids)
+    ]
+
+
+@pytest.mark.parametrize("level", [4, 5])
+@pytest.mark.parametrize("bad", [b"\x40\x02\x00\x00", b"\x40\x01\x07", b"\x41\x02\x00\x07", b"\x40\x03\x00\x07\x77"])
+def test_a_wrong_puback_loses_none_of_the_run_before_it(level: int, bad: bytes) -> None:
+    reader = connected(level)
+    found = reader.feed(b"\x40\x02\x00\x01\x40\x02\x00\x02" + bad + b"\x40\x02\x00\x03" * 2)
+    assert found == [PubAcks(packet_ids=[1, 2])]
+    assert reader.error is not None
+
+
+def test_pubacks_with_more_than_an_id_come_singly_between_the_runs() -> None:
+    short = b"\x40\x02\x00\x01\x40\x02\x40\x02"
+    reader = connected(5)
+    assert reader.feed(short + b"\x40\x03\x00\x07\x10" + short + b"\x40\x02\x00") == [
+        PubAcks(packet_ids=[1, 0x4002]),
+        PubAck(packet_id=7, reason_code=0x10),
+        PubAcks(packet_ids=[1, 0x4002]),
+    ]
+    assert reader.feed(b"\x09") == [PubAck(packet_id=9)]
