@@ -136,7 +136,8 @@ class Broker:
         for session in self.sessions.values():
             self.subscribing.restore(session)
             self.wills.restore(session)
-        self.delivery.restore(self.sessions.values())
+        taken = self.delivery.restore(self.sessions.values(), is_complete=not self.sessions.unreadable)
+        self.sessions.give_numbers(taken)
         for session in self.sessions.values():
             self._drop_unreadable(session)
 

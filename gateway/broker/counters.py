@@ -25,6 +25,8 @@ class Counters:
     """Messages sent to local subscribers."""
     dropped: Counter[str] = field(default_factory=Counter)
     """Messages local subscribers did not get, by reason: queue_full, offline, too_large."""
+    set_aside: int = 0
+    """Messages that wait on disk for sessions that cannot be read, since the start."""
     refused_connects: Counter[str] = field(default_factory=Counter)
     """Connections that were not accepted, by reason."""
     disconnects: Counter[str] = field(default_factory=Counter)

@@ -15,7 +15,7 @@ the fast one leads past it only when it is empty, so that nothing is overtaken [
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -74,13 +74,26 @@ class Delivery:
         """How many messages came that may be retained (`Message.arrival`)."""
         self._retaining = Retaining(store, clock, retained)
 
-    def restore(self, sessions: Iterable[Session]) -> None:
-        """Take what was on disk at start: retained messages, and what waits for these sessions."""
+    def restore(self, sessions: Iterable[Session], *, is_complete: bool = True) -> Collection[int]:
+        """Take what was on disk at start: retained messages, and what waits for these sessions.
+
+        `is_complete`: these are all sessions; where some could not be read, what waits for others stays on disk, and
+        the numbers of those others are returned.
+        """
         self._retaining.restore()
         by_number = {session.number: session for session in sessions if session.number}
-        for number, (flights, next_place) in self._shelf.load(by_number).items():
+        for number, (flights, next_place) in self._shelf.load(by_number, is_complete=is_complete).items():
             by_number[number].outgoing.restore(flights, next_place)
         self._sweep()
+        set_aside = self._shelf.set_aside
+        if set_aside:
+            self._counters.set_aside = sum(set_aside.values())
+            logger.warning(
+                "%d messages wait for %d sessions that cannot be read. They stay on disk and are delivered to nobody.",
+                self._counters.set_aside,
+                len(set_aside),
+            )
+        return set_aside
 
     def _sweep(self) -> None:
         self._retaining.forget_expired()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +38,9 @@ MAX_PUBLISHERS: Final = 1000
 
 MAX_NAMED: Final = 10
 """Sessions that a line of the log names."""
+
+ASIDE: Final = "\0unreadable\0"
+"""Before the client id of a snapshot that cannot be read, on disk: no client id has such a character (§1.5.4)."""
 
 MAX_NUMBER: Final = 2**31 - 1
 """Rows of the disk have 63 bits for a session's number and a place in its queue, which takes 32 of them."""
@@ -102,16 +105,25 @@ class Sessions(dict[str, Session]):
         """How many sessions each user has, where that is limited."""
         self._forgetting: dict[str, int] = {}
         """Sessions that have ended, and that the disk may still have: how often it was asked to forget each."""
+        self.unreadable: set[str] = set()
+        """Client ids of snapshots that cannot be read."""
+        self._not_aside: dict[str, bytes] = {}
+        """Those of them that stand in the place of a session: the next one under the client id would take it."""
 
     def restore(self, snapshots: dict[str, bytes]) -> None:
-        """Make the sessions that were on disk; what cannot be read is left out, and told."""
+        """Make the sessions that were on disk; what cannot be read is left out and told, and stays on disk."""
         for client_id, snapshot in snapshots.items():
+            if client_id.startswith(ASIDE):
+                self.unreadable.add(client_id.removeprefix(ASIDE))
+                continue
             try:
                 session = Session.restore(client_id, snapshot, self._queue_limits)
             except SnapshotUnreadable as error:
                 logger.warning(
                     "The stored session of client %.100r is left out: it cannot be read. %s", client_id, error
                 )
+                self.unreadable.add(client_id)
+                self._not_aside[client_id] = snapshot
                 continue
             self[client_id] = session
             self._count(session, 1)
@@ -119,12 +131,18 @@ class Sessions(dict[str, Session]):
             session.expiry_interval_s = self.expiry_interval_s(session.expiry_interval_s)
             session.rights = self.rights(session.access, client_id, session.username)
             self.expire_later(session)
-        for session in self.values():
-            if not session.number:  # of the first version, or damaged: its rows need one that stays
-                session.number = self._new_number()
-                self.remember(session)
             self._numbers.add(session.number)
         self._warn_of_lost_access()
+
+    def give_numbers(self, taken: Iterable[int]) -> None:
+        """Give one to each session of the first version: its rows need one that stays. Those `taken` have rows."""
+        self._numbers.update(taken)
+        self._last_number = max(self._last_number, *taken, 0)
+        for session in self.values():
+            if not session.number:
+                session.number = self._new_number()
+                self._numbers.add(session.number)
+                self.remember(session)
 
     def _warn_of_lost_access(self) -> None:
         """Name the sessions that nobody can come back to, because the settings have no such access any more."""
@@ -302,13 +320,28 @@ class Sessions(dict[str, Session]):
         """Have the session in the open commit; returns the number of the change."""
         session.change += 1
         session.on_disk = session.is_durable or session.on_disk
+        if session.client_id in self._not_aside:
+            self._set_aside(session.client_id)
         self._store.remember(session.client_id, partial(self._snapshot, session.client_id))
         return session.change
 
     def _snapshot(self, client_id: str) -> bytes | None:
         """What the disk shall have for the client id when the commit closes: the session of that moment."""
         session = self.get(client_id)
-        return session.snapshot() if session is not None and session.is_durable else None
+        if session is not None and session.is_durable:
+            return session.snapshot()
+        return self._not_aside.get(client_id)
+
+    def _set_aside(self, client_id: str) -> None:
+        """Have the disk keep a snapshot that cannot be read, with the commit that puts another one in its place."""
+        snapshot = self._not_aside[client_id]
+        self._store.remember(ASIDE + client_id, lambda: snapshot)
+
+        def committed(outcome: Outcome) -> None:
+            if outcome is Outcome.DURABLE:
+                self._not_aside.pop(client_id, None)
+
+        self._store.after_commit(self._actions, committed)
 
     def _forget(self, client_id: str) -> None:
         """Take an ended session off the disk; again a little later, until that is known to have happened."""

@@ -39,12 +39,14 @@ _NUMBERS: Final = {step: number for number, step in enumerate(_STEPS)}
 class Shelf:
     """The rows of both tables; every change goes with the store's open commit."""
 
-    __slots__ = ("_clock", "_last_number", "_store")
+    __slots__ = ("_clock", "_last_number", "_store", "set_aside")
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
         self._clock = clock
         self._last_number = 0
+        self.set_aside: dict[int, int] = {}
+        """Numbers of sessions that cannot be read, and how many messages wait for each."""
 
     def give(self, session_number: int, flight: Flight, kept: Kept) -> None:
         """Keep that the session is to get the message, and the message itself, if this is the first one."""
@@ -94,12 +96,13 @@ class Shelf:
         first = session_number * _KEYS
         self._store.discard_range(Table.DELIVERY, first, first + _KEYS - 1)
 
-    def load(self, session_numbers: Container[int]) -> dict[int, tuple[list[Flight], int]]:
+    def load(self, session_numbers: Container[int], *, is_complete: bool = True) -> dict[int, tuple[list[Flight], int]]:
         """What was on disk at start, by session number: what waits, in order, and the next place.
 
-        What belongs to nobody is discarded.
+        What belongs to nobody is discarded. Where some sessions could not be read (not `is_complete`), it may be theirs
+        and was acknowledged: it stays on disk, and is given to nobody.
         """
-        messages = self._load_messages()
+        messages = self._load_messages(is_complete=is_complete)
         rows: dict[int, list[tuple[int, bytes]]] = {}
         for key, body in self._store.load(Table.DELIVERY):
             number, place = divmod(int(key), _KEYS)
@@ -108,7 +111,10 @@ class Shelf:
         wanted: set[int] = set()
         for number, places in rows.items():
             if number not in session_numbers:
-                self.clear_session(number)
+                if is_complete:
+                    self.clear_session(number)
+                else:
+                    wanted |= self._set_aside(number, places, messages)
                 continue
             flights: dict[int, Flight] = {}
             mark = _mark(places.pop()[1]) if places[-1][0] == _MARK else None
@@ -130,7 +136,18 @@ class Shelf:
                 self._store.discard(Table.MESSAGE, message_number)
         return found
 
-    def _load_messages(self) -> dict[int, Kept]:
+    def _set_aside(self, session_number: int, rows: list[tuple[int, bytes]], messages: dict[int, Kept]) -> set[int]:
+        """Leave a session's rows where they are; returns the messages that they need."""
+        needed = set()
+        for place, body in rows:
+            flight = _flight(place, body, messages)
+            if flight is not None and flight.kept is not None:
+                flight.kept.holders += 1  # which nobody lets go of
+                needed.add(flight.kept.number)
+        self.set_aside[session_number] = sum(place != _MARK for place, _ in rows)
+        return needed
+
+    def _load_messages(self, *, is_complete: bool) -> dict[int, Kept]:
         messages: dict[int, Kept] = {}
         now_s, now_us = self._clock.monotonic_s(), self._clock.now_us()
         for key, body in self._store.load(Table.MESSAGE):
@@ -140,7 +157,8 @@ class Shelf:
                 messages[number] = Kept(Message.unpack(body, now_s=now_s, now_us=now_us), number)
             except MessageUnreadable as error:
                 logger.warning("The stored message %d is left out: it cannot be read. %s", number, error)
-                self._store.discard(Table.MESSAGE, number)
+                if is_complete:
+                    self._store.discard(Table.MESSAGE, number)
         return messages
 
 

@@ -7,9 +7,9 @@ import pytest
 from config import settings
 from gateway.broker.connack import Terms
 from gateway.mqtt.errors import ProtocolError
-from gateway.mqtt.packets import Auth, Connect, Disconnect, PingReq, Unsubscribe, Version, Will
+from gateway.mqtt.packets import Auth, Connect, Disconnect, PingReq, PubAck, Unsubscribe, Version, Will
 from gateway.mqtt.reason_codes import ReasonCode
-from gateway.spool.ports import Outcome
+from gateway.spool.ports import Outcome, Table
 from tests.support.broker import House, pid, pubacks, run, subscribe
 
 DURABLE_5 = {"version": Version.V5, "clean_start": False, "session_expiry_interval_s": 100}
@@ -446,3 +446,43 @@ def test_all_subscriptions_together_have_a_bound_in_bytes(monkeypatch: pytest.Mo
     client, channel = house.connect(version=Version.V5)
     client.handle(subscribe("a/b/c", "d", "a/b/c", packet_id=1))
     assert channel.take() == b"\x90\x06\x00\x01\x00\x00\x97\x00"
+
+
+def test_what_waits_for_a_session_that_cannot_be_read_stays_on_disk_and_goes_to_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    house = House()
+    for client_id in ("good", "bad"):
+        reader, _ = house.connect(client_id, **DURABLE_5)
+        reader.handle(subscribe("#", qos=1))
+        house.store.commit()
+        reader.lost()
+    publisher, _ = house.connect("publisher")
+    publisher.handle(run(1, "t", payloads=[b"both"]))
+    house.store.commit()
+    house.store.disk["bad"] = b"\xc1"
+    rows = {table: dict(house.store.rows[table]) for table in (Table.MESSAGE, Table.DELIVERY)}
+
+    house = house.restarted()
+    assert house.broker.counters.set_aside == 1
+    assert "1 messages wait for 1 sessions that cannot be read" in caplog.text
+    good, _ = house.connect("good", **DURABLE_5)
+    assert list(good.session.outgoing.in_flight) == [1]
+    good.handle(PubAck(packet_id=1))
+    other, _ = house.knock("bad", **DURABLE_5)
+    assert other is not None
+    assert other.session.number not in {key >> 32 for key in rows[Table.DELIVERY]}
+    house.store.commit(Outcome.FULL)
+    assert house.store.disk["bad"] == b"\xc1"
+    other, _ = house.connect("bad", **DURABLE_5)
+    assert not other.session.outgoing.in_flight
+    house.store.commit()
+    assert b"\xc1" in house.store.disk.values()
+    assert house.store.rows[Table.MESSAGE] == rows[Table.MESSAGE]
+
+    house = house.restarted()
+    assert set(house.broker.sessions) == {"good", "bad"}
+    assert house.broker.counters.set_aside == 1
+    house.store.commit()
+    assert house.store.rows[Table.MESSAGE] == rows[Table.MESSAGE]
+    assert set(house.store.rows[Table.DELIVERY]) < set(rows[Table.DELIVERY])
