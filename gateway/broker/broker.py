@@ -55,6 +55,14 @@ _REFUSALS: Final = {
     Refusal.SERVER_UNAVAILABLE: ReasonCode.SERVER_UNAVAILABLE,
 }
 
+_WHY: Final = {
+    ReasonCode.NOT_AUTHORIZED: "It may not publish its will.",
+    ReasonCode.TOPIC_NAME_INVALID: "Nothing can be published to the topic of its will.",
+    ReasonCode.QUOTA_EXCEEDED: "There is no room for its session, or for its will (see the section sessions).",
+    ReasonCode.BAD_AUTHENTICATION_METHOD: "It asks for enhanced authentication, which is not offered.",
+    ReasonCode.SERVER_SHUTTING_DOWN: "The gateway is stopping.",
+}
+
 TICK_S: Final = 0.25
 """How often due things are looked for; wills and expiries are in whole seconds."""
 MAX_TICK_S: Final = 0.02
@@ -217,7 +225,7 @@ class Broker:
         client_id = packet.client_id or str(assigned)
         refusal = self._refusal(packet, client_id, granted)
         if refusal is not None:
-            self._turn_away(channel, packet, terms, refusal)
+            self._turn_away(channel, packet, terms, refusal, _WHY[refusal], username=granted.username)
             return None
         asked_s = packet.session_expiry_interval_s or 0
         connack = Connack(
@@ -255,17 +263,20 @@ class Broker:
 
     def refuse(self, channel: Channel, packet: Connect, terms: Terms, refused: Refused) -> None:
         """Answer a CONNECT that was not let in, and close the channel."""
-        logger.info(
-            "Client %.100r from %s is not let in (%s). %.300s",
-            packet.client_id,
-            channel.peer,
-            refused.reason.value,
-            refused.detail,
-        )
         reason = _REFUSALS[refused.reason]
-        self._turn_away(channel, packet, terms, reason)
+        self._turn_away(channel, packet, terms, reason, refused.detail, username=packet.username)
 
-    def _turn_away(self, channel: Channel, packet: Connect, terms: Terms, reason: ReasonCode) -> None:
+    def _turn_away(
+        self, channel: Channel, packet: Connect, terms: Terms, reason: ReasonCode, why: str, *, username: str | None
+    ) -> None:
+        logger.info(
+            "Client %.100r of user %.100r from %s is not let in (%s). %.300s",
+            packet.client_id,
+            username,
+            channel.peer,
+            reason.name.lower(),
+            why,
+        )
         self.counters.refused_connects[reason.name.lower()] += 1
         channel.write(Connack(connect=packet, terms=terms)(reason))
         channel.close()

@@ -91,6 +91,24 @@ def test_who_is_not_let_in_is_told_why_as_his_version_can_say(reason: Refusal, c
     assert house.broker.sessions == {}
 
 
+def test_the_log_names_who_is_not_let_in_and_who_is_refused_for_what_his_connect_asks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    house = House()
+    packet = Connect(version=Version.V5, client_id="x", clean_start=True, keep_alive_s=0, username="ann")
+    refused = Refused(reason=Refusal.BAD_USERNAME_OR_PASSWORD, detail="Because.")
+    house.broker.refuse(FakeChannel(), packet, Terms(), refused)
+    house.broker.connect(
+        FakeChannel(), replace(packet, authentication_method="SCRAM"), Terms(), Granted(username="ann")
+    )
+    first, second = caplog.messages
+    assert "Client 'x' of user 'ann' from" in first
+    assert "(bad_user_name_or_password). Because." in first
+    assert "Client 'x' of user 'ann' from" in second
+    assert "enhanced authentication" in second
+
+
 def test_a_filter_that_is_not_allowed_is_refused_and_the_others_are_granted() -> None:
     """§3.9.3: 0x80, in 3.1.1 too. A shared one counts by the part behind its share name."""
     house, _ = a_house("a", "c")
