@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import msgpack
 import pytest
 
 from config import settings
@@ -107,6 +108,17 @@ def test_the_log_names_who_is_not_let_in_and_who_is_refused_for_what_his_connect
     assert "(bad_user_name_or_password). Because." in first
     assert "Client 'x' of user 'ann' from" in second
     assert "enhanced authentication" in second
+
+
+def test_messages_wait_for_an_absent_session_of_the_first_version_by_the_rights_of_the_only_access() -> None:
+    old = msgpack.packb([1, 100, [["#", 1, 0, None]], b""])
+    house = House(sessions={"absent": old}, entries={"default": FakeEntry({"free"})})
+    publisher, _ = house.connect("publisher", granted=Granted(access="default"))
+    publisher.handle(run(1, "free"))
+    house.store.commit()
+    assert house.broker.sessions["absent"].outgoing.queued == 1
+    two = House(sessions={"absent": old}, entries={"a": FakeEntry({"free"}), "b": FakeEntry({"free"})})
+    assert not two.broker.sessions["absent"].rights.may_read("free")
 
 
 def test_a_filter_that_is_not_allowed_is_refused_and_the_others_are_granted() -> None:
