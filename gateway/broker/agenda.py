@@ -24,7 +24,7 @@ class Agenda:
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Hashable]] = []
-        self._entries: dict[Hashable, tuple[int, Callable[[], None]]] = {}
+        self._entries: dict[Hashable, tuple[int, Callable[[], None], float]] = {}
         self._number = count()
 
     def __len__(self) -> int:
@@ -33,12 +33,17 @@ class Agenda:
     def add(self, key: Hashable, due_s: float, action: Callable[[], None]) -> None:
         """Have `action` done at `due_s`; it takes the place of what stood under the key."""
         number = next(self._number)
-        self._entries[key] = (number, action)
+        self._entries[key] = (number, action, due_s)
         heapq.heappush(self._heap, (due_s, number, key))
         # Entries called off stay in the heap until they are due; many of them are cleared away in one go.
         if len(self._heap) > 64 + 2 * len(self._entries):
             self._heap = [item for item in self._heap if self._is_current(item[2], item[1])]
             heapq.heapify(self._heap)
+
+    def due_s(self, key: Hashable) -> float | None:
+        """When what stands under the key is to be done; None when nothing does."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry[2]
 
     def cancel(self, key: Hashable) -> bool:
         """Call it off; false when nothing stood under the key."""

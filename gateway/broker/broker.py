@@ -239,8 +239,10 @@ class Broker:
             self.counters.refused_connects["maximum_packet_size"] += 1
             channel.close()
             return None
+        old = self.sessions.get(client_id)
+        expiry_before_s = 0 if old is None else old.expiry_interval_s
         session, is_present = self.sessions.take(packet, client_id, granted)
-        self.wills.connected(session, packet.will)
+        will_before = self.wills.connected(session, packet.will)
         if is_present:
             connack = replace(connack, session_present=True)
         client = Client(self, channel, packet, session, receive_maximum=terms.receive_maximum, connack=connack)
@@ -254,12 +256,23 @@ class Broker:
             end = partial(client.close, ReasonCode.MAXIMUM_CONNECT_TIME)
             self.later(("valid", client_id), granted.valid_for_s, end)
         if not session.is_stored if session.is_durable else session.on_disk:
-            welcome = Welcome(session, is_new=not is_present)
+            if session.undo is None:
+                session.undo = partial(self._take_back, session, expiry_before_s if is_present else 0, *will_before)
+            welcome = Welcome(session)
             welcome.change = self.sessions.remember(session)
             self.store.after_commit(client, welcome)
         else:
             client.welcome()
         return client
+
+    def _take_back(self, session: Session, expiry_interval_s: int, will: Will | None, due_s: float | None) -> None:
+        """The disk did not take a CONNECT: its session is again what it was, or is not, if there was none before."""
+        session.undo = None
+        if self.sessions.get(session.client_id) is session:
+            session.expiry_interval_s = expiry_interval_s
+            session.change += 1  # a commit that another connection did not live to see may have changed the disk
+            self.wills.put_back(session, will, due_s)
+            self.sessions.left(session)
 
     def refuse(self, channel: Channel, packet: Connect, terms: Terms, refused: Refused) -> None:
         """Answer a CONNECT that was not let in, and close the channel."""

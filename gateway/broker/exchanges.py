@@ -160,19 +160,24 @@ class Released:
 class Welcome:
     """A CONNECT whose session has to be on disk, or gone from it, before CONNACK says so."""
 
-    __slots__ = ("change", "is_new", "session")
+    __slots__ = ("change", "session")
 
-    def __init__(self, session: Session, *, is_new: bool) -> None:
+    def __init__(self, session: Session) -> None:
         self.session = session
-        self.is_new = is_new
         self.change = 0
 
     def settle(self, client: Client, outcome: Outcome) -> bytes:
-        """CONNACK; a session that could not be stored is refused."""
+        """CONNACK; a session that could not be stored is refused, and is what it was before."""
+        session = self.session
         if outcome is Outcome.DURABLE:
-            self.session.saved = max(self.session.saved, self.change)
+            session.saved = max(session.saved, self.change)
+            if session.client in {client, None}:
+                session.undo = None
             client.welcome()
         else:
+            if session.client is client:
+                session.client = None  # as if it had never come
+            if session.client is None and session.undo is not None:
+                session.undo()
             client.refuse(REASONS[outcome])
-            client.broker.sessions.forget_unstored(self.session, is_new=self.is_new)
         return b""

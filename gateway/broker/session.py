@@ -13,6 +13,7 @@ read, ends with the ids.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
@@ -72,6 +73,7 @@ class Session:
         "rights",
         "saved",
         "subscriptions",
+        "undo",
         "username",
         "will",
     )
@@ -102,6 +104,9 @@ class Session:
         self.change = 0
         """Counts what was given to the store; `saved` is the last of it that is known to be on disk."""
         self.saved = -1
+        self.undo: Callable[[], None] | None = None
+        """Takes back what a CONNECT has changed; None when none waits for the disk. Of several that do it is the first
+        one's: no client was told of what came after it."""
         self.on_disk = False
         """Whether the disk may have any state of it, which has to be forgotten when the session ends."""
 

@@ -296,6 +296,7 @@ class Sessions(dict[str, Session]):
 
     def expire_later(self, session: Session) -> None:
         """End the session when its expiry interval has passed from now."""
+        self._agenda.cancel(("expiry", session.client_id))
         if session.expiry_interval_s < NEVER_EXPIRES:
             due_s = self._clock.monotonic_s() + session.expiry_interval_s
             self._agenda.add(("expiry", session.client_id), due_s, partial(self._expire, session))
@@ -314,11 +315,6 @@ class Sessions(dict[str, Session]):
         self._numbers.discard(session.number)
         if session.on_disk:
             self._forget(client_id)
-
-    def forget_unstored(self, session: Session, *, is_new: bool) -> None:
-        """A session of a refused CONNECT: nobody was told of it, so nobody may find it present."""
-        if is_new and session.client is None and self.get(session.client_id) is session:
-            self.end(session)
 
     # ---- the disk -------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,8 @@ A will is in its session from CONNECT until it is published or deleted, so that 
     DISCONNECT 0x00                       deleted [MQTT-3.1.2-8], [-10]
     any other end of the connection       published when its delay has passed, at once without one
     the session ends before that          published then (§3.1.3.2.2)
-    the client is back before that        not published [MQTT-3.1.3-9]: CONNECT brings its own
+    the client is back before that        not published [MQTT-3.1.3-9]: CONNECT brings its own; but where that is
+                                          refused, because the disk does not take it, all stays as it was
     the gateway is killed                 durable sessions: published after the delay, counted from the restart
     the gateway is stopped                without a delay: published before it stops; with one: as if it was killed
 
@@ -58,15 +59,28 @@ class WillWatch:
         """Whether one more may be kept."""
         return self.size_bytes + _weight_bytes(will) <= MAX_WILLS_BYTES
 
-    def connected(self, session: Session, will: Will | None) -> None:
-        """The session goes on, or begins, with a new connection and its will."""
+    def connected(self, session: Session, will: Will | None) -> tuple[Will | None, float | None]:
+        """The session goes on, or begins, with a new connection and its will.
+
+        Returns what `put_back` needs: the will that had its delay still, and when that ends.
+        """
         key = ("will", session.client_id)
-        if session.will is not None and not _delay_s(session):
-            self._agenda.hurry(key)  # it stood on disk, and was to be published with the next tick
+        due_s = self._agenda.due_s(key)
+        if due_s is not None and due_s <= self._clock.monotonic_s():
+            self._agenda.hurry(key)  # it was to be published with the next tick
+        before = session.will, due_s
         self._agenda.cancel(key)
         if session.will != will:
             self._set(session, will)
             session.change += 1
+        return before
+
+    def put_back(self, session: Session, will: Will | None, due_s: float | None) -> None:
+        """The new connection did not come to be: the will before it is published when it would have been."""
+        self._agenda.cancel(("will", session.client_id))
+        self._set(session, will)
+        if will is not None and due_s is not None:
+            self._agenda.add(("will", session.client_id), due_s, partial(self._publish_now, session))
 
     def lost(self, session: Session) -> None:
         """The connection has ended in any way but DISCONNECT 0x00."""
