@@ -14,18 +14,18 @@ SLOW  := tests/crash tests/outage tests/interop tests/fuzz tests/hostile
 .PHONY: help demo run receive bench test test-slow test-conformance test-fuzz fuzz-codec check format clean
 
 help:
-	@echo "make demo       the whole of it on this machine, with an outage and a crash, in about a minute"
-	@echo "make run        the gateway, with gateway.yaml"
-	@echo "make receive    the receiver, with receiver.yaml"
-	@echo "make test       unit, model and quick crash tests"
-	@echo "make test-slow  crash, outage and interoperation tests with real brokers"
+	@echo "make demo              the whole of it on this machine, with an outage and a crash, in about a minute"
+	@echo "make run               the gateway, with gateway.yaml"
+	@echo "make receive           the receiver, with receiver.yaml"
+	@echo "make test              unit, model, conformance and quick crash tests"
+	@echo "make test-slow         crashes, outages, bad peers, real clients and brokers"
 	@echo "make test-conformance  other people's suites for brokers (docs/conformance.md), and a Mosquitto beside the gateway"
-	@echo "make fuzz-codec  ten million inputs for the codec, guided by its coverage; FUZZ_RUNS says how many"
-	@echo "make test-fuzz  a million mutated packets over the socket; FUZZ_PACKETS and FUZZ_SEED say how many and which"
-	@echo "make check      ruff, mypy, import-linter"
-	@echo "make bench      measure this machine, and write docs/benchmarks.md"
-	@echo "make format     let ruff format the code"
-	@echo "make clean      remove the virtual environment and the caches"
+	@echo "make fuzz-codec        ten million inputs for the codec, guided by its coverage; FUZZ_RUNS says how many"
+	@echo "make test-fuzz         a million mutated packets over the socket; FUZZ_PACKETS and FUZZ_SEED say how many and which"
+	@echo "make check             ruff, mypy, import-linter"
+	@echo "make bench             measure this machine, and write docs/benchmarks.md"
+	@echo "make format            let ruff format the code"
+	@echo "make clean             remove the virtual environment and the caches"
 	@echo 'Arguments are passed on: make demo ARGS="--keep"'
 
 demo: $(STAMP)
