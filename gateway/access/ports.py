@@ -133,3 +133,21 @@ class Unlimited:
 
 
 UNLIMITED = Unlimited()
+
+
+class NoRights:
+    """Nothing is allowed."""
+
+    is_unlimited = False
+
+    def may_publish(self, topic: str) -> bool:  # noqa: ARG002 - whatever it is
+        return False
+
+    def may_subscribe(self, topic_filter: str) -> bool:  # noqa: ARG002 - whatever it is
+        return False
+
+    def may_read(self, topic: str) -> bool:  # noqa: ARG002 - whatever it is
+        return False
+
+
+NO_RIGHTS = NoRights()

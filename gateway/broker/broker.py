@@ -17,7 +17,7 @@ from typing import Any, Final
 from bridge.ports import Clock
 from config import settings
 from config.settings import Stream
-from gateway.access.ports import Entry, Granted, Refusal, Refused
+from gateway.access.ports import NO_RIGHTS, Entry, Granted, Refusal, Refused
 from gateway.broker.agenda import Agenda, do_safely
 from gateway.broker.client import Client
 from gateway.broker.connack import Connack, Terms
@@ -29,7 +29,7 @@ from gateway.broker.ports import Channel
 from gateway.broker.retained import RetainedMessages
 from gateway.broker.routes import Routes
 from gateway.broker.session import Held, Session
-from gateway.broker.sessions import NO_RIGHTS, Sessions
+from gateway.broker.sessions import Sessions
 from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscribing import Subscribing
 from gateway.broker.subscriptions import SubscriptionTree

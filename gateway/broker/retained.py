@@ -18,8 +18,6 @@ from typing import Final
 from config.settings import Retained
 from gateway.broker.message import Message
 
-RetainedLimits = Retained
-
 STRIDE: Final = 1000
 """How many branches one step of a walk looks at before it lets others go on: a millisecond or less."""
 

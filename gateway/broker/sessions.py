@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.ports import Clock
 from config import settings
-from gateway.access.ports import UNLIMITED, Entry, Granted, Rights
+from gateway.access.ports import NO_RIGHTS, UNLIMITED, Entry, Granted, Rights
 from gateway.broker.agenda import TRY_AGAIN_AFTER_S, Actions, Agenda
 from gateway.broker.message import Message
 from gateway.broker.outgoing import QueueLimits
@@ -44,27 +44,6 @@ ASIDE: Final = "\0unreadable\0"
 
 MAX_NUMBER: Final = 2**31 - 1
 """Rows of the disk have 63 bits for a session's number and a place in its queue, which takes 32 of them."""
-
-
-class NoRights:
-    """Nothing is allowed."""
-
-    is_unlimited = False
-
-    def may_publish(self, topic: str) -> bool:  # noqa: ARG002 - whatever it is
-        """No."""
-        return False
-
-    def may_subscribe(self, topic_filter: str) -> bool:  # noqa: ARG002 - whatever it is
-        """No."""
-        return False
-
-    def may_read(self, topic: str) -> bool:  # noqa: ARG002 - whatever it is
-        """No."""
-        return False
-
-
-NO_RIGHTS: Final = NoRights()
 
 
 class Sessions(dict[str, Session]):
