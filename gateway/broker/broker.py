@@ -24,8 +24,8 @@ from gateway.broker.connack import Connack, Terms
 from gateway.broker.counters import Counters
 from gateway.broker.delivery import Delivery
 from gateway.broker.exchanges import Welcome
-from gateway.broker.outgoing import QueueLimits
 from gateway.broker.ports import Channel
+from gateway.broker.queue_limits import QueueLimits
 from gateway.broker.retained import RetainedMessages
 from gateway.broker.routes import Routes
 from gateway.broker.session import Held, Session

@@ -361,7 +361,7 @@ class Delivery:
 
     def account(self, session: Session) -> None:
         """Count what has left the session's queue unsent, and take the rows of what has left off the disk."""
-        ended, session.outgoing.ended = session.outgoing.ended, []
+        ended = session.outgoing.take_ended()
         dropped = self._counters.dropped
         for entry, reason in ended:
             if reason is not None:
@@ -402,7 +402,7 @@ class Delivery:
         outgoing = session.outgoing
         unsent = [flight for flight in outgoing.clear() if flight.group is not None]
         handed = {id(flight) for flight in unsent}
-        ended, outgoing.ended = outgoing.ended, []
+        ended = outgoing.take_ended()
         for entry, reason in ended:
             if reason is not None and id(entry) not in handed:
                 self._counters.dropped[reason] += entry.count

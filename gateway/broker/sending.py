@@ -14,7 +14,7 @@ from gateway.broker.aliases import TopicAliases
 from gateway.broker.booking import Part
 from gateway.broker.fanout import Run
 from gateway.broker.flight import Flight, Parcel, Step
-from gateway.broker.outgoing import Answer
+from gateway.broker.in_flight import Answer
 from gateway.broker.ports import Channel
 from gateway.mqtt import writer
 from gateway.mqtt.errors import ProtocolError
@@ -253,10 +253,9 @@ class Sending:
             self._answered(found, "PUBREC", packet.packet_id)
 
     def _answered(self, found: Answer, name: str, packet_id: int) -> None:
+        if self._session.outgoing.ended:
+            self._client.broker.delivery.account(self._session)
         if found is Answer.WRONG:
             raise ProtocolError(f"{name} came for packet identifier {packet_id}, which waits for another packet.")
-        if found is Answer.DONE:
-            if self._session.outgoing.ended:
-                self._client.broker.delivery.account(self._session)
-            if not self._session.outgoing.is_idle or self._session.feed is not None:
-                self._client.pump()
+        if found is Answer.DONE and (not self._session.outgoing.is_idle or self._session.feed is not None):
+            self._client.pump()

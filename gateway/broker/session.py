@@ -21,7 +21,8 @@ import msgpack
 
 from bridge.record import Properties
 from gateway.access.ports import UNLIMITED, Rights
-from gateway.broker.outgoing import Outgoing, QueueLimits
+from gateway.broker.outgoing import Outgoing
+from gateway.broker.queue_limits import QueueLimits
 from gateway.mqtt.packets import Subscription, Will
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from config import settings
 from gateway.access.ports import NO_RIGHTS, UNLIMITED, Entry, Granted, Rights
 from gateway.broker.agenda import TRY_AGAIN_AFTER_S, Actions, Agenda
 from gateway.broker.message import Message
-from gateway.broker.outgoing import QueueLimits
+from gateway.broker.queue_limits import QueueLimits
 from gateway.broker.session import NEVER_EXPIRES, Session, SnapshotUnreadable
 from gateway.mqtt.packets import Connect, Version
 from gateway.mqtt.reason_codes import ReasonCode

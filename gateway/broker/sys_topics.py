@@ -17,7 +17,7 @@ from bridge.version import VERSION
 from gateway.broker.counters import Counters
 from gateway.broker.load_average import LoadAverage
 from gateway.broker.message import Message
-from gateway.broker.outgoing import Total
+from gateway.broker.queue_limits import Total
 
 if TYPE_CHECKING:
     from gateway.broker.broker import Broker

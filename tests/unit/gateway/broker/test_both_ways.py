@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from bridge.record import Properties
 from gateway.broker.client import Client
-from gateway.broker.outgoing import QueueLimits, Total
+from gateway.broker.queue_limits import QueueLimits, Total
 from gateway.mqtt.packets import PubAck, PubAcks, PubComp, PubRec, PubRel, Version
 from gateway.spool.ports import Outcome
 from tests.support.broker import FakeChannel, House, pid, run, subscribe

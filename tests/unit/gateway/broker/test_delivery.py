@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bridge.record import Properties
-from gateway.broker.outgoing import QueueLimits, Total
+from gateway.broker.queue_limits import QueueLimits, Total
 from gateway.mqtt.errors import ProtocolError
 from gateway.mqtt.packets import PubAck, PubComp, PubRec, Unsubscribe, Version, Will
 from tests.support.broker import FakeChannel, House, pubacks, run, subscribe

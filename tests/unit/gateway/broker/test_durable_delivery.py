@@ -7,7 +7,7 @@ import pytest
 from bridge.record import Properties
 from config.settings import Sessions, Stream, WhenQueueFull
 from gateway.broker.client import Client
-from gateway.broker.outgoing import QueueLimits
+from gateway.broker.queue_limits import QueueLimits
 from gateway.mqtt.packets import PubAck, PubComp, PubRec, Version, Will
 from gateway.spool.ports import Outcome, Table
 from tests.support.broker import FakeChannel, House, pubacks, pubrecs, run, subscribe

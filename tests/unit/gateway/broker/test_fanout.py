@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from config.settings import WhenQueueFull
 from gateway.broker.fanout import Run
-from gateway.broker.outgoing import QueueLimits, Total
+from gateway.broker.queue_limits import QueueLimits, Total
 from gateway.mqtt import writer
 from gateway.mqtt.packets import PubAck, Version
 from tests.support.broker import FakeChannel, House, run, subscribe

@@ -4,9 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from gateway.broker.flight import Kept
+from gateway.broker.flight import Flight, Kept, Step
+from gateway.broker.in_flight import Answer
 from gateway.broker.message import Message
-from gateway.broker.outgoing import Answer, Flight, Outgoing, QueueLimits, Step, Total
+from gateway.broker.outgoing import Outgoing
+from gateway.broker.queue_limits import QueueLimits, Total
 
 
 def flight(qos: int, payload: bytes = b"x", expires_at_s: float | None = None) -> Flight:
@@ -104,7 +106,7 @@ def test_an_expired_message_is_not_sent() -> None:
 def test_packet_ids_go_round_and_pass_over_those_in_use() -> None:
     outgoing = offered(1, 1)
     outgoing.take(1, 0)
-    outgoing._last_id = 65535
+    outgoing._ids.last = 65535
     assert [each.packet_id for each in outgoing.take(2, 0)] == [2]
 
 
