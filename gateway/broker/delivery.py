@@ -1,7 +1,7 @@
 """The way of a message from its publish to the queues of local subscribers, and what of it is on disk.
 
     publish   `book_run`, `book`: who is to get it is decided; what a durable session gets with QoS 1 or 2 goes into the
-              open commit, with its packet id; a retained message's row, too
+              open commit, with its packet id; a retained message's row, too (`gateway.broker.bookings`)
     commit    `settle`: what is on disk enters the queues in the order in which it was published; the rest is made now,
               and goes to those who are connected
     answer    PUBACK, PUBCOMP: the rows go (`account`); PUBREC: is noted on disk before PUBREL is sent (`note_received`)
@@ -15,25 +15,24 @@ the fast one leads past it only when it is empty, so that nothing is overtaken [
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.ports import Clock
 from gateway.broker.agenda import TRY_AGAIN_AFTER_S, Agenda, do_safely
-from gateway.broker.audience import NOBODY, Audience
 from gateway.broker.booking import Booking, Part
+from gateway.broker.bookings import Bookings, flight_to, target_for
 from gateway.broker.counters import Counters
 from gateway.broker.flight import Flight, Kept, Step
-from gateway.broker.message import Message, expiry
+from gateway.broker.message import Message
 from gateway.broker.retained import RetainedMessages
 from gateway.broker.retaining import Retaining
-from gateway.broker.routes import Route, Routes, Target, target_of
+from gateway.broker.routes import Routes, Target, target_of
 from gateway.broker.session import Session
 from gateway.broker.shared_group import SharedGroup
 from gateway.broker.shelf import Shelf
 from gateway.mqtt import writer
-from gateway.mqtt.packets import PublishBatch
 from gateway.spool.ports import Outcome, Store
 
 if TYPE_CHECKING:
@@ -41,7 +40,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_RETAIN: Final = 0x01
 EXPIRY_SWEEP_S: Final = 10.0
 RECEIVED_BYTES: Final = 128
 """What a PUBREC that waits for a commit takes in memory, roughly: a client may send the same one again and again."""
@@ -70,9 +68,21 @@ class Delivery:
         self._shared = {} if shared is None else shared
         self._retained = retained
         self._shelf = Shelf(store, clock)
-        self.arrivals = 0
-        """How many messages came that may be retained (`Message.arrival`)."""
         self._retaining = Retaining(store, clock, retained)
+        self._bookings = Bookings(
+            clock=clock, routes=routes, shelf=self._shelf, retaining=self._retaining, account=self.account
+        )
+        self.book_run = self._bookings.book_run
+        self.book = self._bookings.book
+
+    @property
+    def arrivals(self) -> int:
+        """How many messages came that may be retained (`Message.arrival`)."""
+        return self._bookings.arrivals
+
+    @arrivals.setter
+    def arrivals(self, number: int) -> None:
+        self._bookings.arrivals = number
 
     def restore(self, sessions: Iterable[Session], *, is_complete: bool = True) -> Collection[int]:
         """Take what was on disk at start: retained messages, and what waits for these sessions.
@@ -102,127 +112,6 @@ class Delivery:
         if booking.changes:
             self._store.after_commit(self, booking)
         self._agenda.add("retained", self._clock.monotonic_s() + EXPIRY_SWEEP_S, self._sweep)
-
-    # ---- at publish time ------------------------------------------------------------------------------------------
-
-    def book_run(
-        self,
-        batch: PublishBatch,
-        routes: Mapping[bytes, Route],
-        *,
-        origin: str,
-        username: str | None,
-        access: str = "",
-    ) -> Booking | None:
-        """What a run will bring; None when nobody is to get it. `routes` has each of its topics, all allowed."""
-        has_retain = batch.any_retain
-        found = routes.values()
-        has_groups = any(route.groups for route in found)
-        audiences = {route.audience for route in found}
-        if not has_retain and not has_groups and audiences == {NOBODY}:
-            return None
-        booking = Booking(batch.qos)
-        if has_retain or has_groups or batch.properties is not None:
-            for message in self._messages(batch, routes, origin, username, access):
-                self._book(booking, message, routes[message.topic.encode()])
-            return booking
-        qos, topics, payloads = batch.qos, batch.topics, batch.payloads
-        if len(audiences) == 1:
-            booking.parts = [
-                Part(audiences.pop(), topics, payloads, qos=qos, origin=origin, username=username, access=access)
-            ]
-        else:
-            for start, stop, audience in _parts(topics, routes):
-                if audience is not NOBODY:
-                    part = Part(
-                        audience,
-                        topics[start:stop],
-                        payloads[start:stop],
-                        qos=qos,
-                        origin=origin,
-                        username=username,
-                        access=access,
-                    )
-                    booking.parts.append(part)
-        if qos:
-            for part in booking.parts:
-                if any(target.qos and target.session.is_durable for target in part.audience.targets):
-                    for message in part.messages():
-                        self._reserve(booking, message, part.audience.targets)
-        return booking
-
-    def book(self, message: Message) -> Booking:
-        """What one message will bring: a will, or what somebody else than a client says."""
-        booking = Booking(message.qos)
-        self._book(booking, message, self._routes[message.topic.encode()])
-        return booking
-
-    def _messages(
-        self, batch: PublishBatch, routes: Mapping[bytes, Route], origin: str, username: str | None, access: str
-    ) -> list[Message]:
-        """Those of a run that somebody gets or that are to be retained."""
-        now_s = self._clock.monotonic_s()
-        messages = []
-        for i, raw in enumerate(batch.topics):
-            route = routes[raw]
-            retain = bool(batch.first_bytes[i] & _RETAIN)
-            self.arrivals += retain
-            if not (retain or route.groups or route.audience is not NOBODY):
-                continue
-            properties = batch.properties[i] if batch.properties is not None else None
-            messages.append(
-                Message(
-                    topic=route.topic,
-                    payload=batch.payloads[i],
-                    qos=batch.qos,
-                    retain=retain,
-                    origin=origin,
-                    origin_username=username,
-                    origin_access=access,
-                    properties=properties,
-                    expires_at_s=expiry(properties, now_s),
-                    arrival=self.arrivals,
-                )
-            )
-        return messages
-
-    def _book(self, booking: Booking, message: Message, route: Route) -> None:
-        picked: list[Target] = []
-        for turns in route.groups:
-            member = turns.pick()
-            if member is not None:
-                picked.append(target_of(*member))
-        booking.entries.append((message, route.audience, picked))
-        if message.qos:
-            self._reserve(booking, message, route.audience.targets)
-            self._reserve(booking, message, picked)
-        if message.retain:
-            change = self._retaining.book(message)
-            if change is not None:
-                booking.changes.append(change)
-
-    def _reserve(self, booking: Booking, message: Message, targets: Sequence[Target]) -> None:
-        """Have what the durable sessions among the targets are to get in the open commit."""
-        kept: Kept | None = None
-        for each in targets:
-            session = each.session
-            if not (each.qos and session.is_durable):
-                continue
-            target = _for(each, message)
-            if target is None or not target.qos:
-                continue
-            booking.durable.add(session)
-            kept = kept or Kept(message, 0)
-            self._reserve_one(booking, session, _flight(message, target), kept)
-
-    def _reserve_one(self, booking: Booking, session: Session, flight: Flight, kept: Kept) -> None:
-        flight.kept = kept
-        flight.is_told = session.client is not None
-        if session.outgoing.reserve(flight, self._clock.monotonic_s()):
-            self._shelf.give(session.number, flight, kept)
-            booking.reserved.append((session, flight))
-        if session.outgoing.ended:
-            self.account(session)
 
     # ---- when the commit has ended --------------------------------------------------------------------------------
 
@@ -279,13 +168,13 @@ class Delivery:
                         sent = client.sending.send_promised(part, min(booking.qos, target.qos))
                     if sent < len(run):
                         for message in part.messages()[sent:]:
-                            self._put(session, _flight(message, target))
+                            self._put(session, flight_to(target, message))
                         touched[session] = None
             elif client is None:
                 self._counters.dropped["offline"] += len(run)
             elif target.identifiers or not client.sending.send_run(run):
                 for message in part.messages():
-                    self._put(session, _flight(message, target))
+                    self._put(session, flight_to(target, message))
                 touched[session] = None
 
     def _offer_all(
@@ -296,13 +185,13 @@ class Delivery:
         touched: dict[Session, None],
     ) -> None:
         for each in targets:
-            target = _for(each, message)
+            target = target_for(each, message)
             if target is None:
                 continue
             session = target.session
             if message.qos and target.qos and session in booking.durable:
                 continue
-            self._put(session, _flight(message, target))
+            self._put(session, flight_to(target, message))
             touched[session] = None
 
     def _put(self, session: Session, flight: Flight) -> None:
@@ -347,7 +236,7 @@ class Delivery:
             self._put(session, flight)
             return
         booking = Booking(qos)
-        self._reserve_one(booking, session, flight, Kept(message, 0))
+        self._bookings.reserve_one(booking, session, flight, Kept(message, 0))
         if booking.reserved:
             self._store.after_commit(self, booking)
 
@@ -424,10 +313,10 @@ class Delivery:
                 continue
             target = target_of(*member)
             other = target.session
-            new = _flight(flight.message, target)
+            new = flight_to(target, flight.message)
             touched[other] = None
             if new.qos and other.is_durable:
-                self._reserve_one(booking, other, new, flight.kept or Kept(flight.message, 0))
+                self._bookings.reserve_one(booking, other, new, flight.kept or Kept(flight.message, 0))
             else:
                 self._put(other, new)
         if booking.reserved:
@@ -457,30 +346,3 @@ class Received:
             return b""
         outgoing.received(flight.packet_id)
         return writer.pubrel(flight.packet_id, version=client.version)
-
-
-def _for(target: Target, message: Message) -> Target | None:
-    """The target that holds for a message; None for the publisher itself where No Local keeps it away."""
-    return target.own if target.session.client_id == message.origin else target
-
-
-def _flight(message: Message, target: Target) -> Flight:
-    return Flight(
-        message=message,
-        qos=min(message.qos, target.qos),
-        retain=message.retain and target.retain_as_published,
-        identifiers=target.identifiers,
-        group=target.group,
-    )
-
-
-def _parts(topics: Sequence[bytes], routes: Mapping[bytes, Route]) -> Iterator[tuple[int, int, Audience]]:
-    """(start, stop, audience) of each stretch of a run that has one audience."""
-    start = 0
-    current = routes[topics[0]].audience
-    for i, topic in enumerate(topics):
-        audience = routes[topic].audience
-        if audience is not current:
-            yield start, i, current
-            start, current = i, audience
-    yield start, len(topics), current
