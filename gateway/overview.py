@@ -121,6 +121,7 @@ class Overview:
             in_flight_messages=sum(len(queue.in_flight) + len(queue.sent_once) for queue in queues),
             retained_messages=broker.retained.from_clients,
             retained_bytes=broker.retained.size_bytes,
+            retained_refused=broker.retained.refused,
             connects=counters.connections,
             refused_connects=dict(counters.refused_connects),
             disconnects=dict(counters.disconnects),

@@ -43,6 +43,7 @@ _BROKER_GAUGES: tuple[tuple[str, str, Callable[[BrokerStatus], int]], ...] = (
 _BROKER_COUNTERS: tuple[tuple[str, str, Callable[[BrokerStatus], int]], ...] = (
     ("fieldgate_connects", "Clients that were let in.", lambda item: item.connects),
     ("fieldgate_delivered_messages", "Messages sent to local subscribers.", lambda item: item.delivered),
+    ("fieldgate_retained_refused", "Messages not retained for want of room.", lambda item: item.retained_refused),
     ("fieldgate_throttled", "Times that a client was faster than its rate.", lambda item: item.throttled),
 )
 _BROKER_REASONS: tuple[tuple[str, str, Callable[[BrokerStatus], Mapping[str, int]]], ...] = (

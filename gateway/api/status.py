@@ -48,6 +48,8 @@ class BrokerStatus:
     """Sent, and not yet acknowledged."""
     retained_messages: int = 0
     retained_bytes: int = 0
+    retained_refused: int = 0
+    """Messages that were delivered and not retained, for want of room."""
     connects: int = 0
     refused_connects: Mapping[str, int] = field(default_factory=dict)
     disconnects: Mapping[str, int] = field(default_factory=dict)

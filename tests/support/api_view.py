@@ -44,6 +44,7 @@ def some_status() -> GatewayStatus:
             in_flight_messages=8,
             retained_messages=9,
             retained_bytes=910,
+            retained_refused=3,
             connects=111,
             refused_connects={"not_authorized": 12, "connect_timeout": 13},
             disconnects={"stalled": 14},

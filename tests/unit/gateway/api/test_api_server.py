@@ -79,6 +79,7 @@ async def test_the_status_has_exactly_the_documented_shape(http: aiohttp.ClientS
             "in_flight_messages": 8,
             "retained_messages": 9,
             "retained_bytes": 910,
+            "retained_refused": 3,
             "connects": 111,
             "refused_connects": {"connect_timeout": 13, "not_authorized": 12},
             "disconnects": {"stalled": 14},
@@ -210,6 +211,7 @@ async def test_the_metrics_parse_and_agree_with_the_status(http: aiohttp.ClientS
     assert of("fieldgate_session_in_flight_messages") == 8
     assert of("fieldgate_retained_messages") == 9
     assert of("fieldgate_retained_bytes") == 910
+    assert of("fieldgate_retained_refused_total") == 3
     assert of("fieldgate_connects_total") == 111
     assert of("fieldgate_refused_connects_total", reason="not_authorized") == 12
     assert of("fieldgate_disconnects_total", reason="stalled") == 14
