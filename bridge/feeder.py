@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 from bridge.compression import Codec
@@ -17,7 +18,7 @@ from bridge.flow.batcher import Batcher
 from bridge.flow.lane import Lane
 from bridge.flow.scheduler import Scheduler
 from bridge.flow.size_limit import SizeLimit
-from bridge.frame import MAX_GAPS, FrameHeader
+from bridge.frame import MAX_GAPS, FrameHeader, seal
 from bridge.ports import Clock, Gap, Outbox, Peek, StoredBlock
 from bridge.sealing import Sealed, seal_within
 from config.settings import Uplink as UplinkSettings
@@ -28,7 +29,11 @@ _SMALL_BYTES: Final = 8 * 1024
 """Sealing less than this costs less than a way through another thread."""
 _ASK_AGAIN_S: Final = 1.0
 _PROBED: Final = 64
-"""So many times it is looked further for a frame that is small enough for a probe."""
+"""So many times it is looked further for a frame that is small enough for a probe,"""
+_PROBED_RECORDS: Final = 4000
+"""until so many records were taken apart."""
+_FEW_RECORDS: Final = 64
+"""Taking them apart costs less than a way through another thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,8 +155,14 @@ class Feeder:
         return Prepared(lane, self._seal(batcher, header, blocks, start_seq))
 
     async def probe(self, lane: Lane, from_seq: int, *, max_bytes: int) -> Sealed | None:
-        """The smallest frame of the first blocks from there on that hold one of at most `max_bytes`; None: no such."""
+        """The smallest frame of the first blocks from there on that hold one of at most `max_bytes`; None: no such.
+
+        All these blocks may have to be taken apart record by record: that is done beside the event loop, and not at all
+        where even a frame without records is larger.
+        """
         batcher = self._batchers[lane.name]
+        loop = asyncio.get_running_loop()
+        records = 0
         for _ in range(_PROBED):
             peek = await self._outbox.peek(
                 lane.name, from_seq, max_records=batcher.max_records, max_bytes=batcher.max_stored_bytes()
@@ -159,17 +170,29 @@ class Feeder:
             if not peek.blocks:
                 return None
             header, blocks = self._header(lane, Peek(blocks=peek.blocks), peek.blocks[0].first_seq, None)
-            if header is None:
+            if header is None or self._least_frame_bytes(header) > max_bytes:
                 return None
-            frames = seal_within(
-                header, blocks, self._codec, start_seq=header.first_seq, max_bytes=None, target_bytes=max_bytes
+            work = partial(
+                seal_within, header, blocks, start_seq=header.first_seq, max_bytes=None, target_bytes=max_bytes
             )
+            if header.count > _FEW_RECORDS:
+                frames = await loop.run_in_executor(self._worker, partial(work, codec=self._worker_codec))
+            else:
+                frames = work(codec=self._codec)
             sizes = {len(frame.payload): frame for frame in frames if frame.payload is not None and frame.count}
             smallest = min(sizes, default=max_bytes + 1)
             if smallest <= max_bytes:
                 return sizes[smallest]
             from_seq = header.next_seq
+            records += header.count
+            if records >= _PROBED_RECORDS:
+                break
         return None
+
+    def _least_frame_bytes(self, header: FrameHeader) -> int:
+        """No frame with a record is as small: one with a gap in its place, which takes fewer bytes."""
+        gap = Gap(first_seq=header.first_seq, count=1, reason="x")
+        return len(seal(replace(header, first_seq=header.first_seq + 1, count=0, gaps=(gap,)), (), self._codec))
 
     def _frame_limit(self, stream: str) -> int | None:
         limits = (self.max_frame_bytes(stream), self.size_limit.target_bytes)

@@ -251,8 +251,12 @@ class Block:
         return self.first_seq + len(self.payloads)
 
     def __iter__(self) -> Iterator[Record]:
+        return self.records(0, len(self.payloads))
+
+    def records(self, start: int, stop: int) -> Iterator[Record]:
+        """The records [start, stop), counted from 0; the others cost nothing."""
         index = self.property_index
-        for i, payload in enumerate(self.payloads):
+        for i in range(start, stop):
             flags = self.flags[i]
             which = index[i] if index is not None else 0
             yield Record(
@@ -260,7 +264,7 @@ class Block:
                 received_at_us=self.received_at_us + self.delta_us[i],
                 client=self.clients[self.client_index[i]],
                 topic=self.topics[self.topic_index[i]],
-                payload=payload,
+                payload=self.payloads[i],
                 qos=flags >> FLAG_QOS_SHIFT,
                 retain=bool(flags & FLAG_RETAIN),
                 properties=self.property_sets[which - 1] if which else None,
@@ -269,7 +273,7 @@ class Block:
     def part(self, start: int, stop: int) -> bytes:
         """The bytes of a block with only the records [start, stop) of this one: how a frame too large is split."""
         builder = BlockBuilder(self.received_at_us)
-        for record in list(self)[start:stop]:
+        for record in self.records(start, stop):
             builder.extend(
                 client=record.client,
                 now_us=record.received_at_us,

@@ -175,7 +175,8 @@ class UplinkMachine(RuleBasedStateMachine):
             assert it.watermark == it.next_seq, f"{name} stands at {it.watermark} of {it.next_seq}"
             assert set(range(1, it.next_seq)) == set(delivered) | gaps
             assert all(it.payloads[seq] == payload for seq, payload in delivered.items())
-            assert set(it.dead) <= gaps
+            # One that was acknowledged, in a block of which the rest was not, may be refused when it goes again.
+            assert set(it.dead) <= gaps | set(delivered)
             self.check_order(name)
         assert self.uplink.status.in_flight == 0
         self.loop.run_until_complete(self.uplink.stop(1.0))
@@ -183,9 +184,14 @@ class UplinkMachine(RuleBasedStateMachine):
         assert not asyncio.all_tasks(self.loop)
 
     def check_order(self, stream: str) -> None:
-        highest = 0
-        for frame in self.broker.sent:
+        highest, probed = 0, set[int]()
+        for place, frame in enumerate(self.broker.sent):
             if frame.header.stream == stream:
+                while highest + 1 in probed:
+                    highest += 1
+                if frame.header.start_seq > highest + 1 and place in self.broker.openings:  # the probe of a trial
+                    probed.update(range(frame.header.start_seq, frame.header.next_seq))
+                    continue
                 assert frame.header.start_seq <= highest + 1, "something was sent before what comes before it"
                 highest = max(highest, frame.header.next_seq - 1)
 

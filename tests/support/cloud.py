@@ -180,6 +180,8 @@ class FakeBroker:
         self.frames: list[Frame] = []
         self.accepted: list[Frame] = []
         self.sent: list[Frame] = []
+        self.openings: set[int] = set()
+        """Which of them, by their place, were the first of a connection."""
         self.links: list[FakeLink] = []
         self.most_in_flight = 0
 
@@ -242,6 +244,8 @@ class FakeLink:
         size = len(message.payload) + len(message.topic) + 12
         assert most is None or size <= most + 8, "a packet above the broker's maximum [MQTT-3.2.2-15]"
         frame = decode_frame(message.payload, 1 << 24, CODEC)
+        if not self._packet_id:
+            broker.openings.add(len(broker.sent))
         broker.sent.append(frame)
         self._packet_id += 1
         packet_id = self._packet_id
