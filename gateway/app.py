@@ -130,7 +130,7 @@ class Gateway:
         accesses = Accesses.open(settings.access, clock=SystemClock())
         try:
             spool = await Spool.open(settings, clock=SystemClock())
-        except BaseException:
+        except BaseException:  # raised again at once: only the threads that check passwords must not stay
             await accesses.close()
             raise
         try:

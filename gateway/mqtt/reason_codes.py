@@ -54,11 +54,6 @@ class ReasonCode(enum.IntEnum):
     SUBSCRIPTION_IDENTIFIERS_NOT_SUPPORTED = 0xA1
     WILDCARD_SUBSCRIPTIONS_NOT_SUPPORTED = 0xA2
 
-    @property
-    def is_error(self) -> bool:
-        """Whether the code says that something failed."""
-        return self >= 0x80
-
 
 class ConnackReturnCode(enum.IntEnum):
     """MQTT 3.1.1 §3.2.2.3."""

@@ -21,11 +21,7 @@ from gateway.mqtt.strings import encode_varint
 UserProperty = tuple[tuple[str, str], ...]
 
 PINGRESP: Final = b"\xd0\x00"
-
-
-def pingresp() -> bytes:
-    """PINGRESP (§3.13)."""
-    return PINGRESP
+"""The whole packet (§3.13)."""
 
 
 def _packet(first: int, *parts: bytes) -> bytes:
@@ -222,17 +218,3 @@ def disconnect(
     before = bytes((reason_code,))
     packet = _explained(0xE0, before, b"", values, reason_string, user_property, max_packet_size_bytes)
     return packet or bytes((0xE0, 1, reason_code))
-
-
-def auth(
-    reason_code: int,
-    *,
-    authentication_method: str,
-    authentication_data: bytes | None = None,
-    reason_string: str | None = None,
-    user_property: UserProperty = (),
-    max_packet_size_bytes: int | None = None,
-) -> bytes:
-    """AUTH (§3.15), MQTT 5 only."""
-    values = {P.AUTHENTICATION_METHOD: authentication_method, P.AUTHENTICATION_DATA: authentication_data}
-    return _explained(0xF0, bytes((reason_code,)), b"", values, reason_string, user_property, max_packet_size_bytes)

@@ -67,13 +67,6 @@ class Loaded:
     """Rows that were left out."""
 
 
-def crc_of(key: Key, body: bytes) -> int:
-    """The checksum of a row."""
-    head = key.encode() if isinstance(key, str) else _NUMBER.pack(key)
-    crc: int = google_crc32c.extend(google_crc32c.value(head), body)
-    return crc
-
-
 def keep(connection: sqlite3.Connection, table: Table, rows: Mapping[Key, bytes]) -> None:
     """Write rows, in the place of those with their keys."""
     extend, value, pack = google_crc32c.extend, google_crc32c.value, _NUMBER.pack

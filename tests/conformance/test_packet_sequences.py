@@ -5,13 +5,12 @@ They are not part of this repository: see docs/conformance.md for where they are
 
 from __future__ import annotations
 
-import asyncio
 import os
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.other_suite import run_script
 from tests.support.site import GatewayProcess
 
 pytestmark = pytest.mark.slow
@@ -27,19 +26,11 @@ async def test_no_sequence_fails(tmp_path: Path) -> None:
     folder = Path(place)
     with GatewayProcess(tmp_path, cloud_port=9) as gateway:
         await gateway.start()
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(folder / "run_sequences.py"), str(folder / "sequences")),
-            *("127.0.0.1", str(gateway.port), "-v"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+        code, said = await run_script(
+            *(str(folder / "run_sequences.py"), str(folder / "sequences"), "127.0.0.1", str(gateway.port), "-v"),
+            within_s=WITHIN_S,
         )
-        try:
-            async with asyncio.timeout(WITHIN_S):
-                said = (await process.communicate())[0].decode(errors="replace")
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        assert process.returncode == 0, said
+        assert code == 0, said
+        assert "TOTAL" in said
+        assert "TOTAL 0 " not in said, "there are no sequences in that folder"
         assert "Traceback" not in gateway.log

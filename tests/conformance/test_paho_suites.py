@@ -8,11 +8,11 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.support.other_suite import run_script
 from tests.support.site import GatewayProcess
 
 pytestmark = pytest.mark.slow
@@ -63,19 +63,9 @@ async def test_every_test_of_the_suite_passes(tmp_path: Path, suite: str, number
             }
         ]
         await gateway.start()
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, str(RUNNER), str(folder), suite, str(gateway.port), "-test_flow_control2"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
+        code, said = await run_script(
+            *(str(RUNNER), str(folder), suite, str(gateway.port), "-test_flow_control2"), within_s=SUITE_WITHIN_S
         )
-        try:
-            async with asyncio.timeout(SUITE_WITHIN_S):
-                said = (await process.communicate())[0].decode(errors="replace")
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        assert process.returncode == 0, said
+        assert code == 0, said
         assert f"PASSED {number} OF {number}" in said
         assert "Traceback" not in gateway.log
