@@ -18,6 +18,7 @@ from config.settings import (
     GatewaySettings,
     Spool,
     Stream,
+    Telemetry,
     Uplink,
     WhenFull,
 )
@@ -135,6 +136,23 @@ _UPLINK = Section(
     ),
 )
 
+_TELEMETRY = Section(
+    settings=Telemetry,
+    keys=(
+        Key(
+            name="url",
+            shape=Maybe(kind=Text(expected="an http:// or https:// address")),
+            doc="Where metrics are pushed to (OTLP over HTTP); left out: nowhere. Needs the extra otel.",
+        ),
+        Key(
+            name="interval",
+            attribute="interval_s",
+            shape=Duration(minimum_s=1, maximum_s=DAY),
+            doc="How often they are pushed.",
+        ),
+    ),
+)
+
 GATEWAY = Section(
     settings=GatewaySettings,
     keys=(
@@ -163,7 +181,8 @@ GATEWAY = Section(
             shape=SectionList(noun="uplink", label="name", variants={"": _UPLINK}),
             doc="The roads to the cloud. A record is forgotten when every uplink of its stream has delivered it.",
         ),
-        Key(name="api", shape=API, doc="The HTTP interface."),
+        Key(name="api", shape=API, doc="The HTTP interface and the dashboard."),
+        Key(name="telemetry", shape=_TELEMETRY, doc="Metrics pushed by OpenTelemetry's protocol."),
         Key(name="log", shape=LOG, doc="What is logged, and how."),
     ),
 )

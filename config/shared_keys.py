@@ -5,8 +5,8 @@ from __future__ import annotations
 from config import topics
 from config.kinds import Choice, Duration, FilePath, Maybe, SecretFile, Text
 from config.network import BindAddress, Url
-from config.settings import Api, Log, LogFormat, Protocol, Retry, Tls
-from config.shapes import Key, Section
+from config.settings import Api, ApiTls, Log, LogFormat, Protocol, Retry, Tls
+from config.shapes import Key, Section, ValueList
 
 DAY = 86_400.0
 YEAR = 366 * DAY
@@ -92,4 +92,38 @@ LOG = Section(
     ),
 )
 
-API = Section(settings=Api, keys=(Key(name="bind", shape=BindAddress(), doc="Where status, health and metrics are."),))
+API_TLS = Section(
+    settings=ApiTls,
+    keys=(
+        Key(name="cert_file", shape=Maybe(kind=FilePath(must_exist=True)), doc="A certificate (PEM); needs key_file."),
+        Key(name="key_file", shape=Maybe(kind=FilePath(must_exist=True)), doc="The private key of cert_file."),
+    ),
+)
+
+API = Section(
+    settings=Api,
+    keys=(
+        Key(name="bind", shape=BindAddress(), doc="Where dashboard, API, metrics and health are."),
+        Key(
+            name="password_file",
+            shape=Maybe(kind=FilePath(must_exist=True)),
+            doc="Who may log in, as fieldgate passwd writes it. Needed, or token_file, beyond this machine.",
+        ),
+        Key(
+            name="operators",
+            shape=ValueList(item=Text(expected="a user name"), example="[anna]", may_be_empty=True),
+            doc="Users of the password file who may act; the others only look.",
+        ),
+        Key(
+            name="token_file",
+            shape=Maybe(kind=FilePath(must_exist=True)),
+            doc="Bearer tokens for programs, as fieldgate token writes them.",
+        ),
+        Key(name="tls", shape=API_TLS, doc="A certificate, for https://."),
+        Key(
+            name="hosts",
+            shape=ValueList(item=Text(expected="a host name"), example="[gateway.plant.example]", may_be_empty=True),
+            doc="Names under which it is reached, besides addresses, localhost and the host's own name.",
+        ),
+    ),
+)
