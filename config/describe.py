@@ -41,7 +41,7 @@ def describe(loaded: Loaded[GatewaySettings] | Loaded[ReceiverSettings] | AnySet
     """The effective settings as YAML text that the loader would read again (but for secrets), with origins beside."""
     settings, origins = _parts(loaded)
     lines = []
-    for line in _lines(_root(settings), settings, "", ""):
+    for line in described(root_of(settings), settings):
         origin = origins.get(line.key) if line.key else None
         lines.append(f"{line.text:<{_COMMENT_COLUMN}}  # {origin}" if origin else line.text)
     return "\n".join(lines) + "\n"
@@ -52,7 +52,7 @@ def effective_values(loaded: Loaded[GatewaySettings] | Loaded[ReceiverSettings] 
     settings, origins = _parts(loaded)
     return [
         EffectiveValue(key=line.key, text=line.value, origin=origins.get(line.key, DEFAULT))
-        for line in _lines(_root(settings), settings, "", "")
+        for line in described(root_of(settings), settings)
         if line.key
     ]
 
@@ -65,18 +65,26 @@ def _parts(
     return loaded, {}
 
 
-def _root(settings: AnySettings) -> Section:
+def root_of(settings: AnySettings) -> Section:
+    """The description of these settings."""
     return GATEWAY if isinstance(settings, GatewaySettings) else RECEIVER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Line:
+class Line:
+    """One line of YAML; `key` and `value` where it gives a key a value."""
+
     text: str
     key: str = ""
     value: str = ""
 
 
-def _lines(section: Section, settings: Any, key: str, indent: str, variant: str = "") -> Iterator[_Line]:
+def described(section: Section, settings: Any, variant: str = "") -> Iterator[Line]:
+    """The lines of one section; keys are dotted from there on."""
+    return _lines(section, settings, "", "", variant)
+
+
+def _lines(section: Section, settings: Any, key: str, indent: str, variant: str = "") -> Iterator[Line]:
     for member in section.keys:
         if member.alias:
             continue
@@ -84,31 +92,32 @@ def _lines(section: Section, settings: Any, key: str, indent: str, variant: str 
         value: Any = variant if member.selects else getattr(settings, member.attribute)
         shape = member.shape
         if isinstance(shape, Section):
-            yield _Line(text=f"{indent}{member.name}:")
+            yield Line(text=f"{indent}{member.name}:")
             yield from _lines(shape, value, dotted, indent + "  ")
         elif isinstance(shape, SectionList) and not value:
-            yield _Line(text=f"{indent}# {member.name}:" if value is None else f"{indent}{member.name}: []")
+            yield Line(text=f"{indent}# {member.name}:" if value is None else f"{indent}{member.name}: []")
         elif isinstance(shape, Maybe) and shape.must_have_value and value is None:
-            yield _Line(text=f"{indent}# {member.name}:", key=dotted, value="null")
+            yield Line(text=f"{indent}# {member.name}:", key=dotted, value="null")
         elif isinstance(shape, SectionList):
-            yield _Line(text=f"{indent}{member.name}:")
+            yield Line(text=f"{indent}{member.name}:")
             yield from _items(shape, value, dotted, indent + "  ")
         else:
-            text = _written(shape, value)
-            yield _Line(text=f"{indent}{member.name}: {text}", key=dotted, value=text)
+            text = written(shape, value)
+            yield Line(text=f"{indent}{member.name}: {text}", key=dotted, value=text)
 
 
-def _items(shape: SectionList, items: tuple[Any, ...], key: str, indent: str) -> Iterator[_Line]:
+def _items(shape: SectionList, items: tuple[Any, ...], key: str, indent: str) -> Iterator[Line]:
     variants = [shape.variant_of(item) for item in items]
     names = [variant or str(getattr(item, shape.label)) for variant, item in zip(variants, items, strict=True)]
     for item, variant, label in zip(items, variants, labels(names), strict=True):
         lines = _lines(shape.variants[variant], item, f"{key}[{label}]", indent + "  ", variant)
         for number, line in enumerate(lines):
             text = f"{indent}- {line.text.lstrip()}" if number == 0 else line.text
-            yield _Line(text=text, key=line.key, value=line.value)
+            yield Line(text=text, key=line.key, value=line.value)
 
 
-def _written(shape: Shape, value: Any) -> str:
+def written(shape: Shape, value: Any) -> str:
+    """A value as YAML writes it; of a secret, only that there is one. TypeError for a section."""
     if isinstance(shape, ValueList):
         return f"[{', '.join(_quoted(shape.item.write(item), listed=True) for item in value)}]"
     if isinstance(shape, Section | SectionList):
