@@ -17,7 +17,7 @@ import asyncio
 import contextlib
 import logging
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,7 +35,7 @@ from bridge.ports import Clock, Delivery, Link, LinkEvents, LinkLimits, Outbox, 
 from bridge.sealing import TOO_LARGE, Sealed
 from bridge.stepping_link import Links
 from bridge.trial import Trial
-from bridge.uplink_status import Meter, UplinkState, UplinkStatus
+from bridge.uplink_status import FrameInFlight, Meter, UplinkState, UplinkStatus
 from config.settings import Protocol
 from config.settings import Uplink as UplinkSettings
 
@@ -91,7 +91,10 @@ class Uplink:
         link_factory: LinkFactory,
         clock: Clock,
         rng: Callable[[], float] = random.random,
+        paused_by: str | None = None,
     ) -> None:
+        self.paused_by = paused_by
+        self.on_state: Callable[[UplinkState, str | None], None] = lambda _state, _reason: None
         self._settings = settings
         self._name = settings.name
         self._gateway_id = gateway_id
@@ -123,6 +126,32 @@ class Uplink:
     def status(self) -> UplinkStatus:
         """A moment's reading for the API."""
         return self._meter.reading(len(self._in_flight))
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether somebody has paused it."""
+        return self.paused_by is not None
+
+    @property
+    def next_try_in_s(self) -> float | None:
+        """Seconds until the next connection is tried; None when none is waited for."""
+        return None
+
+    def in_flight(self) -> Sequence[FrameInFlight]:
+        """What was sent and is not answered, oldest first."""
+        return ()
+
+    def pause(self, by: str) -> None:
+        """Close the link in order and keep it closed until `resume`."""
+        self.paused_by = by
+
+    def resume(self) -> None:
+        """Go on."""
+        self.paused_by = None
+
+    def drain(self) -> bool:
+        """Connect now, and send all that waits now without lingering; False when it is paused or stopped."""
+        return False
 
     async def stop(self, grace_s: float) -> None:
         """Send nothing new, give what is in flight up to `grace_s`, close, return when `run` is over; idempotent."""

@@ -15,6 +15,7 @@ class UplinkState(enum.Enum):
     CONNECTING = "connecting"
     ONLINE = "online"
     BACKING_OFF = "backing_off"
+    PAUSED = "paused"
     STOPPED = "stopped"
 
 
@@ -36,6 +37,20 @@ class UplinkStatus:
     wire_bytes: int
     """What was sent for them, frames sent again included."""
     dead_letters: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameInFlight:
+    """A frame that was sent and is not answered yet."""
+
+    stream: str
+    first_seq: int
+    records: int
+    size_bytes: int
+    """On the wire, without the packet around it."""
+    attempt: int
+    """1 for the first time that its first record goes."""
+    sent_ago_s: float
 
 
 class Meter:

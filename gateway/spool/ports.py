@@ -32,7 +32,7 @@ class Waiter(Protocol):
 
 
 class Table(enum.StrEnum):
-    """Tables of the broker's own; each maps a key to a body that only the broker understands."""
+    """Tables of a key and a body that only its writer understands: the broker's, and those of the operator's pages."""
 
     MESSAGE = "message"
     """What waits for sessions, once each; the key is a number."""
@@ -40,6 +40,17 @@ class Table(enum.StrEnum):
     """That a session is to get a message; the key is a number, `session number << 32 | place in its queue`."""
     RETAINED = "retained"
     """Retained messages; the key is the topic."""
+    HISTORY = "history"
+    """What the charts show; the key is a number."""
+    EVENT = "event"
+    """What happened, for the operator; the key is a number."""
+    NOTE = "note"
+    """Small facts that outlive a restart (`gateway.spool.notes`); the key is a text."""
+
+    @property
+    def has_text_key(self) -> bool:
+        """Whether the keys are texts, not numbers."""
+        return self in (Table.RETAINED, Table.NOTE)
 
 
 class Store(Protocol):

@@ -10,8 +10,12 @@
     gap         ranges dropped on purpose; `uplink` '' means for all of them. Kept until every uplink declared it.
     dead_letter blocks that can't be delivered, with the reason; `uplink` '' when none of them will get it.
     session     the broker's persistent sessions, as opaque snapshots.
-    message, delivery, retained
-                the broker's own rows: a key, a body, and a checksum over both (`gateway.spool.tables`).
+    message, delivery, retained, history, event, note
+                rows of the broker and of the operator's pages: a key, a body, and a checksum over both
+                (`gateway.spool.tables`).
+    dead_letter_total
+                one row: how many dead letters there are, their records and bytes; two triggers keep it, so that nobody
+                has to count.
     counter     totals that outlive a restart.
 
 A commit of new records touches `block` only: one leaf page for a small one.
@@ -29,7 +33,7 @@ from gateway.spool.errors import SpoolVersionError
 log = logging.getLogger(__name__)
 
 SEQ_BITS: Final = 48
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 PAGE_SIZE_BYTES: Final = 4096
 """SQLite's smallest sensible page: a small commit writes whole pages to flash, so the page is the price of one."""
 
@@ -94,6 +98,23 @@ CREATE TABLE message (key INTEGER PRIMARY KEY, crc INTEGER NOT NULL, body BLOB N
 CREATE TABLE delivery (key INTEGER PRIMARY KEY, crc INTEGER NOT NULL, body BLOB NOT NULL);
 CREATE TABLE retained (key TEXT PRIMARY KEY NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
 """
+_TABLES_OF_3: Final = """
+CREATE TABLE history (key INTEGER PRIMARY KEY, crc INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE event (key INTEGER PRIMARY KEY, crc INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE note (key TEXT PRIMARY KEY NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE dead_letter_total (letters INTEGER NOT NULL, records INTEGER NOT NULL, size INTEGER NOT NULL);
+INSERT INTO dead_letter_total SELECT count(*), coalesce(sum(count), 0), coalesce(sum(length(body)), 0) FROM dead_letter;
+CREATE TRIGGER dead_letter_came AFTER INSERT ON dead_letter BEGIN
+    UPDATE dead_letter_total
+    SET letters = letters + 1, records = records + new.count, size = size + length(new.body);
+END;
+CREATE TRIGGER dead_letter_went AFTER DELETE ON dead_letter BEGIN
+    UPDATE dead_letter_total
+    SET letters = letters - 1, records = records - old.count, size = size - length(old.body);
+END;
+"""
+_SINCE: Final = {0: _TABLES + _TABLES_OF_2 + _TABLES_OF_3, 1: _TABLES_OF_2 + _TABLES_OF_3, 2: _TABLES_OF_3}
+"""What a database of that version lacks."""
 
 
 def key_of(stream: int, seq: int) -> int:
@@ -119,9 +140,8 @@ def prepare(connection: sqlite3.Connection) -> None:
             f"The spool was written by a newer Fieldgate (schema {version}, this one knows {SCHEMA_VERSION}). "
             "Upgrade Fieldgate, or set gateway.data_dir to another folder."
         )
-    tables = _TABLES_OF_2 if version else _TABLES + _TABLES_OF_2
     try:
-        connection.executescript(f"BEGIN IMMEDIATE; {tables} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
+        connection.executescript(f"BEGIN IMMEDIATE; {_SINCE[version]} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     except sqlite3.Error:
         if connection.in_transaction:
             connection.execute("ROLLBACK")

@@ -19,6 +19,7 @@ from bridge.ports import Clock
 from bridge.record import Properties
 from config.settings import MIB, GatewaySettings, Uplink
 from gateway.spool.committer import Committer, Counters
+from gateway.spool.dead_letters import DeadLetters
 from gateway.spool.errors import SpoolCorrupt, SpoolError, SpoolFull, translate
 from gateway.spool.folder import DataFolder
 from gateway.spool.lane import Lane
@@ -26,6 +27,7 @@ from gateway.spool.loading import load_lanes, load_sessions
 from gateway.spool.open_commit import MAX_BLOCK_BYTES, Columns
 from gateway.spool.outbox import UplinkOutbox
 from gateway.spool.ports import Table, Waiter
+from gateway.spool.queue import Queue
 from gateway.spool.recovery import mark_damaged, recover
 from gateway.spool.removals import Key
 from gateway.spool.salvage import Salvage
@@ -77,6 +79,8 @@ class Spool:
         self._streams = [self.lanes[stream.name] for stream in settings.streams]
         self._max_records = min((uplink.batch.max_records for uplink in settings.uplinks), default=2000)
         self._frame_bytes = min((uplink.batch.max_size_bytes for uplink in settings.uplinks), default=128 * 1024)
+        self.dead_letters = DeadLetters()
+        self.queue = Queue()
         self._congested_bytes = min(CONGESTED_BYTES, self._settings.max_size_bytes // 16)
 
     @classmethod
@@ -191,6 +195,9 @@ class Spool:
     def keep(self, table: Table, key: Key, body: bytes) -> None:
         self._committer.open.keep(table, key, body)
         self._committer.work.set()
+
+    def keep_lazily(self, table: Table, key: Key, body: bytes) -> None:
+        self.keep(table, key, body)
 
     def discard(self, table: Table, key: Key) -> None:
         self._committer.open.discard(table, key)

@@ -1,4 +1,4 @@
-"""The broker's own tables: rows of a key and a body, which outlive a restart.
+"""Tables of a key and a body, which outlive a restart: the broker's own, and those of the operator's pages.
 
 Each row carries a CRC-32C over its key and its body; one that does not agree is left out when the tables are loaded.
 
@@ -48,9 +48,7 @@ _DISCARD_RANGE: Final = {
 # A damaged text that is no valid UTF-8 any more would end the query, wherever it is: nothing is read as text.
 _VALUES: Final = "CAST(crc AS INTEGER), CAST(body AS BLOB)"
 COLUMNS: Final = {
-    Table.MESSAGE: f"key, {_VALUES}",
-    Table.DELIVERY: f"key, {_VALUES}",
-    Table.RETAINED: f"CAST(key AS BLOB), {_VALUES}",
+    table: f"CAST(key AS BLOB), {_VALUES}" if table.has_text_key else f"key, {_VALUES}" for table in Table
 }
 """What `sound` judges."""
 # Topics come in the order of the table, not of the keys: to go through the index would read the table in no order.
@@ -71,7 +69,7 @@ def keep(connection: sqlite3.Connection, table: Table, rows: Mapping[Key, bytes]
     """Write rows, in the place of those with their keys."""
     extend, value, pack = google_crc32c.extend, google_crc32c.value, _NUMBER.pack
     flat: list[Any] = []
-    if table is Table.RETAINED:
+    if table.has_text_key:
         for key, body in rows.items():
             flat += (key, extend(value(str(key).encode()), body), body)
     else:
@@ -108,7 +106,7 @@ def sound(table: Table, row: Sequence[Any]) -> tuple[Key, bytes] | None:
     key, crc, body = row
     if not isinstance(body, bytes):
         return None
-    if table is Table.RETAINED:
+    if table.has_text_key:
         if not isinstance(key, bytes) or google_crc32c.extend(google_crc32c.value(key), body) != crc:
             return None
         try:
@@ -129,7 +127,7 @@ def _load(connection: sqlite3.Connection, table: Table) -> Loaded:
             loaded.damaged += 1
         else:
             rows.append(pair)
-    if table is Table.RETAINED:
+    if table.has_text_key:
         rows.sort()
     return loaded
 

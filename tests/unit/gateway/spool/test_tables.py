@@ -33,6 +33,9 @@ KEYS: dict[Table, list[Any]] = {
     Table.MESSAGE: [1, 2, 3],
     Table.DELIVERY: [1 << 32, 1 << 32 | 1, 7 << 32],
     Table.RETAINED: ["a", "plant/Kühler", "z/1"],
+    Table.HISTORY: [1, 60, 1 << 40],
+    Table.EVENT: [1, 2, 3],
+    Table.NOTE: ["paused/Kühler", "paused/cloud", "seen"],
 }
 
 
@@ -364,6 +367,9 @@ async def fill(folder: Path, *, rows: int) -> None:
             spool.keep(Table.MESSAGE, i, f"message {i}".encode() * 20)
             spool.keep(Table.DELIVERY, 3 << 32 | i, f"delivery {i}".encode())
             spool.keep(Table.RETAINED, f"plant/{i}", f"retained {i}".encode() * 20)
+            spool.keep(Table.HISTORY, 60 * i, f"history {i}".encode() * 5)
+            spool.keep(Table.EVENT, i, f"event {i}".encode() * 5)
+            spool.keep(Table.NOTE, f"note {i}", b"x")
             spool.remember(f"client {i:05}", lambda i=i: f"session {i}".encode() * 5)  # type: ignore[misc]
         assert await committed(spool) is Outcome.DURABLE
 
@@ -375,8 +381,8 @@ async def test_a_database_set_aside_gives_its_sessions_and_rows_to_the_new_one(t
     (tmp_path / "spool.damaged").touch()
     async with running(settings(tmp_path)) as spool:
         assert spool.salvage is not None
-        assert (spool.salvage.rows, spool.salvage.rows_unreadable) == (2099, 1)
-        assert "2099 were saved; 1 could not be read" in str(spool.salvage)
+        assert (spool.salvage.rows, spool.salvage.rows_unreadable) == (4199, 1)
+        assert "4199 were saved; 1 could not be read" in str(spool.salvage)
         assert [key for key, _ in spool.load(Table.MESSAGE)] == [i for i in range(700) if i != 7]
         assert spool.load(Table.DELIVERY)[-1] == (3 << 32 | 699, b"delivery 699")
         assert dict(spool.load(Table.RETAINED)) == {f"plant/{i}": f"retained {i}".encode() * 20 for i in range(700)}
@@ -587,7 +593,7 @@ def test_any_number_of_rows_is_written_and_removed(count: int, table: Table) -> 
     with contextlib.closing(sqlite3.connect(":memory:", isolation_level=None)) as disk:
         prepare(disk)
         rows: dict[int | str, bytes] = {
-            (f"{key:06}" if table is Table.RETAINED else key): str(key).encode() for key in range(count)
+            (f"{key:06}" if table.has_text_key else key): str(key).encode() for key in range(count)
         }
         tables.keep(disk, table, rows)
         assert tables.load(disk)[table].rows == list(rows.items())

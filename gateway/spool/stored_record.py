@@ -1,0 +1,29 @@
+"""A record out of the spool, and how a stored body becomes records again."""
+
+from __future__ import annotations
+
+import zstandard
+
+from bridge.errors import BlockError
+from bridge.record import Block, Record, decode_blocks
+from gateway.spool.open_commit import MAX_BLOCK_BYTES
+
+StoredRecord = Record
+"""`seq` is the record's number in its stream; in a dead letter, the number that it had."""
+
+_MAX_RAW_BYTES = 2 * MAX_BLOCK_BYTES + 300 * 1024 * 1024
+"""A block ends at MAX_BLOCK_BYTES, or holds one publish, which MQTT bounds at 256 MiB."""
+
+
+def decoded(body: bytes, *, is_compressed: bool, first_seq: int) -> Block:
+    """The one block in a stored body. Raises BlockError when it is anything else."""
+    raw = body
+    if is_compressed:
+        try:
+            raw = zstandard.ZstdDecompressor().decompress(body, max_output_size=_MAX_RAW_BYTES)
+        except zstandard.ZstdError as error:
+            raise BlockError(f"The block can't be inflated: {error}") from error
+    blocks = list(decode_blocks(raw, first_seq))
+    if len(blocks) != 1:
+        raise BlockError(f"There are {len(blocks)} blocks where one should be.")
+    return blocks[0]
