@@ -23,8 +23,9 @@ from gateway.broker.client import Client
 from gateway.broker.connack import Connack, Terms
 from gateway.broker.counters import Counters
 from gateway.broker.delivery import Delivery
+from gateway.broker.devices import Devices
 from gateway.broker.exchanges import Welcome
-from gateway.broker.ports import Channel
+from gateway.broker.ports import Channel, Observer
 from gateway.broker.queue_limits import QueueLimits
 from gateway.broker.retained import RetainedMessages
 from gateway.broker.routes import Routes
@@ -35,6 +36,7 @@ from gateway.broker.subscribing import Subscribing
 from gateway.broker.subscriptions import SubscriptionTree
 from gateway.broker.sys_topics import sys_topics
 from gateway.broker.unreleased import Unreleased
+from gateway.broker.watch import MAX_PENDING, MAX_PENDING_BYTES, Watch
 from gateway.broker.will_watch import WillWatch
 from gateway.broker.wills import publish_will
 from gateway.mqtt.errors import TopicNameInvalid
@@ -90,8 +92,12 @@ class Broker:
         retained: settings.Retained = _RETAINED,
         limits: settings.Limits = _LIMITS,
         queue_limits: QueueLimits | None = None,
+        traffic: Observer | None = None,
     ) -> None:
-        """`entries` are the rules of entry by name, which say what each client may do; None: everything."""
+        """`entries` are the rules of entry by name, which say what each client may do; None: everything.
+
+        `traffic` is told of every run of publishes that is taken.
+        """
         self.store = store
         self.clock = clock
         self.counters = Counters()
@@ -99,6 +105,8 @@ class Broker:
         self.shared: SubscriptionTree[SharedGroup, None] = SubscriptionTree()
         self.routes = Routes(streams, self.subscriptions, self.shared, max_levels=limits.max_topic_levels)
         self.retained = RetainedMessages(retained)
+        self.traffic = traffic
+        self.devices = Devices(self)
         self._agenda = Agenda()
         self.limits = limits
         if queue_limits is None:
@@ -329,6 +337,32 @@ class Broker:
             session.outgoing.hold_back(session.rights.may_read)
         self.delivery.account(session)
         self.sessions.left(session)
+
+    def disconnect(self, client_id: str) -> bool:
+        """An operator ends a client's connection; its will is published. False: it has none.
+
+        MQTT 5 is told so with DISCONNECT 0x98; 3.1.1 knows no such packet, and is cut.
+        """
+        session = self.sessions.get(client_id)
+        if session is None or session.client is None:
+            return False
+        session.client.close(ReasonCode.ADMINISTRATIVE_ACTION)
+        return True
+
+    def watch(
+        self,
+        filters: Sequence[str],
+        *,
+        max_pending: int = MAX_PENDING,
+        max_pending_bytes: int = MAX_PENDING_BYTES,
+        with_retained: bool = False,
+    ) -> Watch:
+        """See everything that the filters match from now on (`gateway.broker.watch`); call `close` at the end.
+
+        `with_retained`: what is retained below them comes first. Raises TopicFilterInvalid.
+        """
+        del with_retained
+        return Watch(filters, max_pending=max_pending, max_pending_bytes=max_pending_bytes)
 
     def _publish_will(self, session: Session, will: Will) -> None:
         if session.rights.may_publish(will.topic):

@@ -1,8 +1,11 @@
-"""What the broker needs of a client's connection."""
+"""What the broker needs of a client's connection, and of whoever looks at what flows."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
+
+from bridge.record import Properties
 
 
 class Channel(Protocol):
@@ -27,3 +30,18 @@ class Channel(Protocol):
 
     def close(self) -> None:
         """End the connection after what was written; idempotent. No packet is handed on afterwards."""
+
+
+class Observer(Protocol):
+    """Told of every run of publishes that was taken (`gateway.traffic.traffic`). On the hot path: it has to be cheap."""
+
+    def saw(
+        self,
+        client_id: str,
+        now_us: int,
+        topics: Sequence[bytes],
+        payloads: Sequence[bytes],
+        flags: bytes | bytearray,
+        properties: Sequence[Properties | None] | None = None,
+    ) -> None:
+        """One client's publishes, oldest first, with the flags of records (`bridge.record`); it must not raise."""
