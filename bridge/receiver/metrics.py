@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from bridge.metric_entry import MetricEntry, entries_of
+
 PREFIX: Final = "fieldgate_receiver_"
 
 _COUNTERS: Final = (
@@ -91,6 +93,21 @@ def _labelled(name: str, text: str, label: str, values: dict[str, int]) -> Metri
     for key, value in values.items():
         counter.add_metric([key], value)
     return counter
+
+
+def describe() -> list[MetricEntry]:
+    """Every metric of the receiver."""
+    empty: dict[str, Any] = {
+        "uptime_s": 0.0,
+        **{key: 0 for key, _ in _COUNTERS},
+        "link": {"state": "", "connections": 0, "sessions_lost": 0},
+        "waiting": {"frames": 0, "bytes": 0},
+        "set_aside": {"by_reason": {}},
+        "missing": 0,
+        "gaps": [],
+        "sinks": [],
+    }
+    return entries_of(ReceiverCollector(lambda: empty).collect())
 
 
 def registry_of(read: Callable[[], dict[str, Any]]) -> CollectorRegistry:

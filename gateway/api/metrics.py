@@ -14,8 +14,17 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from bridge.metric_entry import MetricEntry, entries_of
 from bridge.uplink_status import UplinkStatus
-from gateway.api.status import UPLINK_ONLINE, BrokerStatus, GatewayStatus, ListenerStatus, StreamStatus
+from gateway.api.status import (
+    UPLINK_ONLINE,
+    BrokerStatus,
+    GatewayStatus,
+    ListenerStatus,
+    RateStatus,
+    SpoolStatus,
+    StreamStatus,
+)
 
 _STREAM_GAUGES: tuple[tuple[str, str, Callable[[StreamStatus], float | None]], ...] = (
     ("fieldgate_stream_records", "Records that wait in the spool.", lambda item: item.records),
@@ -143,6 +152,22 @@ def _stream_counters(streams: Mapping[str, StreamStatus]) -> Iterable[Metric]:
             dropped.add_metric([name, reason], count)
     yield accepted
     yield dropped
+
+
+def describe() -> list[MetricEntry]:
+    """Every metric of the gateway itself (the process's memory and CPU come with the library)."""
+    empty = GatewayStatus(
+        version="",
+        gateway="",
+        uptime_s=0.0,
+        listeners=(),
+        broker=BrokerStatus(),
+        streams={},
+        uplinks={},
+        spool=SpoolStatus(size_bytes=0, limit_bytes=0, commits=0),
+        rates=RateStatus(in_per_s=0.0, out_per_s=0.0),
+    )
+    return entries_of(StatusCollector(lambda: empty, lambda: 0.0).collect())
 
 
 def registry_of(read: Callable[[], GatewayStatus], lag_s: Callable[[], float]) -> CollectorRegistry:
