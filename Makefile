@@ -8,8 +8,8 @@ ARGS   :=
 PYTHON :=
 
 # Suites by how long they take. The quick ones are `make test`; the slow ones start real brokers, cut links, kill processes.
-QUICK := tests/unit tests/model tests/conformance tests/crash
-SLOW  := tests/crash tests/outage tests/interop tests/fuzz tests/hostile
+QUICK := tests/unit tests/model tests/conformance tests/crash tests/deploy
+SLOW  := tests/crash tests/outage tests/interop tests/fuzz tests/hostile tests/deploy
 
 .PHONY: help demo run receive bench test test-slow test-conformance test-fuzz fuzz-codec check format clean
 
@@ -18,7 +18,8 @@ help:
 	@echo "make run               the gateway, with gateway.yaml"
 	@echo "make receive           the receiver, with receiver.yaml"
 	@echo "make test              unit, model, conformance and quick crash tests"
-	@echo "make test-slow         crashes, outages, bad peers, real clients and brokers"
+	@echo "make test-slow         crashes, outages, bad peers, real clients and brokers, deploy/ with Prometheus"
+	@echo "make test-browser      every page of the dashboard in a real Chromium"
 	@echo "make test-conformance  other people's suites for brokers (docs/conformance.md), and a Mosquitto beside the gateway"
 	@echo "make fuzz-codec        ten million inputs for the codec, guided by its coverage; FUZZ_RUNS says how many"
 	@echo "make test-fuzz         a million mutated packets over the socket; FUZZ_PACKETS and FUZZ_SEED say how many and which"
