@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import time
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from gateway.cli.options import GATEWAY_FILE, GatewayConfig, found
+from gateway.cli.api_options import Api, CaFile, Token, TokenFile, client
+from gateway.cli.options import GatewayConfig
+
+if TYPE_CHECKING:
+    from gateway.cli.api_client import ApiClient
 
 EXAMPLE = """\b
 Example:
@@ -18,11 +21,11 @@ REFRESH_S = 1.0
 
 
 def status(
-    api: Annotated[
-        str | None,
-        typer.Option("--api", metavar="URL", help="Where the HTTP interface is. Left out: as the configuration says."),
-    ] = None,
+    api: Api = None,
     config: GatewayConfig = None,
+    token: Token = None,
+    token_file: TokenFile = None,
+    ca_file: CaFile = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the status as JSON.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again every second until Ctrl-C.")] = False,
 ) -> None:
@@ -32,36 +35,29 @@ def status(
     """
     from gateway.cli.fetch import fetch_status
 
-    url = api if api is not None else _configured(config)
+    asked = client(api, config, token=token, token_file=token_file, ca_file=ca_file)
     if as_json:
         import json
 
-        typer.echo(json.dumps(fetch_status(url), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(fetch_status(asked), indent=2, ensure_ascii=False))
     elif watch:
-        _watch(url)
+        _watch(asked)
     else:
         from rich.console import Console
 
-        Console().print(_rendered(fetch_status(url)))
+        Console().print(_rendered(fetch_status(asked)))
 
 
-def _configured(config: GatewayConfig) -> str:
-    from config.loader import load_gateway
-    from gateway.cli.fetch import url_of
-
-    return url_of(load_gateway(found(config, GATEWAY_FILE), os.environ).api.bind)
-
-
-def _watch(url: str) -> None:
+def _watch(asked: ApiClient) -> None:
     from rich.live import Live
 
     from gateway.cli.fetch import fetch_status
 
     try:
-        with Live(_rendered(fetch_status(url)), screen=True, auto_refresh=False) as live:
+        with Live(_rendered(fetch_status(asked)), screen=True, auto_refresh=False) as live:
             while True:
                 time.sleep(REFRESH_S)
-                live.update(_rendered(fetch_status(url)), refresh=True)
+                live.update(_rendered(fetch_status(asked)), refresh=True)
     except KeyboardInterrupt:
         return
 
