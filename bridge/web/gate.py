@@ -2,9 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+import asyncio
+import hmac
+import secrets
+import socket
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
 
+from bridge.web.errors import Problem
+from bridge.web.logins import ID_BYTES, Logins
+from bridge.web.routes import Role
+from bridge.web.tokens import Tokens, read_tokens
+from bridge.web.tries import Tries
+from config.errors import ConfigError
 from config.settings import Api
+
+LOCAL_USER: Final = "local"
+MAX_USER_LENGTH: Final = 256
+MAX_PASSWORD_LENGTH: Final = 4096
 
 
 class CannotVerify(Exception):
@@ -24,22 +40,148 @@ class Verifier(Protocol):
         """Read the file again. Returns what is wrong with it, as sentences; then the old one stays in force."""
 
 
-class Gate:
-    """Made from the settings and their files."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Somebody who is known. `session_id` is that of his cookie, where he came by one."""
 
-    def __init__(self, api: Api, *, verifier: Verifier | None = None) -> None:
+    user: str
+    role: Role
+    session_id: str | None = None
+
+
+class Gate:
+    """Made from the settings and their files. All methods are called on the event loop; times are monotonic seconds."""
+
+    def __init__(
+        self,
+        api: Api,
+        *,
+        verifier: Verifier | None = None,
+        tokens: Tokens | None = None,
+        random_bytes: Callable[[int], bytes] = secrets.token_bytes,
+    ) -> None:
+        if (api.password_file is None) != (verifier is None):
+            raise ValueError("Passwords are checked where there is a password file, and nowhere else.")
         self._api = api
         self._verifier = verifier
+        self._tokens = tokens or Tokens()
+        self._random_bytes = random_bytes
+        self._csrf_key = random_bytes(32)
+        self._logins = Logins()
+        self._tries = Tries()
+        self._own_names = tuple({socket.gethostname(), socket.gethostname().partition(".")[0]})
+        self._reloading = asyncio.Lock()
 
     @classmethod
     def open(cls, api: Api, *, verifier: Verifier | None = None) -> Gate:
         """Read the token file. Raises TokenFileError (a ConfigError) with every line that is wrong."""
-        return cls(api, verifier=verifier)
+        return cls(api, verifier=verifier, tokens=read_tokens(api.token_file) if api.token_file is not None else None)
+
+    @property
+    def asks_who(self) -> bool:
+        """Whether one has to log in, or to show a token."""
+        return self._api.asks_who
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Names under which the server answers, besides addresses and localhost."""
+        return (*self._own_names, *self._api.hosts)
+
+    @property
+    def sessions(self) -> int:
+        """How many are logged in."""
+        return len(self._logins)
 
     async def reload(self, api: Api | None = None) -> list[str]:
         """Read the files again, with new `operators` and `hosts` where settings are given.
 
-        Returns what is wrong, as sentences with file and line; then that file stays in force as it was.
+        Returns what is wrong, as sentences with file and line; then that file stays in force as it was. Sessions of
+        users who left the password file or have another password end. Whether one has to log in at all does not
+        change: that needs a restart.
         """
-        self._api = api or self._api
-        return [] if self._verifier is None else await self._verifier.reload()
+        async with self._reloading:
+            if api is not None and (api.password_file, api.token_file) == (
+                self._api.password_file,
+                self._api.token_file,
+            ):
+                self._api = api
+            problems: list[str] = []
+            if self._verifier is not None:
+                problems += await self._verifier.reload()
+                self._logins.keep_known(self._verifier.mark)
+            if self._api.token_file is not None:
+                try:
+                    self._tokens = await asyncio.to_thread(read_tokens, self._api.token_file)
+                except ConfigError as error:
+                    problems += [str(problem) for problem in error.problems]
+            return problems
+
+    # ---- Who is it? -----------------------------------------------------------------------------------------------
+
+    def identify(self, *, session_id: str | None, authorization: str | None, now_s: float) -> Identity | None:
+        """Who asks; None: a stranger. A token that is given decides, right or wrong."""
+        if not self.asks_who:
+            return Identity(user=LOCAL_USER, role="operator")
+        if authorization is not None:
+            scheme, _, token = authorization.partition(" ")
+            found = self._tokens.find(token.strip()) if scheme.casefold() == "bearer" else None
+            return None if found is None else Identity(user=found.name, role=found.role)
+        if session_id is None or self._verifier is None:
+            return None
+        user = self._logins.user_of(session_id, self._verifier.mark, now_s)
+        return None if user is None else Identity(user=user, role=self._role_of(user), session_id=session_id)
+
+    async def log_in(self, user: str, password: str, *, address: str, now_s: Callable[[], float]) -> Identity:
+        """Begin a session. Raises Problem 401, 409, 429 or 503."""
+        if not self.asks_who:
+            raise Problem(409, "Nobody has to log in here: no api.password_file is configured.")
+        if self._verifier is None:
+            raise Problem(409, "Nobody can log in with a password here: show a token, or configure api.password_file.")
+        wait_s = self._tries.admit(address=address, user=user, now_s=now_s())
+        if wait_s > 0:
+            seconds = int(wait_s) + 1
+            raise Problem(
+                429,
+                f"Too many wrong passwords. Try again in {seconds} s.",
+                headers={"Retry-After": str(seconds)},
+            )
+        is_right: bool | None = None
+        try:
+            mark = self._verifier.mark(user)
+            is_right = await self._verifier.verify(user, password)
+        except CannotVerify as error:
+            raise Problem(
+                503, "Too many passwords are being checked. Try again in a moment.", headers={"Retry-After": "5"}
+            ) from error
+        finally:
+            self._tries.settle(address=address, user=user, was_right=is_right, now_s=now_s())
+        # The mark is that of before: a password that was changed meanwhile opens a session that has ended already.
+        if not is_right or mark is None:
+            raise Problem(401, "The user name or the password is wrong.")
+        session_id = self._random_bytes(ID_BYTES).hex()
+        self._logins.begin(session_id, user, mark, now_s())
+        return Identity(user=user, role=self._role_of(user), session_id=session_id)
+
+    def log_out(self, session_id: str) -> bool:
+        """End a session; whether there was one."""
+        return self._logins.end(session_id)
+
+    def _role_of(self, user: str) -> Role:
+        return "operator" if user in self._api.operators else "viewer"
+
+    # ---- Does his own page ask? -----------------------------------------------------------------------------------
+
+    def csrf_token(self, identity: Identity | None) -> str:
+        """What a page must send with every action. Known to who can read GET /api/v1/session: pages of this server."""
+        if identity is None:
+            who = "stranger"
+        elif identity.session_id is not None:
+            who = f"session:{identity.session_id}"
+        else:
+            who = f"user:{identity.user}"
+        return hmac.digest(self._csrf_key, who.encode(errors="surrogateescape"), "sha256").hex()
+
+    def is_csrf_token(self, identity: Identity | None, given: str | None) -> bool:
+        """Whether it is his; in constant time."""
+        right = self.csrf_token(identity).encode()
+        return hmac.compare_digest(right, (given or "").encode(errors="surrogateescape"))

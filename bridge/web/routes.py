@@ -40,6 +40,8 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     user: str | None = None
     role: Role | None = None
+    session_id: str | None = None
+    """That of the caller's cookie; for the session's own routes."""
     address: str = ""
     target: str | None = None
     """What an action is about, for the audit log; a handler may set it. By default the parameters of the path."""

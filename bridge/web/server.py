@@ -1,13 +1,53 @@
-"""The HTTP server that the gateway and the receiver share."""
+"""The HTTP server that the gateway and the receiver share: what every request goes through, and who ends it.
+
+In this order, and what fails says so as a JSON sentence: the Host header is ours (421); no page elsewhere asks (403);
+the path leads somewhere (404, 405); the caller is known, and may (401, 403); a browser that acts shows that a page of
+ours asks (403); the query and the body have the shape that the route declares (400, 408, 413, 415). Then the handler.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+import logging
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlencode
 
-from bridge.web.audit import OnAudit
-from bridge.web.gate import Gate
-from bridge.web.routes import Route
+from aiohttp import web
+
+from bridge.web import audit as audits
+from bridge.web.answers import asset_response, json_response, problem_response
+from bridge.web.audit import Audit, OnAudit
+from bridge.web.bodies import read_body
+from bridge.web.certificates import make_context, renew
+from bridge.web.errors import CannotServe, Problem
+from bridge.web.gate import Gate, Identity
+from bridge.web.headers import standing_headers
+from bridge.web.hosts import is_foreign, is_own_host
+from bridge.web.live import Live
+from bridge.web.openapi import document
+from bridge.web.operation import Operation
+from bridge.web.pages import SHELL, STATIC_FOLDER, Asset, load_assets
+from bridge.web.router import Router
+from bridge.web.routes import Answer, Call, EventStream, Route, is_enough
+from bridge.web.serving import BoundedServer
+from bridge.web.session import SessionRoutes
+from bridge.web.shape import check_body, read_query
 from config.settings import Address, Api
+
+log = logging.getLogger(__name__)
+
+SHUTDOWN_S: Final = 1.0
+WRITE_S: Final = 60.0
+"""A reader of an export who takes nothing for so long is cut off."""
+MAX_EXPORTS: Final = 8
+MAX_QUERY_FIELDS: Final = 1000
+STATIC: Final = "/static/"
+DESCRIPTION: Final = "/api/v1/openapi.json"
+_SAFE: Final = frozenset({"GET", "HEAD"})
 
 
 class WebServer:
@@ -25,26 +65,341 @@ class WebServer:
         gate: Gate,
         on_ready: Callable[[Address], None] | None = None,
         on_audit: OnAudit | None = None,
-        tick_s: float = 1.0,
+        schemas: Mapping[str, Any] | None = None,
+        static: Path = STATIC_FOLDER,
+        live: Live | None = None,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`program`: "gateway" or "receiver"; `name`: its id. `schemas`: those that operations refer to."""
         self._api = api
-        self._program = program
-        self._name = name
-        self._version = version
-        self._routes = tuple(routes)
-        self._pages = tuple(pages)
         self._gate = gate
         self._on_ready = on_ready
         self._on_audit = on_audit
-        self._tick_s = tick_s
+        self._now_s = now_s
+        self._assets = load_assets(static)
+        self._live = live or Live()
+        self._exports = 0
+        self._is_tls = api.tls.cert_file is not None
+        self._headers = standing_headers(is_tls=self._is_tls)
+        # Cookies do not tell ports apart: without names of their own, a gateway and a receiver on one machine would
+        # log each other's users out.
+        self._cookie = "fieldgate_session" if program == "gateway" else f"fieldgate_{program}_session"
+        session = SessionRoutes(
+            gate,
+            program=program,
+            name=name,
+            version=version,
+            cookie=self._cookie,
+            is_tls=self._is_tls,
+            now_s=now_s,
+        )
+        description = Route(
+            method="GET",
+            path=DESCRIPTION,
+            handler=self._describe,
+            operation=Operation(summary="This description", tag="session", answer={"type": "object"}),
+        )
+        self._routes = (*session.routes(), description, *routes)
+        self._router: Router[Route | None] = Router(
+            [
+                *((route.method, route.path, route) for route in self._routes),
+                *(("GET", page, None) for page in pages),
+            ]
+        )
+        self._document = document(
+            self._routes, title=f"Fieldgate {program}", version=version, cookie=self._cookie, schemas=schemas
+        )
+        self._runner: web.ServerRunner | None = None
+        self._address: Address | None = None
+        self._context: ssl.SSLContext | None = None
 
     @property
     def address(self) -> Address:
         """Where it really listens (port 0 became a free one). Only between `start` and `close`."""
-        raise RuntimeError("The HTTP interface has not been started.")
+        if self._address is None:
+            raise RuntimeError("The HTTP interface has not been started.")
+        return self._address
+
+    @property
+    def url(self) -> str:
+        """Where a browser finds it."""
+        return f"{'https' if self._is_tls else 'http'}://{self.address}"
+
+    @property
+    def routes(self) -> tuple[Route, ...]:
+        """All of them, its own too."""
+        return self._routes
+
+    @property
+    def live(self) -> Live:
+        """The streams."""
+        return self._live
 
     async def start(self) -> None:
         """Listen. Raises CannotServe with the half of a sentence when the address can't be had."""
+        context = make_context(self._api.tls)
+        runner = web.ServerRunner(
+            BoundedServer(self._handle, headers=self._headers), handle_signals=False, shutdown_timeout=SHUTDOWN_S
+        )
+        await runner.setup()
+        bind = self._api.bind
+        try:
+            await web.TCPSite(runner, bind.host, bind.port, ssl_context=context).start()
+        except (OSError, OverflowError) as error:
+            await runner.cleanup()
+            raise CannotServe(getattr(error, "strerror", None) or str(error), error=error) from error
+        self._runner, self._context = runner, context
+        self._address = Address(host=bind.host, port=runner.addresses[0][1])
+        log.info("HTTP interface at %s", self.url)
+        if self._on_ready is not None:
+            self._on_ready(self._address)
+
+    async def reload(self, api: Api | None = None) -> list[str]:
+        """Read passwords, tokens and the certificate again; new `operators` and `hosts` where settings are given.
+
+        Returns what is wrong, as sentences; what it is about stays as it was.
+        """
+        problems = await self._gate.reload(api)
+        if self._context is not None:
+            problems += await asyncio.to_thread(renew, self._context, self._api.tls)
+        return problems
 
     async def close(self) -> None:
         """Stop listening, end streams and open requests; idempotent."""
+        runner, self._runner, self._address = self._runner, None, None
+        self._live.close()
+        if runner is not None:
+            await runner.cleanup()
+
+    async def _describe(self, _call: Call) -> Any:
+        return self._document
+
+    # ---- What every request goes through --------------------------------------------------------------------------
+
+    async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            response = await self._answer(request)
+        except Problem as problem:
+            response = problem_response(problem)
+            if problem.status in {408, 413}:
+                response.force_close()  # what is left of the body is not worth the reading
+        except (asyncio.CancelledError, ConnectionError):
+            raise
+        except Exception:  # whatever broke, the caller gets a sentence and the log gets the rest
+            log.exception("The request for %s failed.", audits.printable(request.raw_path))
+            response = problem_response(Problem(500, "The request could not be answered; the log says why."))
+        if not response.prepared:
+            response.headers.update(self._headers)
+        return response
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self._check_host(request)
+        raw_path, _, query = request.raw_path.partition("?")
+        if raw_path.startswith(STATIC) and request.method in _SAFE:
+            return self._static(request, raw_path.removeprefix(STATIC))
+        found = self._router.find(request.method, raw_path)
+        if found is None:
+            raise Problem(404, f"There is nothing at {audits.printable(raw_path)}.")
+        if found.allowed:
+            raise Problem(
+                405,
+                f"{audits.printable(request.method)} is not possible here; {' and '.join(found.allowed)} "
+                f"{'is' if len(found.allowed) == 1 else 'are'}.",
+                headers={"Allow": ", ".join(found.allowed)},
+            )
+        if found.value is None:
+            return self._shell(request)
+        return await self._call(request, found.value, found.path, raw_path, query)
+
+    def _check_host(self, request: web.BaseRequest) -> None:
+        hosts = request.headers.getall("Host", [])
+        # HTTP/1.0 knows no Host, and no browser leaves it out; some probes do.
+        if len(hosts) > 1 or (hosts and not is_own_host(hosts[0], self._gate.hosts)):
+            raise Problem(
+                421,
+                "This machine is not known by the name in the Host header. Use its address, or add it to api.hosts.",
+            )
+        if is_foreign(
+            method=request.method,
+            host=hosts[0] if hosts else "",
+            origin=request.headers.get("Origin"),
+            fetch_site=request.headers.get("Sec-Fetch-Site"),
+            fetch_mode=request.headers.get("Sec-Fetch-Mode"),
+        ):
+            raise Problem(403, "A page of another origin asks for this, and is not answered.")
+
+    def _shell(self, request: web.BaseRequest) -> web.Response:
+        return self._asset(request, self._assets.get(SHELL))
+
+    def _static(self, request: web.BaseRequest, name: str) -> web.Response:
+        return self._asset(request, self._assets.get(name))
+
+    def _asset(self, request: web.BaseRequest, asset: Asset | None) -> web.Response:
+        if asset is None:
+            raise Problem(404, f"There is nothing at {audits.printable(request.raw_path)}.")
+        return asset_response(
+            asset,
+            accept_encoding=request.headers.get("Accept-Encoding"),
+            if_none_match=request.headers.get("If-None-Match"),
+        )
+
+    # ---- Routes ---------------------------------------------------------------------------------------------------
+
+    def _identify(self, request: web.BaseRequest) -> Identity | None:
+        return self._gate.identify(
+            session_id=request.cookies.get(self._cookie),
+            authorization=request.headers.get("Authorization"),
+            now_s=self._now_s(),
+        )
+
+    async def _call(
+        self, request: web.BaseRequest, route: Route, path: Mapping[str, str], raw_path: str, query: str
+    ) -> web.StreamResponse:
+        identity = self._identify(request)
+        call = Call(
+            method=request.method,
+            url_path=raw_path,
+            path=path,
+            headers=request.headers,
+            user=identity.user if identity is not None else None,
+            role=identity.role if identity is not None else None,
+            session_id=identity.session_id if identity is not None else None,
+            address=request.remote or "",
+            target=", ".join(path.values()) or None,
+        )
+        if route.audit is None:
+            return await self._pass(request, route, call, identity, query)
+        try:
+            response = await self._pass(request, route, call, identity, query)
+        except Problem as problem:
+            self._audit(route, call, problem)
+            raise
+        except Exception:
+            self._audit(route, call, Problem(500, "it broke; the log says why"))
+            raise
+        self._audit(route, call, None)
+        return response
+
+    async def _pass(
+        self, request: web.BaseRequest, route: Route, call: Call, identity: Identity | None, query: str
+    ) -> web.StreamResponse:
+        self._check_rights(request, route, identity)
+        try:
+            given = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_QUERY_FIELDS)
+        except ValueError as error:
+            raise Problem(400, "The query of the address is not UTF-8, or too long.") from error
+        operation = route.operation
+        call.query = read_query(operation.query, given) if operation is not None else dict(given)
+        if route.method != "GET":
+            call.body = await read_body(request)
+            if operation is not None and operation.body is not None:
+                check_body(call.body, operation.body)
+        if route.is_live and request.method == "GET" and "text/event-stream" in request.headers.get("Accept", ""):
+            return await self._follow(request, route, call, given)
+        if route.is_live:
+            call.user = call.role = call.session_id = None
+        return await self._respond(request, await route.handler(call))
+
+    def _check_rights(self, request: web.BaseRequest, route: Route, identity: Identity | None) -> None:
+        if not is_enough(identity.role if identity is not None else None, route.role):
+            if identity is None:
+                raise Problem(
+                    401,
+                    "Log in first, or show a token that is valid.",
+                    headers={"WWW-Authenticate": 'Bearer realm="fieldgate"'},
+                )
+            raise Problem(403, f"{audits.printable(identity.user)} may look, and not act: that needs an operator.")
+        is_browser = any(name in request.headers for name in ("Cookie", "Origin", "Sec-Fetch-Site"))
+        if request.method in _SAFE or not is_browser:
+            return
+        if not self._gate.is_csrf_token(identity, request.headers.get("X-CSRF-Token")):
+            raise Problem(
+                403, "The header X-CSRF-Token is missing, or of another session. Read it anew from GET /api/v1/session."
+            )
+
+    async def _follow(
+        self, request: web.BaseRequest, route: Route, call: Call, given: list[tuple[str, str]]
+    ) -> web.StreamResponse:
+        shared = Call(method="GET", url_path=call.url_path, path=call.path, query=call.query, headers={}, address="")
+        return await self._live.follow(
+            request,
+            f"{call.url_path}?{urlencode(sorted(given))}",
+            lambda: route.handler(shared),
+            lambda: is_enough(_role(self._identify(request)), route.role),
+            self._event_stream(),
+        )
+
+    def _event_stream(self) -> web.StreamResponse:
+        return web.StreamResponse(
+            headers={
+                **self._headers,
+                "Content-Type": "text/event-stream; charset=utf-8",
+                "Cache-Control": "no-store",
+                "X-Accel-Buffering": "no",
+            }
+        )
+
+    async def _respond(self, request: web.BaseRequest, result: Any) -> web.StreamResponse:
+        if isinstance(result, EventStream):
+            return await self._live.send_events(
+                request,
+                result.events,
+                lambda: self._identify(request) is not None,
+                self._event_stream(),
+            )
+        if not isinstance(result, Answer):
+            return json_response(result)
+        if isinstance(result.body, AsyncIterator):
+            return await self._export(request, result, result.body)
+        if isinstance(result.body, bytes | str):
+            body = result.body.encode() if isinstance(result.body, str) else result.body
+            headers = {"Cache-Control": "no-store", **result.headers}
+            headers["Content-Type"] = result.content_type or "application/octet-stream"
+            return web.Response(body=body, status=result.status, headers=headers)
+        if result.body is None:
+            return web.Response(status=result.status, headers={"Cache-Control": "no-store", **result.headers})
+        return json_response(result.body, status=result.status, headers=result.headers)
+
+    async def _export(
+        self, request: web.BaseRequest, answer: Answer, chunks: AsyncIterator[bytes]
+    ) -> web.StreamResponse:
+        if self._exports >= MAX_EXPORTS:
+            raise Problem(503, f"{self._exports} exports are under way. Wait for one of them.")
+        response = web.StreamResponse(status=answer.status, headers={"Cache-Control": "no-store", **answer.headers})
+        response.headers.update(self._headers)
+        response.headers["Content-Type"] = answer.content_type or "application/octet-stream"
+        self._exports += 1
+        try:
+            await response.prepare(request)
+            if request.method != "HEAD":
+                async for chunk in chunks:
+                    async with asyncio.timeout(WRITE_S):
+                        await response.write(chunk)
+        except Exception:  # of whatever kind: the status is out already, so only a cut tells that the rest is missing
+            if request.transport is not None:
+                request.transport.abort()
+            raise
+        finally:
+            self._exports -= 1
+            close = getattr(chunks, "aclose", None)
+            if close is not None:
+                await close()
+        return response
+
+    def _audit(self, route: Route, call: Call, problem: Problem | None) -> None:
+        audit = Audit(
+            user=None if call.user is None else audits.printable(call.user),
+            role=call.role,
+            address=call.address,
+            action=route.audit or "",
+            target=audits.printable(call.target or ""),
+            outcome="done" if problem is None else "refused" if problem.status < 500 else "failed",
+            why="" if problem is None else audits.printable(problem.message),
+        )
+        audits.write(audit)
+        if self._on_audit is not None and call.user is not None:  # a stranger must not fill the list of events
+            self._on_audit(audit)
+
+
+def _role(identity: Identity | None) -> Any:
+    return identity.role if identity is not None else None

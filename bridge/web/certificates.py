@@ -1,0 +1,47 @@
+"""TLS of the HTTP interface: 1.2 and newer, with the certificate of `api.tls`."""
+
+from __future__ import annotations
+
+import ssl
+
+from bridge.web.errors import CannotServe
+from config.settings import ApiTls
+
+
+def make_context(tls: ApiTls) -> ssl.SSLContext | None:
+    """What the server's TLS is; None where there is none. Raises CannotServe when the files can't be used."""
+    if tls.cert_file is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    try:
+        _load(context, tls)
+    except OSError as error:  # ssl.SSLError is one
+        raise CannotServe(_sentence(tls, error), error=error) from error
+    return context
+
+
+def renew(context: ssl.SSLContext, tls: ApiTls) -> list[str]:
+    """Take the certificate anew, for the connections to come. Returns what is wrong; then the old one stays."""
+    try:
+        _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tls)  # tried first: a half that fits nothing must not go in
+        _load(context, tls)
+    except OSError as error:
+        return [f"{_sentence(tls, error)}."]
+    return []
+
+
+def _load(context: ssl.SSLContext, tls: ApiTls) -> None:
+    if tls.cert_file is not None:
+        # A key with a password would ask for it on the terminal; the empty one makes that an error.
+        context.load_cert_chain(tls.cert_file, tls.key_file, password="")
+
+
+def _sentence(tls: ApiTls, error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return (
+            f"the certificate {tls.cert_file} and the key {tls.key_file} can't be used ({error.reason or error}). "
+            "Expected PEM files that belong together, the key without a password"
+        )
+    return f"{error.filename or tls.cert_file} can't be read: {error.strerror or error}"
