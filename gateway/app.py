@@ -34,6 +34,7 @@ from gateway.listener.places import Places
 from gateway.overview import Overview
 from gateway.spool.errors import SpoolCorrupt
 from gateway.spool.spool import Spool
+from gateway.traffic.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,7 @@ class Gateway:
         self._settings = settings
         self.spool = spool
         self.accesses = accesses
+        self.traffic = Traffic(clock, random.random)
         self.broker = Broker(
             store=spool,
             clock=clock,
@@ -93,6 +95,7 @@ class Gateway:
             sessions=settings.sessions,
             retained=settings.retained,
             limits=settings.limits,
+            traffic=self.traffic,
         )
         partials, places = Partials(), Places(settings.limits.max_connections)
         self.listeners = [

@@ -1,6 +1,17 @@
-"""What one client has done since the process began, beyond its connections."""
+"""What clients have done since the process began, beyond their connections."""
 
 from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+from gateway.mqtt.packets import PublishBatch
+
+MAX_TOPIC_BYTES: Final = 512
+"""Of a longer last topic the beginning is kept."""
+MAX_REMEMBERED: Final = 10_000
+MAX_CLIENT_ID_CHARS: Final = 256
+"""Of how many clients without a session it is remembered, and of which: the names are what takes most memory."""
 
 
 class Activity:
@@ -33,8 +44,36 @@ class Activity:
         self.mark_before = 0
         """`published` at the last two looks of `Devices`, for the rate."""
 
+    def note(self, batch: PublishBatch, now_us: int) -> None:
+        """A run of publishes came. On the hot path: once a run."""
+        self.published += len(batch.payloads)
+        self.published_bytes += batch.size_bytes
+        topic = batch.topics[-1]
+        self.last_topic = topic if len(topic) <= MAX_TOPIC_BYTES else topic[:MAX_TOPIC_BYTES]
+        self.last_us = now_us
+
     def refuse(self, reason: str, number: int) -> None:
         """Publishes of it were not taken."""
         if self.refusals is None:
             self.refusals = {}
         self.refusals[reason] = self.refusals.get(reason, 0) + number
+
+
+class Activities:
+    """Those of clients that have no session at the moment, so that a device which comes back goes on counting."""
+
+    __slots__ = ("_kept",)
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Activity] = OrderedDict()
+
+    def keep(self, client_id: str, activity: Activity) -> None:
+        """Its session has ended."""
+        if len(client_id) <= MAX_CLIENT_ID_CHARS and (activity.published or activity.delivered or activity.refusals):
+            self._kept[client_id] = activity
+            if len(self._kept) > MAX_REMEMBERED:
+                self._kept.popitem(last=False)
+
+    def take(self, client_id: str) -> Activity:
+        """It has one again."""
+        return self._kept.pop(client_id, None) or Activity()

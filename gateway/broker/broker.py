@@ -10,22 +10,20 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any, Final
 
 from bridge.ports import Clock
 from config import settings
 from config.settings import Stream
-from gateway.access.ports import NO_RIGHTS, Entry, Granted, Refusal, Refused
+from gateway.access.ports import NO_RIGHTS, Entry
 from gateway.broker.agenda import Agenda, do_safely
 from gateway.broker.client import Client
-from gateway.broker.connack import Connack, Terms
+from gateway.broker.connecting import Connecting
 from gateway.broker.counters import Counters
 from gateway.broker.delivery import Delivery
-from gateway.broker.devices import Devices
-from gateway.broker.exchanges import Welcome
-from gateway.broker.ports import Channel, Observer
+from gateway.broker.devices import MARK_EVERY_S, Devices
+from gateway.broker.ports import Observer
 from gateway.broker.queue_limits import QueueLimits
 from gateway.broker.retained import RetainedMessages
 from gateway.broker.routes import Routes
@@ -36,34 +34,16 @@ from gateway.broker.subscribing import Subscribing
 from gateway.broker.subscriptions import SubscriptionTree
 from gateway.broker.sys_topics import sys_topics
 from gateway.broker.unreleased import Unreleased
-from gateway.broker.watch import MAX_PENDING, MAX_PENDING_BYTES, Watch
+from gateway.broker.watch import MAX_PENDING, MAX_PENDING_BYTES, RetainedBelow, Watch
 from gateway.broker.will_watch import WillWatch
 from gateway.broker.wills import publish_will
-from gateway.mqtt.errors import TopicNameInvalid
-from gateway.mqtt.packets import Connect, Will
+from gateway.mqtt.errors import TopicFilterInvalid
+from gateway.mqtt.packets import Will
 from gateway.mqtt.reason_codes import ReasonCode
+from gateway.mqtt.topics import parse_shared, validate_topic_filter
 from gateway.spool.ports import Outcome, Store
 
 logger = logging.getLogger(__name__)
-
-ANYBODY: Final = Granted()
-"""Where nobody asks who comes."""
-
-_REFUSALS: Final = {
-    Refusal.BAD_USERNAME_OR_PASSWORD: ReasonCode.BAD_USER_NAME_OR_PASSWORD,
-    Refusal.NOT_AUTHORIZED: ReasonCode.NOT_AUTHORIZED,
-    Refusal.CLIENT_ID_NOT_VALID: ReasonCode.CLIENT_IDENTIFIER_NOT_VALID,
-    Refusal.SERVER_BUSY: ReasonCode.SERVER_BUSY,
-    Refusal.SERVER_UNAVAILABLE: ReasonCode.SERVER_UNAVAILABLE,
-}
-
-_WHY: Final = {
-    ReasonCode.NOT_AUTHORIZED: "It may not publish its will.",
-    ReasonCode.TOPIC_NAME_INVALID: "Nothing can be published to the topic of its will.",
-    ReasonCode.QUOTA_EXCEEDED: "There is no room for its session, or for its will (see the section sessions).",
-    ReasonCode.BAD_AUTHENTICATION_METHOD: "It asks for enhanced authentication, which is not offered.",
-    ReasonCode.SERVER_SHUTTING_DOWN: "The gateway is stopping.",
-}
 
 TICK_S: Final = 0.25
 """How often due things are looked for; wills and expiries are in whole seconds."""
@@ -141,8 +121,9 @@ class Broker:
         )
         self.unreleased = Unreleased(clock, lambda: (len(each.awaiting_release) for each in self.sessions.values()))
         self._sys_topics = sys_topics(self, queue_limits.total)
-        self._new_client_id = new_client_id
-        self._is_accepting = True
+        self._connecting = Connecting(self, new_client_id)
+        self.connect = self._connecting.connect
+        self.refuse = self._connecting.refuse
         self._is_draining = False
         self._ticking: asyncio.TimerHandle | None = None
         self.wills = WillWatch(
@@ -163,8 +144,14 @@ class Broker:
         """Begin to tick; call on the running event loop."""
         if self._ticking is None:
             self._ticking = asyncio.get_running_loop().call_later(TICK_S, self._on_tick)
+            self._mark()
             if self.limits.sys_interval_s is not None:
                 self._report(self.limits.sys_interval_s)
+
+    def _mark(self) -> None:
+        """Note how much each device has published, for its rate."""
+        self.later("devices", MARK_EVERY_S, self._mark)
+        self.devices.mark(self.clock.monotonic_s())
 
     def _report(self, interval_s: float) -> None:
         """Say below `$SYS` what is new, now and in each interval."""
@@ -200,7 +187,7 @@ class Broker:
 
     def stop_accepting(self) -> None:
         """Refuse every CONNECT from now on; those who are connected stay."""
-        self._is_accepting = False
+        self._connecting.is_accepting = False
 
     async def drain(self) -> None:
         """Read nothing more, let the open commit end and its acknowledgements go out, then disconnect everybody.
@@ -224,102 +211,14 @@ class Broker:
 
     # ---- connections ----------------------------------------------------------------------------------------------
 
-    def connect(self, channel: Channel, packet: Connect, terms: Terms, granted: Granted = ANYBODY) -> Client | None:
-        """Take a CONNECT that was let in: find or make the session, and answer, once the disk has what CONNACK says.
-
-        None when the connection is refused all the same; the refusal is written and the channel closed.
-        """
-        assigned = None if packet.client_id else self._new_client_id()
-        client_id = packet.client_id or str(assigned)
-        refusal = self._refusal(packet, client_id, granted)
-        if refusal is not None:
-            self._turn_away(channel, packet, terms, refusal, _WHY[refusal], username=granted.username)
-            return None
-        asked_s = packet.session_expiry_interval_s or 0
-        connack = Connack(
-            connect=packet,
-            terms=terms,
-            assigned_client_id=assigned,
-            expiry_interval_s=self.sessions.expiry_interval_s(asked_s),
-        )
-        if packet.maximum_packet_size_bytes is not None and not connack(ReasonCode.SUCCESS):
-            # Even CONNACK is longer than the client's Maximum Packet Size [MQTT-3.1.2-24].
-            self.counters.refused_connects["maximum_packet_size"] += 1
-            channel.close()
-            return None
-        old = self.sessions.get(client_id)
-        expiry_before_s = 0 if old is None else old.expiry_interval_s
-        session, is_present = self.sessions.take(packet, client_id, granted)
-        will_before = self.wills.connected(session, packet.will)
-        if is_present:
-            connack = replace(connack, session_present=True)
-        client = Client(self, channel, packet, session, receive_maximum=terms.receive_maximum, connack=connack)
-        session.client = client
-        for group in (session.groups or {}).values():
-            group.arrived(session)
-        counters = self.counters
-        counters.connected_now += 1
-        counters.connected_most = max(counters.connected_most, counters.connected_now)
-        if granted.valid_for_s is not None:
-            end = partial(client.close, ReasonCode.MAXIMUM_CONNECT_TIME)
-            self.later(("valid", client_id), granted.valid_for_s, end)
-        if not session.is_stored if session.is_durable else session.on_disk:
-            if session.undo is None:
-                session.undo = partial(self._take_back, session, expiry_before_s if is_present else 0, *will_before)
-            welcome = Welcome(session)
-            welcome.change = self.sessions.remember(session)
-            self.store.after_commit(client, welcome)
-        else:
-            client.welcome()
-        return client
-
-    def _take_back(self, session: Session, expiry_interval_s: int, will: Will | None, due_s: float | None) -> None:
-        """The disk did not take a CONNECT: its session is again what it was, or is not, if there was none before."""
-        session.undo = None
-        if self.sessions.get(session.client_id) is session:
-            session.expiry_interval_s = expiry_interval_s
-            session.change += 1  # a commit that another connection did not live to see may have changed the disk
-            self.wills.put_back(session, will, due_s)
-            self.sessions.left(session)
-
-    def refuse(self, channel: Channel, packet: Connect, terms: Terms, refused: Refused) -> None:
-        """Answer a CONNECT that was not let in, and close the channel."""
-        reason = _REFUSALS[refused.reason]
-        self._turn_away(channel, packet, terms, reason, refused.detail, username=packet.username)
-
-    def _turn_away(
-        self, channel: Channel, packet: Connect, terms: Terms, reason: ReasonCode, why: str, *, username: str | None
+    def turned_away(
+        self, reason: str, detail: str = "", *, address: str, client: str = "", username: str | None = None
     ) -> None:
-        logger.info(
-            "Client %.100r of user %.100r from %s is not let in (%s). %.300s",
-            packet.client_id,
-            username,
-            channel.peer,
-            reason.name.lower(),
-            why,
+        """Count and remember a connection that was not let in; `reason` is a word of the counters."""
+        self.counters.refused_connects[reason] += 1
+        self.devices.turned_away.add(
+            self.clock.now_us(), address=address, reason=reason, client=client, username=username, detail=detail
         )
-        self.counters.refused_connects[reason.name.lower()] += 1
-        channel.write(Connack(connect=packet, terms=terms)(reason))
-        channel.close()
-
-    def _refusal(self, packet: Connect, client_id: str, granted: Granted) -> ReasonCode | None:
-        if not self._is_accepting:
-            return ReasonCode.SERVER_SHUTTING_DOWN
-        if packet.authentication_method is not None:
-            return ReasonCode.BAD_AUTHENTICATION_METHOD  # [MQTT-4.12.0-1]
-        if packet.will is not None:
-            try:
-                is_refused = self.routes.refuses(packet.will.topic.encode())
-            except TopicNameInvalid:
-                return ReasonCode.TOPIC_NAME_INVALID
-            rights = self.sessions.rights(granted.access, client_id, granted.username)
-            if is_refused or not rights.may_publish(packet.will.topic):
-                return ReasonCode.NOT_AUTHORIZED
-            if not self.wills.has_room_for(packet.will):
-                return ReasonCode.QUOTA_EXCEEDED
-        if self.sessions.lacks_room_for(client_id, granted):
-            return ReasonCode.QUOTA_EXCEEDED
-        return None
 
     def ended(self, client: Client, *, with_will: bool) -> None:
         """A connection has ended; called once for each client."""
@@ -361,8 +260,26 @@ class Broker:
 
         `with_retained`: what is retained below them comes first. Raises TopicFilterInvalid.
         """
-        del with_retained
-        return Watch(filters, max_pending=max_pending, max_pending_bytes=max_pending_bytes)
+        for topic_filter in filters:
+            validate_topic_filter(topic_filter, self.limits.max_topic_levels)
+            if parse_shared(topic_filter) is not None:
+                raise TopicFilterInvalid(f"{topic_filter!r} is a shared subscription, which cannot be watched.")
+        watch = Watch(
+            filters,
+            max_pending=max_pending,
+            max_pending_bytes=max_pending_bytes,
+            retained=RetainedBelow(self.retained, filters, self.clock.monotonic_s) if with_retained else None,
+            on_close=self._unwatch,
+        )
+        for topic_filter in filters:
+            self.routes.watches.add(topic_filter, watch, None)
+        self.routes.forget(filters)
+        return watch
+
+    def _unwatch(self, watch: Watch) -> None:
+        for topic_filter in watch.filters:
+            self.routes.watches.remove(topic_filter, watch)
+        self.routes.forget(watch.filters)
 
     def _publish_will(self, session: Session, will: Will) -> None:
         if session.rights.may_publish(will.topic):

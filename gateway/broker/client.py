@@ -14,6 +14,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from gateway.broker.agenda import TRY_AGAIN_AFTER_S
+from gateway.broker.connack import Terms
 from gateway.broker.exchanges import (
     REASONS,
     WORDS,
@@ -67,9 +68,12 @@ class Client:
         "broker",
         "client_id",
         "is_open",
+        "keep_alive_s",
+        "listener",
         "max_packet_size_bytes",
         "sending",
         "session",
+        "since_us",
         "version",
     )
 
@@ -80,7 +84,7 @@ class Client:
         connect: Connect,
         session: Session,
         *,
-        receive_maximum: int,
+        terms: Terms,
         connack: Callable[[ReasonCode], bytes],
     ) -> None:
         self.broker = broker
@@ -90,9 +94,12 @@ class Client:
         self._wants_explanations = connect.request_problem_information
         self.max_packet_size_bytes = connect.maximum_packet_size_bytes
         self.is_open = True
+        self.since_us = broker.clock.now_us()
+        self.listener = terms.listener
+        self.keep_alive_s = terms.keep_alive_s(connect)
         self._channel = channel
         self._connack = connack
-        self._incoming = Incoming(self, receive_maximum)
+        self._incoming = Incoming(self, terms.receive_maximum)
         self.sending = Sending(self, channel, connect)
 
     @property
@@ -123,7 +130,13 @@ class Client:
         """Write a CONNACK that says no, and end."""
         if not self.is_open:
             return
-        self.broker.counters.refused_connects[reason.name.lower()] += 1
+        self.broker.turned_away(
+            reason.name.lower(),
+            "Its session could not be stored.",
+            address=self.peer,
+            client=self.client_id,
+            username=self.session.username,
+        )
         self._channel.write(self._connack(reason))
         self._end(with_will=False)
 
@@ -230,7 +243,7 @@ class Client:
                 pubacks += item
                 continue
             if kind is int:
-                self.broker.counters.count_publishes(item, WORDS.get(reason))
+                self.count_publishes(item, WORDS.get(reason))
                 continue
             if pubacks:
                 out.append(self._acknowledge(pubacks, reason))
@@ -254,10 +267,15 @@ class Client:
     def _acknowledge(self, packet_ids: list[bytes], reason: ReasonCode) -> bytes:
         n = len(packet_ids)
         self._incoming.unanswered -= n
-        counters = self.broker.counters
-        counters.count_publishes(n, WORDS.get(reason))
-        counters.others_sent += n
+        self.count_publishes(n, WORDS.get(reason))
+        self.broker.counters.others_sent += n
         return answer(self.version, 1, packet_ids, reason)
+
+    def count_publishes(self, number: int, refusal: str | None) -> None:
+        """Count publishes of which it is known now what became of them."""
+        self.broker.counters.count_publishes(number, refusal)
+        if refusal is not None:
+            self.session.activity.refuse(refusal, number)
 
     def complete_again(self, packet_ids: Sequence[bytes]) -> None:
         """The disk did not take a run of PUBRELs: in a while, ask again."""

@@ -35,6 +35,8 @@ class Terms:
     max_packet_size_bytes: int = 2 * 1024 * 1024
     max_keep_alive_s: int | None = None
     topic_alias_maximum: int = 16
+    listener: str = ""
+    """The listener's name."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.receive_maximum <= 65535:

@@ -32,6 +32,7 @@ from gateway.broker.routes import Routes, Target, target_of
 from gateway.broker.session import Session
 from gateway.broker.shared_group import SharedGroup
 from gateway.broker.shelf import Shelf
+from gateway.broker.watch import show
 from gateway.mqtt import writer
 from gateway.spool.ports import Outcome, Store
 
@@ -219,6 +220,8 @@ class Delivery:
                 self._retained.keep_own(message)
             route = self._routes[message.topic.encode()]
             self._offer_all(nothing, message, route.audience.targets, touched)
+            if route.watches:
+                show(message, self._clock.now_us(), route.watches)
             for turns in route.groups:
                 member = turns.pick()
                 if member is not None:

@@ -7,14 +7,23 @@ All of it is in memory, and is read when it is asked for; the publish path only 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping, Sequence
+import heapq
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from gateway.broker.refused_connects import RefusedConnect
+from gateway.broker.refused_connects import RefusedConnect, RefusedConnects
+from gateway.broker.session import NEVER_EXPIRES, Held, Session
+from gateway.mqtt.packets import Version
+from gateway.mqtt.topics import parse_shared
 
 if TYPE_CHECKING:
     from gateway.broker.broker import Broker
+
+MARK_EVERY_S: Final = 5.0
+MAX_SUBSCRIPTIONS: Final = 1000
+"""Of one device's that are shown."""
+PROTOCOLS: Final = {Version.V31: "3.1", Version.V311: "3.1.1", Version.V5: "5"}
 
 
 class Presence(enum.StrEnum):
@@ -109,6 +118,16 @@ class Devices:
 
     def __init__(self, broker: Broker) -> None:
         self._broker = broker
+        self.turned_away = RefusedConnects()
+        self._marked_s = self._marked_before_s = broker.clock.monotonic_s()
+
+    def mark(self, now_s: float) -> None:
+        """Note how much each has published; to be called every MARK_EVERY_S."""
+        self._marked_before_s, self._marked_s = self._marked_s, now_s
+        for session in self._broker.sessions.values():
+            activity = session.activity
+            activity.mark_before = activity.mark
+            activity.mark = activity.published
 
     def page(
         self,
@@ -121,17 +140,114 @@ class Devices:
         offset: int = 0,
     ) -> DevicePage:
         """Some of them. `search`: a part of client id, address or user name, in any case."""
-        return DevicePage(total=0, connected=0, absent=0, devices=[])
+        sessions = self._broker.sessions
+        wanted: Iterable[Session] = sessions.values()
+        if state is not Presence.ALL:
+            is_wanted = state is Presence.CONNECTED
+            wanted = (session for session in wanted if (session.client is not None) is is_wanted)
+        if search:
+            text = search.casefold()
+            wanted = (session for session in wanted if _has(session, text))
+        found = list(wanted)
+        key = self._key(sort)
+        first = (heapq.nlargest if is_descending else heapq.nsmallest)(offset + limit, found, key=key)
+        connected = self._broker.counters.connected_now
+        return DevicePage(
+            total=len(found),
+            connected=connected,
+            absent=len(sessions) - connected,
+            devices=[self._device(session) for session in first[offset:]],
+        )
 
     def one(self, client_id: str) -> DeviceDetail | None:
         """One of them; None: it has no session."""
-        return None
+        session = self._broker.sessions.get(client_id)
+        if session is None:
+            return None
+        expiry_s = session.expiry_interval_s
+        will = session.will
+        filters = heapq.nsmallest(MAX_SUBSCRIPTIONS, session.subscriptions)
+        return DeviceDetail(
+            device=self._device(session),
+            session_expiry_s=None if expiry_s >= NEVER_EXPIRES else expiry_s,
+            subscriptions=[_held(each, session.subscriptions[each]) for each in filters],
+            will_topic=None if will is None else will.topic,
+            will_qos=None if will is None else will.qos,
+            refusals=dict(session.activity.refusals or {}),
+        )
 
     @property
     def refused(self) -> Sequence[RefusedConnect]:
         """Connections that were turned away: the newest 50, newest first, equal ones counted together."""
-        return []
+        return self.turned_away.newest_first()
+
+    def _key(self, sort: Order) -> Callable[[Session], tuple[float, str] | str]:
+        if sort is Order.CLIENT:
+            return lambda session: session.client_id
+        numbers: Mapping[Order, Callable[[Session], float]] = {
+            Order.PER_S: self._per_s,
+            Order.PUBLISHED: lambda session: session.activity.published,
+            Order.SINCE: lambda session: 0 if session.client is None else session.client.since_us,
+            Order.QUEUED: lambda session: session.outgoing.queued,
+        }
+        number = numbers[sort]
+        return lambda session: (number(session), session.client_id)
+
+    def _per_s(self, session: Session) -> float:
+        activity = session.activity
+        now_s = self._broker.clock.monotonic_s()
+        span_s = now_s - self._marked_before_s
+        if not activity.mark_before and session.client is not None:  # it may be here for less than that
+            connected_s = (self._broker.clock.now_us() - session.client.since_us) / 1e6
+            span_s = min(span_s, connected_s)
+        return (activity.published - activity.mark_before) / max(1.0, span_s)
+
+    def _device(self, session: Session) -> Device:
+        client, activity, outgoing = session.client, session.activity, session.outgoing
+        topic = activity.last_topic
+        return Device(
+            client=session.client_id,
+            is_connected=client is not None,
+            since_us=None if client is None else client.since_us,
+            address=None if client is None else client.peer,
+            listener=None if client is None else client.listener,
+            protocol=None if client is None else PROTOCOLS[client.version],
+            username=session.username,
+            published=activity.published,
+            published_bytes=activity.published_bytes,
+            per_s=self._per_s(session),
+            delivered=activity.delivered,
+            last_topic=None if topic is None else topic.decode(errors="replace"),
+            last_published_at_us=activity.last_us or None,
+            refused=sum((activity.refusals or {}).values()),
+            queued=outgoing.queued,
+            queued_bytes=outgoing.queued_bytes,
+            in_flight=len(outgoing.in_flight) + len(outgoing.sent_once),
+            subscriptions=len(session.subscriptions),
+            keep_alive_s=None if client is None else client.keep_alive_s,
+            is_durable=session.is_durable,
+        )
 
     def list(self) -> Sequence[Device]:
         """All of them, by client id."""
-        return []
+        sessions = sorted(self._broker.sessions.values(), key=lambda session: session.client_id)
+        return [self._device(session) for session in sessions]
+
+
+def _has(session: Session, text: str) -> bool:
+    return (
+        text in session.client_id.casefold()
+        or (session.username is not None and text in session.username.casefold())
+        or (session.client is not None and text in session.client.peer.casefold())
+    )
+
+
+def _held(topic_filter: str, held: Held) -> SubscriptionHeld:
+    shared = parse_shared(topic_filter)
+    return SubscriptionHeld(
+        filter=topic_filter if shared is None else shared.topic_filter,
+        qos=held.subscription.qos,
+        no_local=held.subscription.no_local,
+        retain_as_published=held.subscription.retain_as_published,
+        shared=None if shared is None else shared.share_name,
+    )

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.broker.booking import Booking
 from gateway.broker.session import Session
+from gateway.broker.watch import WatchedRun
 from gateway.mqtt import writer
 from gateway.mqtt.packets import Version
 from gateway.mqtt.reason_codes import ReasonCode
@@ -60,7 +61,18 @@ class Receipt:
     in a stream nor for a session nor as retained: then they are accepted however the commit ends.
     """
 
-    __slots__ = ("booking", "change", "needs_disk", "outcome", "packet_ids", "qos", "refusals", "session", "size")
+    __slots__ = (
+        "booking",
+        "change",
+        "needs_disk",
+        "outcome",
+        "packet_ids",
+        "qos",
+        "refusals",
+        "session",
+        "size",
+        "watched",
+    )
 
     def __init__(
         self,
@@ -72,6 +84,7 @@ class Receipt:
         booking: Booking | None = None,
         refusals: dict[int, ReasonCode] | None = None,
         needs_disk: bool = True,
+        watched: WatchedRun | None = None,
     ) -> None:
         self.session = session
         self.qos = qos
@@ -80,6 +93,7 @@ class Receipt:
         self.booking = booking
         self.refusals = refusals
         self.needs_disk = needs_disk
+        self.watched = watched
         self.change = 0
         self.outcome: Outcome | None = None
 
@@ -100,20 +114,23 @@ class Receipt:
         if booking is not None:
             is_stored = outcome is Outcome.DURABLE
             client.broker.delivery.settle(booking, is_stored=is_stored, is_taken=is_stored or self.qos == 0)
+        if self.watched is not None:
+            if outcome is Outcome.DURABLE:
+                self.watched.show()
+            self.watched = None
         data = self._answer(client, REASONS[outcome])
         self.packet_ids = ()  # as for the ids, which may be tens of thousands
         return data
 
     def _answer(self, client: Client, reason: ReasonCode) -> bytes:
-        counters = client.broker.counters
         if not self.refusals:
-            counters.count_publishes(self.size, WORDS.get(reason))
+            client.count_publishes(self.size, WORDS.get(reason))
             if self.qos == 0:
                 return b""
             return answer(client.version, self.qos, self.packet_ids, reason)
         reasons = [self.refusals.get(i, reason) for i in range(self.size)]
         for each in reasons:
-            counters.count_publishes(1, WORDS.get(each))
+            client.count_publishes(1, WORDS.get(each))
         if self.qos == 0:
             return b""
         runs = groupby(zip(reasons, self.packet_ids, strict=True), key=lambda pair: pair[0])

@@ -16,6 +16,7 @@ from gateway.broker.batches import first_invalid, fitting, part, rows_of
 from gateway.broker.exchanges import Receipt, Released, Repeat
 from gateway.broker.routes import MAX_CACHED_TOPIC_BYTES, SLOW, Route
 from gateway.broker.unreleased import FREE_IDS
+from gateway.broker.watch import WatchedRun
 from gateway.mqtt import writer
 from gateway.mqtt.errors import (
     LimitExceeded,
@@ -49,6 +50,7 @@ class Incoming:
     """
 
     __slots__ = (
+        "_activity",
         "_allowed",
         "_broker",
         "_client",
@@ -56,6 +58,7 @@ class Incoming:
         "_receive_maximum",
         "_repeated",
         "_session",
+        "_traffic",
         "_unreleased",
         "unanswered",
     )
@@ -64,6 +67,8 @@ class Incoming:
         self._client = client
         self._broker = client.broker
         self._session = client.session
+        self._activity = client.session.activity
+        self._traffic = client.broker.traffic
         self._receive_maximum = receive_maximum
         self._inherited = set(client.session.awaiting_release)
         self._repeated: dict[bytes, int | None] = {}
@@ -102,9 +107,12 @@ class Incoming:
         What came before the fault is taken first.
         """
         qos = batch.qos
-        self._broker.counters.publish_bytes_received += batch.size_bytes
+        broker = self._broker
+        now_us = broker.clock.now_us()
+        broker.counters.publish_bytes_received += batch.size_bytes
+        self._activity.note(batch, now_us)
         if qos == 0:
-            self._publish(batch)
+            self._publish(batch, now_us)
             return
         awaiting = self._session.awaiting_release
         excess: ProtocolViolation | None = None
@@ -127,22 +135,22 @@ class Incoming:
                     batch = part(batch, 0, fits)
             ids = batch.packet_ids
             if len(set(ids)) < len(ids) or not awaiting.keys().isdisjoint(ids):
-                self._publish_with_repeats(batch)
+                self._publish_with_repeats(batch, now_us)
             else:
-                self._publish(batch)
+                self._publish(batch, now_us)
         else:
-            self._publish(batch)
+            self._publish(batch, now_us)
         if excess is not None:
             raise excess
 
-    def _publish_with_repeats(self, batch: PublishBatch) -> None:
+    def _publish_with_repeats(self, batch: PublishBatch, now_us: int) -> None:
         """A run in which QoS 2 ids come that are pending: those are only answered again, in their place."""
         awaiting = self._session.awaiting_release
         start = 0
         seen: set[bytes] = set()
         for i, packet_id in enumerate(batch.packet_ids):
             if packet_id in seen or packet_id in awaiting:
-                self._publish(part(batch, start, i))
+                self._publish(part(batch, start, i), now_us)
                 start = i + 1
                 seen.clear()
                 if packet_id not in awaiting:
@@ -154,7 +162,7 @@ class Incoming:
                 )
             else:
                 seen.add(packet_id)
-        self._publish(part(batch, start, len(batch)))
+        self._publish(part(batch, start, len(batch)), now_us)
 
     def _count_repeat(self, batch: PublishBatch, i: int) -> None:
         """Raises ProtocolError where a pending id comes again and again with the same message, and none says DUP.
@@ -175,7 +183,7 @@ class Incoming:
             raise ProtocolError(f"The PUBLISH with packet identifier {number} came three times, and not marked as DUP.")
         self._repeated[packet_id] = said
 
-    def _publish(self, batch: PublishBatch) -> None:
+    def _publish(self, batch: PublishBatch, now_us: int) -> None:
         topics = batch.topics
         n = len(topics)
         broker = self._broker
@@ -195,24 +203,26 @@ class Incoming:
                 return
         except TopicNameInvalid:
             # Those before the bad one are still taken.
-            self._publish(part(batch, 0, first_invalid(batch, routes)))
+            self._publish(part(batch, 0, first_invalid(batch, routes)), now_us)
             raise
         qos = batch.qos
         flags = batch.first_bytes.translate(_RECORD_FLAGS)
         store = broker.store
         if fast == SLOW or qos << 1 | 1 in flags or not store.has_room:
-            self._publish_slowly(batch, flags)
+            self._publish_slowly(batch, flags, now_us)
             return
         store.append(
             fast,
             client=self._client.client_id,
-            now_us=broker.clock.now_us(),
+            now_us=now_us,
             topics=topics,
             payloads=batch.payloads,
             flags=flags,
             plain_size_bytes=batch.size_bytes,
             properties=batch.properties,
         )
+        if self._traffic is not None:
+            self._traffic.saw(self._client.client_id, now_us, topics, batch.payloads, flags, batch.properties)
         if qos == 1:
             self.unanswered += n
             store.after_commit(self._client, batch.packet_ids)
@@ -221,7 +231,7 @@ class Incoming:
         else:
             self._await_release(Receipt(self._session, 2, batch.packet_ids, size=n), batch.packet_ids)
 
-    def _publish_slowly(self, batch: PublishBatch, flags: bytes | bytearray) -> None:
+    def _publish_slowly(self, batch: PublishBatch, flags: bytes | bytearray, now_us: int) -> None:
         """A run for several streams or none, for local subscribers, with RETAIN, not allowed, or with no room for it.
 
         One that goes whole into one stream is not taken apart for local subscribers either.
@@ -238,15 +248,16 @@ class Incoming:
         is_stored = False
         stream = streams.pop() if len(streams) == 1 else None
         if stream is not None and store.has_room and self._ask(routes):
-            self._store(stream, batch, flags)
+            self._store(stream, batch, flags, now_us)
             is_stored = True
         else:
-            taken, is_stored = self._sort(batch, routes, refusals)
+            taken, is_stored = self._sort(batch, routes, refusals, now_us)
         booking = None
         if len(taken):
             booking = broker.delivery.book_run(
                 taken, routes, origin=session.client_id, username=session.username, access=session.access
             )
+        watched = self._show(batch, routes, refusals, now_us)
         receipt = Receipt(
             session,
             qos,
@@ -255,11 +266,14 @@ class Incoming:
             booking=booking,
             refusals=refusals,
             needs_disk=is_stored or (qos == 2 and session.is_durable) or (booking is not None and booking.needs_disk),
+            watched=watched,
         )
         # What no stream took waits in memory alone.
-        held_bytes = (
-            0 if is_stored else WAITING_BYTES * n + (sum(map(len, taken.payloads)) if booking is not None else 0)
-        )
+        held_bytes = 0
+        if not is_stored:
+            held_bytes = WAITING_BYTES * n
+            if booking is not None or watched is not None:
+                held_bytes += sum(map(len, taken.payloads))
         if qos == 2:
             pending = [packet_id for i, packet_id in enumerate(batch.packet_ids) if i not in refusals]
             self._await_release(receipt, pending, held_bytes)
@@ -267,8 +281,28 @@ class Incoming:
             self.unanswered += n if qos else 0
             store.after_commit(self._client, receipt, held_bytes=held_bytes)
 
+    def _show(
+        self, batch: PublishBatch, routes: Mapping[bytes, Route], refusals: Mapping[int, ReasonCode], now_us: int
+    ) -> WatchedRun | None:
+        """Let those look at it who want to: at what was not refused, and a watch not before it is on disk."""
+        if refusals:
+            batch = rows_of(batch, [i for i in range(len(batch)) if i not in refusals])
+            if not len(batch):
+                return None
+        client_id = self._client.client_id
+        if self._traffic is not None:
+            flags = batch.first_bytes.translate(_RECORD_FLAGS)
+            self._traffic.saw(client_id, now_us, batch.topics, batch.payloads, flags, batch.properties)
+        if self._broker.routes.watches and any(route.watches for route in routes.values()):
+            return WatchedRun(client_id, now_us, batch, routes)
+        return None
+
     def _sort(
-        self, batch: PublishBatch, routes: Mapping[bytes, Route], refusals: dict[int, ReasonCode]
+        self,
+        batch: PublishBatch,
+        routes: Mapping[bytes, Route],
+        refusals: dict[int, ReasonCode],
+        now_us: int,
     ) -> tuple[PublishBatch, bool]:
         """Each publish into its stream; returns those that local subscribers get, and whether any was stored."""
         qos = batch.qos
@@ -291,14 +325,14 @@ class Incoming:
             rows.append(i)
         for stream, lane in lanes.items():
             run = batch if len(lane) == len(batch) else rows_of(batch, lane)
-            self._store(stream, run, run.first_bytes.translate(_RECORD_FLAGS))
+            self._store(stream, run, run.first_bytes.translate(_RECORD_FLAGS), now_us)
         return (batch if len(rows) == len(batch) else rows_of(batch, rows)), bool(lanes)
 
-    def _store(self, stream: int, run: PublishBatch, flags: bytes | bytearray) -> None:
+    def _store(self, stream: int, run: PublishBatch, flags: bytes | bytearray, now_us: int) -> None:
         self._broker.store.append(
             stream,
             client=self._client.client_id,
-            now_us=self._broker.clock.now_us(),
+            now_us=now_us,
             topics=run.topics,
             payloads=run.payloads,
             flags=flags,

@@ -33,7 +33,7 @@ class Channel(Protocol):
 
 
 class Observer(Protocol):
-    """Told of every run of publishes that was taken (`gateway.traffic.traffic`). On the hot path: it has to be cheap."""
+    """Told of every run of publishes that was taken (`gateway.traffic.traffic`); on the hot path, so it is cheap."""
 
     def saw(
         self,

@@ -44,14 +44,13 @@ class RefusedConnects:
         *,
         address: str,
         reason: str,
-        host: str | None = None,
         client: str = "",
         username: str | None = None,
         detail: str = "",
     ) -> None:
-        """One more. `host` is what counts as its address; None: all of `address`."""
+        """One more."""
         client = client[:MAX_NAME_CHARS]
-        key = (client, address if host is None else host, reason)
+        key = (client, address.rpartition(":")[0] or address, reason)
         before = self._entries.pop(key, None)
         self._entries[key] = RefusedConnect(
             at_us=now_us,

@@ -23,6 +23,7 @@ from gateway.broker.session import Held, Session
 from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscriptions import SubscriptionTree
 from gateway.broker.turns import Turns
+from gateway.broker.watch import Watch
 from gateway.mqtt.topics import MAX_TOPIC_LEVELS, SHARE, check_topic_name, matches
 
 MAX_CACHED_TOPICS: Final = 20_000
@@ -65,7 +66,8 @@ class Target:
 class Route:
     """`stream` is the stream's place in the settings, None for a topic that no stream takes.
 
-    `fast` is the stream when its messages need only be stored: no local subscriber, and not refused; else SLOW.
+    `fast` is the stream when its messages need only be stored: no local subscriber, not watched, and not refused;
+    else SLOW.
     """
 
     topic: str
@@ -76,6 +78,8 @@ class Route:
     fast: int
     groups: tuple[Turns, ...] = ()
     """Shared subscriptions: one member of each gets the message."""
+    watches: tuple[Watch, ...] = ()
+    """Operators who look on."""
 
     @property
     def targets(self) -> tuple[Target, ...]:
@@ -89,7 +93,7 @@ class Routes(dict[bytes, Route]):
     `routes[topic]` raises TopicNameInvalid for a topic that §4.7 does not allow.
     """
 
-    __slots__ = ("_audiences", "_looks", "_max_levels", "_shared", "_streams", "_subscriptions", "_targets")
+    __slots__ = ("_audiences", "_looks", "_max_levels", "_shared", "_streams", "_subscriptions", "_targets", "watches")
 
     def __init__(
         self,
@@ -108,6 +112,8 @@ class Routes(dict[bytes, Route]):
         """In the audiences that were made since the cache was empty."""
         self._audiences: WeakValueDictionary[Hashable, Audience] = WeakValueDictionary()
         """Those in use, by what makes them."""
+        self.watches: SubscriptionTree[Watch, None] = SubscriptionTree()
+        """Who looks on (`gateway.broker.watch`); `forget` their filters when they come and go."""
         self._streams: SubscriptionTree[int, None] = SubscriptionTree()
         for place, stream in enumerate(streams):
             for topic_filter in stream.topics:
@@ -120,14 +126,16 @@ class Routes(dict[bytes, Route]):
         stream = min(self._streams.match(topic), default=None)
         audience = self._audience(topic)
         groups = tuple(map(partial(self._turns, topic), self._shared.match(topic))) if self._shared else ()
+        watches = tuple(self.watches.match(topic)) if self.watches else ()
         is_refused = _is_reserved(topic)
         route = Route(
             topic=topic,
             stream=stream,
             audience=audience,
             is_refused=is_refused,
-            fast=SLOW if stream is None or audience is not NOBODY or groups or is_refused else stream,
+            fast=SLOW if stream is None or audience is not NOBODY or groups or watches or is_refused else stream,
             groups=groups,
+            watches=watches,
         )
         if len(raw) <= MAX_CACHED_TOPIC_BYTES:
             if len(self) >= MAX_CACHED_TOPICS or self._targets > MAX_CACHED_TARGETS:

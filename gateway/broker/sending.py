@@ -106,6 +106,7 @@ class Sending:
         broker = self._client.broker
         now_s = broker.clock.monotonic_s()
         counters = broker.counters
+        delivered = counters.delivered
         while self._may_send and (entries := outgoing.take(self._window, now_s, AT_ONCE_BYTES)):
             for entry in entries:
                 if isinstance(entry, Parcel):
@@ -122,6 +123,7 @@ class Sending:
                     self._channel.write_soon(data)
                     counters.delivered += 1
                     counters.publish_bytes_sent += len(data)
+        self._session.activity.delivered += counters.delivered - delivered
         if outgoing.ended:
             broker.delivery.account(self._session)
         if outgoing.is_mark_due:
@@ -143,6 +145,7 @@ class Sending:
             except Exception:  # noqa: BLE001 - logged there; whatever is wrong with it, the publisher gets its answer
                 self._give_up()
             else:
+                self._session.activity.delivered += parcel.count
                 broker.counters.delivered += parcel.count
                 broker.counters.publish_bytes_sent += len(parcel.data)
             return True
@@ -180,6 +183,7 @@ class Sending:
             except Exception:  # noqa: BLE001 - logged there; whatever is wrong with it, the publisher gets its answer
                 self._give_up()
             counters = self._client.broker.counters
+            self._session.activity.delivered += len(packet_ids)
             counters.delivered += len(packet_ids)
             counters.publish_bytes_sent += len(data)
         return len(packet_ids)

@@ -21,6 +21,7 @@ import msgpack
 
 from bridge.record import Properties
 from gateway.access.ports import UNLIMITED, Rights
+from gateway.broker.activity import Activity
 from gateway.broker.outgoing import Outgoing
 from gateway.broker.queue_limits import QueueLimits
 from gateway.mqtt.packets import Subscription, Will
@@ -59,6 +60,7 @@ class Session:
 
     __slots__ = (
         "access",
+        "activity",
         "awaiting_release",
         "change",
         "client",
@@ -88,6 +90,7 @@ class Session:
         self.username: str | None = None
         self.rights: Rights = UNLIMITED
         self.client: Client | None = None
+        self.activity = Activity()
         self.will: Will | None = None
         """What is to be published when it is lost; from CONNECT until it is published or deleted."""
         self.subscriptions: dict[str, Held] = {}

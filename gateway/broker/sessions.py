@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from bridge.ports import Clock
 from config import settings
 from gateway.access.ports import NO_RIGHTS, UNLIMITED, Entry, Granted, Rights
+from gateway.broker.activity import Activities
 from gateway.broker.agenda import TRY_AGAIN_AFTER_S, Actions, Agenda
 from gateway.broker.message import Message
 from gateway.broker.queue_limits import QueueLimits
@@ -72,6 +73,7 @@ class Sessions(dict[str, Session]):
         self._on_end = on_end
         self._on_rights = on_rights
         self._actions = Actions()
+        self._activities = Activities()
         self._publishers: dict[tuple[str, str, str | None], list[Rights]] = {}
         """What publishers of retained messages may do, as far as it was asked."""
         self._numbers: set[int] = set()
@@ -228,6 +230,7 @@ class Sessions(dict[str, Session]):
         expiry_interval_s = self.expiry_interval_s(_asked_expiry_s(packet))
         if old is None:
             session = Session(client_id, expiry_interval_s, self._queue_limits)
+            session.activity = self._activities.take(client_id)
             session.on_disk = was_on_disk
             session.username = granted.username
             self[client_id] = session
@@ -291,6 +294,7 @@ class Sessions(dict[str, Session]):
         self._on_end(session)
         del self[client_id]
         self._count(session, -1)
+        self._activities.keep(client_id, session.activity)
         self._numbers.discard(session.number)
         if session.on_disk:
             self._forget(client_id)

@@ -196,7 +196,7 @@ class Connection(Pipe):
         """Count and tell why the connection ends; who found it closes it."""
         if self._client is None:
             logger.info("A connection from %s is closed before it began. %.300s", self.peer, sentence)
-            self._broker.counters.refused_connects[code] += 1
+            self._broker.turned_away(code, sentence, address=self.peer)
         else:
             logger.info("The connection of %s is closed. %.300s", self._name(), sentence)
             self._broker.counters.disconnects[code] += 1
@@ -225,7 +225,9 @@ class Connection(Pipe):
             self._enter(packet, late, [])
         else:
             logger.info("The connection from %s is closed: no CONNECT came within %g s.", self.peer, self._patience_s)
-            self._broker.counters.refused_connects["connect_timeout"] += 1
+            self._broker.turned_away(
+                "connect_timeout", f"No CONNECT came within {self._patience_s:g} s.", address=self.peer
+            )
             self.close()
 
     def look_for_stall(self, now_s: float) -> None:
@@ -241,7 +243,7 @@ class Connection(Pipe):
         if self._client is not None:
             self._client.close(ReasonCode.NOT_AUTHORIZED)
         else:
-            self._broker.counters.refused_connects["certificate_revoked"] += 1
+            self._broker.turned_away("certificate_revoked", "Its certificate was revoked.", address=self.peer)
         self.close()
 
     def give_up(self) -> None:
@@ -251,7 +253,7 @@ class Connection(Pipe):
         if self._client is not None:
             self._client.close(ReasonCode.QUOTA_EXCEEDED)
         else:
-            self._broker.counters.refused_connects["quota_exceeded"] += 1
+            self._broker.turned_away("quota_exceeded", "Half-received packets take too much memory.", address=self.peer)
         self.close()
 
     # ---- within ---------------------------------------------------------------------------------------------------

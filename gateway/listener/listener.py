@@ -70,6 +70,7 @@ class MqttListener:
             max_packet_size_bytes=settings.max_packet_size_bytes,
             max_keep_alive_s=settings.max_keep_alive_s,
             topic_alias_maximum=settings.topic_alias_maximum,
+            listener=settings.name,
         )
         self.name = settings.name
         self.address = settings.bind
@@ -240,7 +241,9 @@ class MqttListener:
         if is_located and not self._has_place(peer):
             return False
         if not is_located and not self._is_balancer(peer):
-            self._broker.counters.refused_connects["proxy_address"] += 1
+            self._broker.turned_away(
+                "proxy_address", f"It is no load balancer of the listener {self.name!r}.", address=str(peer)
+            )
             logger.warning(
                 "The listener %r closes a new connection from %s: its address is not one of those that "
                 "`proxy_addresses` names for load balancers.",
@@ -310,7 +313,7 @@ class MqttListener:
         return peer.group
 
     def _refuse(self, peer: Peer, limit: str, number: int) -> None:
-        self._broker.counters.refused_connects[limit] += 1
+        self._broker.turned_away(limit, f"There are {number} connections already.", address=str(peer))
         logger.warning(
             "The listener %r closes a new connection from %s: there are %d connections already (%s).",
             self.name,
