@@ -8,10 +8,10 @@ ARGS   :=
 PYTHON :=
 
 # Suites by how long they take. The quick ones are `make test`; the slow ones start real brokers, cut links, kill processes.
-QUICK := tests/unit tests/model tests/conformance tests/crash tests/deploy
-SLOW  := tests/crash tests/outage tests/interop tests/fuzz tests/hostile tests/deploy
+QUICK := tests/unit tests/model tests/conformance tests/crash tests/deploy tests/docs
+SLOW  := tests/crash tests/outage tests/interop tests/fuzz tests/hostile tests/deploy tests/docs
 
-.PHONY: help demo run receive bench test test-slow test-conformance test-fuzz fuzz-codec check format clean
+.PHONY: help demo run receive bench test test-slow test-conformance test-fuzz fuzz-codec check reference format clean
 
 help:
 	@echo "make demo              the whole of it on this machine, with an outage and a crash, in about a minute"
@@ -25,6 +25,7 @@ help:
 	@echo "make test-fuzz         a million mutated packets over the socket; FUZZ_PACKETS and FUZZ_SEED say how many and which"
 	@echo "make check             ruff, mypy, import-linter"
 	@echo "make bench             measure this machine, and write docs/benchmarks.md"
+	@echo "make reference         write docs/reference from the code"
 	@echo "make format            let ruff format the code"
 	@echo "make clean             remove the virtual environment and the caches"
 	@echo 'Arguments are passed on: make demo ARGS="--keep"'
@@ -72,6 +73,10 @@ check: $(STAMP)
 	  $(BIN)/$$command || code=1; \
 	done; \
 	exit $$code
+
+# Pages that are made from the code; a test holds them against it.
+reference: $(STAMP)
+	@$(BIN)/python docs/make_reference.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

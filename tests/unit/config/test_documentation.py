@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 def _examples(language: str, having: str = "") -> list[ParameterSet]:
     return [
         pytest.param(text, id=f"{path.name}-{number}")
-        for path in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
+        for path in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")))
         for number, text in enumerate(
             re.findall(rf"^```{language}\n(.*?)^```", path.read_text(), re.MULTILINE | re.DOTALL)
         )
@@ -38,10 +38,10 @@ def test_there_are_examples() -> None:
 def test_an_example_is_taken(text: str, tmp_path: Path) -> None:
     def there(match: re.Match[str]) -> str:
         path = tmp_path / match[2]
-        path.touch()
+        path.write_text("what is secret")
         return f"{match[1]}{path}"
 
-    gateway_from(re.sub(r"(_file: )(?:/etc/fieldgate/)?([a-z.-]+)", there, text))
+    gateway_from(re.sub(r"""(_file: "?)(?:/etc/fieldgate/|\$\{CREDENTIALS_DIRECTORY\}/)?([a-z._-]+)""", there, text))
 
 
 @pytest.mark.parametrize("text", ACL_EXAMPLES)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 
@@ -8,6 +9,7 @@ from config.settings import Stream
 from gateway.broker.counters import Counters
 from gateway.broker.load_average import LoadAverage
 from gateway.broker.message import Message
+from gateway.broker.sys_meanings import MEANINGS
 from gateway.broker.sys_topics import Census, SysTopics, heap_bytes
 from gateway.mqtt.packets import PingReq, Version
 from tests.support.broker import House, run, subscribe
@@ -170,3 +172,8 @@ def test_what_goes_over_the_wire_is_counted() -> None:
     assert counters.packets_sent == 1 + 1 + 1 + 2 + 2  # CONNACK, SUBACK, PINGRESP, two PUBACKs, two messages
     assert counters.publish_bytes_sent > 0
     assert counters.bytes_sent >= len(written)
+
+
+def test_every_value_has_a_meaning_and_every_meaning_a_value() -> None:
+    published = {re.sub(r"/(1|5|15)min$", "/+", name) for name in MOSQUITTO_2}
+    assert set(MEANINGS) == published
