@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from config.description import homes
@@ -36,8 +36,10 @@ class Reader:
     it) and `labels` (how the items of a list are called).
     """
 
-    def __init__(self, file: Place, problems: list[Problem]) -> None:
+    def __init__(self, file: Place, problems: list[Problem], *, homes_of: Callable[[str], list[str]] = homes) -> None:
+        """`homes_of`: where a key belongs that was written in the wrong place."""
         self.problems = problems
+        self._homes_of = homes_of
         self.places: dict[str, Place] = {}
         self.origins: dict[str, str] = {}
         self.labels: dict[str, list[str]] = {}
@@ -217,7 +219,7 @@ class Reader:
         self._faultless(node, key)
         for name, entry in node.entries.items():
             if name not in shape.by_name:
-                self.report(entry.place, join(key, name), _unknown(name, shape.by_name))
+                self.report(entry.place, join(key, name), self._unknown(name, shape.by_name))
         return dict(node.entries)
 
     def _refuse_unknown_overrides(
@@ -236,7 +238,7 @@ class Reader:
             for leaf in child.leaves():
                 dotted = join(key, word) if noun == "key" else f"{key}[{word}]"
                 if noun == "key":
-                    sentence = _unknown(word, folded.values()) if folded else "this key has no keys below it"
+                    sentence = self._unknown(word, folded.values()) if folded else "this key has no keys below it"
                 else:
                     choice = nearest(word, shown or ()) or f"; expected one of {', '.join(shown or ())}"
                     sentence = f"there is no {noun} {word!r}{choice}"
@@ -277,14 +279,13 @@ class Reader:
     def _place(self, key: str, node: Node | None = None) -> Place:
         return self.places.get(key) or (self._file if node is None else node.place)
 
-
-def _unknown(name: str, known: Iterable[str]) -> str:
-    known = list(known)
-    belongs = homes(name)
-    hint = nearest(name, known, 0.75 if belongs else 0.6)  # a name that is right elsewhere is seldom a slip
-    if not hint:
-        hint = f"; it belongs in {' or '.join(belongs)}" if belongs else f"; the keys here are {', '.join(known)}"
-    return f"there is no key {name!r} here{hint}"
+    def _unknown(self, name: str, known: Iterable[str]) -> str:
+        known = list(known)
+        belongs = self._homes_of(name)
+        hint = nearest(name, known, 0.75 if belongs else 0.6)  # a name that is right elsewhere is seldom a slip
+        if not hint:
+            hint = f"; it belongs in {' or '.join(belongs)}" if belongs else f"; the keys here are {', '.join(known)}"
+        return f"there is no key {name!r} here{hint}"
 
 
 def _label_text(shape: SectionList, node: Node | None, standing: Any) -> str:

@@ -36,8 +36,6 @@ from simulators.device_seam import DeviceEvents, DeviceOptions, State
 from simulators.profiles import Message
 from simulators.pubrec_client import PubrecClient
 
-SESSION_EXPIRY_S = 3600
-
 
 @dataclass(slots=True)
 class _InFlight:
@@ -61,7 +59,9 @@ class DeviceClient:
         self._changed = asyncio.Event()
         self._writing = False
         self._closing = False
-        self._session_lasts = options.protocol == 5
+        self._away = False
+        self._forgets = False
+        self._session_lasts = self._lasts_at_once
         self._paho = self._new_client()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -73,7 +73,7 @@ class DeviceClient:
     @property
     def room(self) -> int:
         """How many publishes it may be given now: nothing unless it is online and the socket takes what is written."""
-        ready = self.state is State.ONLINE and self._session_lasts and not self._writing
+        ready = self.state is State.ONLINE and self._session_lasts and not self._writing and not self._away
         return self._options.window - len(self._in_flight) if ready else 0
 
     def start(self) -> asyncio.Task[None]:
@@ -91,6 +91,26 @@ class DeviceClient:
         self._after_io()
         return bool(qos) or info.rc == MQTTErrorCode.MQTT_ERR_SUCCESS
 
+    def lose_network(self) -> None:
+        """End the connection with no word, and stay away until `come_back`."""
+        self._away = True
+        if self._paho.socket() is not None and self.state is not State.AWAY:
+            self._abort()
+        self._changed.set()
+
+    def lose_power(self) -> list[str]:
+        """As `lose_network`, and forget what is in flight; returns the names of what nobody has answered for yet."""
+        self.lose_network()
+        self._forgets = True
+        forgotten = [publish.name for publish in self._in_flight.values() if not publish.received]
+        self._in_flight.clear()
+        return forgotten
+
+    def come_back(self) -> None:
+        """Connect again, at once."""
+        self._away = False
+        self._changed.set()
+
     async def close(self) -> None:
         """DISCONNECT when possible, then end; idempotent."""
         self._closing = True
@@ -100,19 +120,24 @@ class DeviceClient:
 
     # The connection's life.
 
+    @property
+    def _lasts_at_once(self) -> bool:
+        """Whether no connection is needed that empties the session first."""
+        return self._options.protocol == 5 or not self._options.session_expiry_s
+
     def _new_client(self) -> PubrecClient:
         five = self._options.protocol == 5
         client = PubrecClient(
             CallbackAPIVersion.VERSION2,
             client_id=self.client_id,
-            clean_session=None if five else not self._session_lasts,
+            clean_session=None if five else not (self._session_lasts and self._options.session_expiry_s),
             protocol=MQTTProtocolVersion.MQTTv5 if five else MQTTProtocolVersion.MQTTv311,
             reconnect_on_failure=False,
         )
         properties = None
         if five:
             properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-            properties.SessionExpiryInterval = SESSION_EXPIRY_S
+            properties.SessionExpiryInterval = self._options.session_expiry_s
         client.connect_timeout = self._options.connect_timeout_s
         client.max_inflight_messages_set(0)  # the window is kept here
         to = self._options.to
@@ -128,6 +153,13 @@ class DeviceClient:
         failures = 0
         try:
             while not self._closing:
+                if self._away:
+                    await self._wait(None, until=lambda: self._closing or not self._away)
+                    failures = 0
+                    continue
+                if self._forgets:
+                    self._forgets, self._session_lasts = False, self._lasts_at_once
+                    self._paho = self._new_client()
                 if await self._connect():
                     failures = 0
                     if not self._session_lasts:
@@ -138,7 +170,7 @@ class DeviceClient:
                     await self._stay()
                 failures += 1
                 limit_s = min(self._options.backoff_max_s, self._options.backoff_first_s * 2 ** min(failures - 1, 16))
-                await self._wait(random.uniform(0.0, limit_s), until=lambda: self._closing)
+                await self._wait(random.uniform(0.0, limit_s), until=lambda: self._closing or self._away)
         finally:
             self._hang_up()
 
@@ -150,6 +182,9 @@ class DeviceClient:
         except OSError as error:
             self.last_error = f"{self._options.to} can't be reached: {error.strerror or error}"
             self.state = State.AWAY
+            return False
+        if self._away or self._forgets:  # it lost its network meanwhile
+            self._abort()
             return False
         if (sock := self._paho.socket()) is not None:
             self._loop.add_reader(sock.fileno(), self._on_readable)
@@ -174,7 +209,7 @@ class DeviceClient:
                 self.last_error = f"{self._options.to} left a publish unanswered for {self._options.ack_timeout_s:g} s"
                 self._abort()
 
-    async def _wait(self, timeout_s: float, *, until: Callable[[], bool]) -> None:
+    async def _wait(self, timeout_s: float | None, *, until: Callable[[], bool]) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while not until():

@@ -53,6 +53,8 @@ class DeviceOptions:
     """So long may the oldest publish wait for its answer before the device gives the connection up."""
     backoff_first_s: float = 0.2
     backoff_max_s: float = 3.0
+    session_expiry_s: int = 3600
+    """So long its session outlives a connection; 0: not at all. MQTT 3.1.1 knows only "for ever" and 0."""
 
     def __post_init__(self) -> None:
         if self.protocol not in (4, 5):

@@ -4,6 +4,7 @@
   keeps the order. Setting up a TCP connection is not delayed; the first bytes are.
 - The rate is a bound on each direction, shared by all connections. The socket buffers are kept small with it, so that
   the queue is at the sender, where a real link has it, and not in this machine's memory.
+- TCP hides loss: a lost segment arrives one retransmission later, and everything behind it waits. So does it here.
 - A cut resets every connection, and new ones are refused. A black hole lets bytes vanish and closes nothing; those who
   were connected stay unheard for ever, as behind a NAT that forgot them, and who connects meanwhile is never answered.
 """
@@ -33,6 +34,10 @@ class LinkOptions:
     delay_s: float = 0.0
     jitter_s: float = 0.0
     rate_bits_per_s: float | None = None
+    loss: float = 0.0
+    """The share of segments that have to be sent again."""
+    may_change: bool = False
+    """The socket buffers are kept small, because the link may get a rate later."""
     cuts: tuple[Window, ...] = ()
     black_holes: tuple[Window, ...] = ()
     seed: int = 0
@@ -41,8 +46,14 @@ class LinkOptions:
         if self.to.port == 0:
             raise ValueError("The link needs a port to go to.")
         DelayLine(delay_s=self.delay_s, jitter_s=self.jitter_s)
+        _ = self.line
         if self.rate_bits_per_s is not None:
             TokenBucket(rate_bits_per_s=self.rate_bits_per_s, burst_bytes=0)
+
+    @property
+    def line(self) -> Line:
+        """What each direction can carry."""
+        return Line(delay_s=self.delay_s, jitter_s=self.jitter_s, rate_bits_per_s=self.rate_bits_per_s, loss=self.loss)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +79,7 @@ class LinkProxy:
         self._listening: socket.socket | None = None
         self._connections: set[Connection] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._line = Line(delay_s=options.delay_s, jitter_s=options.jitter_s, rate_bits_per_s=options.rate_bits_per_s)
+        self._line = options.line
         self._directions: tuple[Direction, Direction] | None = None
         """Up (from the listening side) and down."""
         self._taken = self._refused = 0
@@ -148,6 +159,12 @@ class LinkProxy:
                 connection.forget()
             self._listen()
             self._become(LinkState.BLACK_HOLE)
+
+    def change(self, line: Line) -> None:
+        """Carry as `line` says from now on; see `LinkOptions.may_change`."""
+        self._line = line
+        for direction in self._directions or ():
+            direction.change(line)
 
     def restore(self) -> None:
         """Take new connections and carry their bytes again."""
@@ -234,7 +251,9 @@ class LinkProxy:
 
     def _fit_buffer(self, sock: socket.socket) -> None:
         """With a rate: let the kernel hold no more than the link itself would."""
-        if self._options.rate_bits_per_s is not None:
+        if self._options.may_change:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _MIN_SOCKET_BUFFER_BYTES)
+        elif self._options.rate_bits_per_s is not None:
             sock.setsockopt(
                 socket.SOL_SOCKET, socket.SO_RCVBUF, max(_MIN_SOCKET_BUFFER_BYTES, self._line.high_water_bytes)
             )

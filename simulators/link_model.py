@@ -41,17 +41,33 @@ class DelayLine:
     """One-way delay with jitter that never lets a later byte overtake an earlier one."""
 
     def __init__(self, *, delay_s: float, jitter_s: float) -> None:
+        self._last_s = float("-inf")
+        self.change(delay_s=delay_s, jitter_s=jitter_s)
+
+    def change(self, *, delay_s: float, jitter_s: float) -> None:
+        """Another delay from now on; what is under way is still not overtaken. Raises ValueError."""
         if delay_s < 0 or jitter_s < 0:
             raise ValueError("Delay and jitter are 0 s or more.")
         self._delay_s = delay_s
         self._jitter_s = jitter_s
-        self._last_s = float("-inf")
 
     def arrival(self, departure_s: float, chance: float) -> float:
         """When bytes that leave at `departure_s` arrive; `chance` in [-1, 1] places them in delay ± jitter."""
         due_s = departure_s + max(0.0, self._delay_s + self._jitter_s * chance)
         self._last_s = max(self._last_s, due_s)
         return self._last_s
+
+
+MIN_RETRANSMISSION_S = 0.2
+"""Linux waits no shorter for an acknowledgement before it sends a segment again (RFC 6298 §2.4 would have 1 s)."""
+
+
+def retransmission_s(*, delay_s: float, jitter_s: float) -> float:
+    """How much later a segment arrives that was lost once: the time-out of RFC 6298 §2, SRTT + max(floor, 4 RTTVAR).
+
+    Fast retransmission (RFC 5681 §3.2) would be quicker where more segments follow; the frames here are few.
+    """
+    return 2 * delay_s + max(MIN_RETRANSMISSION_S, 4 * jitter_s)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

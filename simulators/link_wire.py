@@ -16,7 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
-from simulators.link_model import DelayLine, TokenBucket
+from simulators.link_model import DelayLine, TokenBucket, retransmission_s
 
 SLICE_S = 0.005
 MIN_SLICE_BYTES = 1460
@@ -32,6 +32,12 @@ class Line:
     delay_s: float
     jitter_s: float
     rate_bits_per_s: float | None
+    loss: float = 0.0
+    """The share of pieces that arrive only after a retransmission, and everything behind them too, as with TCP."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.loss < 1:
+            raise ValueError("The loss is a share of at least 0 and below 1.")
 
     @property
     def _bytes_on_the_line(self) -> float:
@@ -56,20 +62,31 @@ class Direction:
     """One way of the link: a bucket, a delay line, and what is under way in it, in the order of its arrival."""
 
     def __init__(self, line: Line, chance: random.Random) -> None:
-        self.line = line
         self.bytes_taken = 0
         self.bytes_vanished = 0
         self._loop = asyncio.get_running_loop()
         self._chance = chance
         self._delay = DelayLine(delay_s=line.delay_s, jitter_s=line.jitter_s)
+        self._under_way: deque[tuple[float, End, bytes | memoryview | None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+        self.change(line)
+
+    def change(self, line: Line) -> None:
+        """Carry as `line` says from now on; what is under way arrives as it was going to, and first."""
+        self.line = line
         self._bucket: TokenBucket | None = None
         self._slice_bytes = 0
         if line.rate_bits_per_s is not None:
             self._slice_bytes = max(MIN_SLICE_BYTES, int(line.rate_bits_per_s / 8 * SLICE_S))
             self._bucket = TokenBucket(rate_bits_per_s=line.rate_bits_per_s, burst_bytes=self._slice_bytes)
-        self._at_once = self._bucket is None and not line.delay_s and not line.jitter_s
-        self._under_way: deque[tuple[float, End, bytes | memoryview | None]] = deque()
-        self._timer: asyncio.TimerHandle | None = None
+        elif line.loss:
+            self._slice_bytes = MIN_SLICE_BYTES
+        self._delay.change(delay_s=line.delay_s, jitter_s=line.jitter_s)
+        self._has_no_delay = self._bucket is None and not line.delay_s and not line.jitter_s and not line.loss
+
+    @property
+    def _at_once(self) -> bool:
+        return self._has_no_delay and not self._under_way
 
     def carry(self, source: End, data: bytes) -> None:
         """Bring data from `source` to its peer."""
@@ -79,7 +96,7 @@ class Direction:
             return
         now_s = self._loop.time()
         source.queued_bytes += len(data)
-        if self._bucket is None or len(data) <= self._slice_bytes:
+        if not self._slice_bytes or len(data) <= self._slice_bytes:
             self._push(source, data, len(data), now_s)
         else:
             view = memoryview(data)
@@ -98,6 +115,9 @@ class Direction:
 
     def _push(self, source: End, data: bytes | memoryview | None, size: int, now_s: float) -> None:
         departure_s = self._bucket.reserve(size, now_s) if self._bucket else now_s
+        line = self.line
+        while line.loss and self._chance.random() < line.loss:
+            departure_s += retransmission_s(delay_s=line.delay_s, jitter_s=line.jitter_s)
         due_s = self._delay.arrival(departure_s, self._chance.uniform(-1.0, 1.0))
         self._under_way.append((due_s, source, data))
         if self._timer is None:

@@ -87,7 +87,7 @@ sinks:
         )
 
 
-def make_site(parent: Path) -> Site:
+def make_site(parent: Path, *, usual_ports: bool = True) -> Site:
     """A fresh folder in `parent`, and the usual ports, or free ones where they are taken. Raises OSError."""
     stem = datetime.now().astimezone().strftime("run-%Y%m%d-%H%M%S")
     for attempt in range(1000):
@@ -99,16 +99,16 @@ def make_site(parent: Path) -> Site:
         break
     else:
         raise FileExistsError(f"{folder}: there is no name left for a folder of this run.")
-    return Site(folder=folder, **free_endpoints())
+    return Site(folder=folder, **free_endpoints(usual=usual_ports))
 
 
-def free_endpoints() -> dict[str, Endpoint]:
-    """An endpoint for each role, all different: the usual port when nobody listens on it."""
+def free_endpoints(*, usual: bool = True) -> dict[str, Endpoint]:
+    """An endpoint for each role, all different: the usual port when it is wished and nobody listens on it."""
     held: list[socket.socket] = []  # held together, so that no two roles get the same port
     try:
         found = {}
-        for role, usual in _USUAL_PORTS.items():
-            sock = _bound(usual)
+        for role, port in _USUAL_PORTS.items():
+            sock = _bound(port if usual else 0)
             held.append(sock)
             found[role] = Endpoint(host=HOST, port=sock.getsockname()[1])
         return found
