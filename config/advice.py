@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from config.settings import Address, GatewaySettings
+from config.api_checks import api_advice
+from config.settings import Address, GatewaySettings, ReceiverSettings
 
 
-def advice(settings: GatewaySettings) -> list[str]:
+def advice(settings: GatewaySettings | ReceiverSettings) -> list[str]:
     """One sentence for each thing that the operator may want to know before somebody else finds it."""
-    sentences = []
+    sentences = api_advice(settings.api)
+    if isinstance(settings, ReceiverSettings):
+        return sentences
     for access in settings.access:
         if access.http.url is None:
             continue

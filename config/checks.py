@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from config import topics
+from config.api_checks import ApiChecks
 from config.door_checks import DoorChecks
 from config.errors import Place, nearest
 from config.findings import Findings
@@ -46,6 +47,7 @@ class Checker:
         ]
         self._addresses([*binds, ("api.bind", settings.api.bind)])
         DoorChecks(self._findings, settings).check()
+        ApiChecks(self._findings, settings.api).check()
         self._streams(settings)
         for label, uplink in zip(self._findings.labels("uplinks"), settings.uplinks, strict=True):
             key = f"uplinks[{label}]"
@@ -55,6 +57,7 @@ class Checker:
     def receiver(self, settings: ReceiverSettings) -> None:
         """Everything that must hold between the keys of receiver.yaml."""
         own = settings.receiver
+        ApiChecks(self._findings, settings.api).check()
         self._broker("receiver", own.url, own.tls, own.username, own.password)
         self._retry("receiver", own.retry)
         files = [("receiver.state", own.state)]
@@ -99,7 +102,7 @@ class Checker:
     def _addresses(self, binds: list[tuple[str, Address | UnixPath]]) -> None:
         sound = [(key, bind) for key, bind in binds if self._findings.sound(key)]
         for number, (key, bind) in enumerate(sound):
-            other = next((seen for seen, address in sound[:number] if _overlap(address, bind)), None)
+            other = next((seen for seen, address in sound[:number] if overlap(address, bind)), None)
             if other is not None:
                 advice = "use another path" if isinstance(bind, UnixPath) else "use another port"
                 self._findings.report(
@@ -168,7 +171,7 @@ class Checker:
             first.setdefault(real, key)
 
 
-def _overlap(one: Address | UnixPath, other: Address | UnixPath) -> bool:
+def overlap(one: Address | UnixPath, other: Address | UnixPath) -> bool:
     """Whether two sockets can't listen on both: the same path; or one port, and one host or all hosts."""
     if isinstance(one, UnixPath) or isinstance(other, UnixPath):
         return one == other

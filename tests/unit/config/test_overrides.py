@@ -9,8 +9,8 @@ from tests.support.configuration import gateway_from, gateway_problems, receiver
 
 
 def test_the_environment_overrides_a_key_of_the_file() -> None:
-    settings = gateway_from("api: {bind: 'localhost:1'}", {"FIELDGATE__API__BIND": "0.0.0.0:2"}).settings
-    assert settings.api.bind == Address(host="0.0.0.0", port=2)
+    settings = gateway_from("api: {bind: 'localhost:1'}", {"FIELDGATE__API__BIND": "127.0.0.2:2"}).settings
+    assert settings.api.bind == Address(host="127.0.0.2", port=2)
 
 
 def test_the_items_of_a_list_are_found_by_name_or_number_in_any_case() -> None:
