@@ -114,7 +114,7 @@ class Feeder:
             return None
         if lane.ask_again_at_s is not None and now_s < lane.ask_again_at_s:
             return lane.ask_again_at_s - now_s
-        if lane.is_resending:
+        if lane.is_urgent:
             return 0.0
         if lane.waiting_since_s is None:
             # Only the age of the oldest record is known: with nothing of it in flight, it is the oldest that waits.

@@ -55,9 +55,9 @@ class Keeper:
         self._due.set()
 
     async def run(self) -> None:
-        """Until `finish`."""
+        """Until `finish`, and what was due then is done."""
         self._released = {name: lane.acks.watermark for name, lane in self._lanes.items()}
-        while not self._finishing:
+        while self._due.is_set() or not self._finishing:
             await self._due.wait()
             self._due.clear()
             await self._settle()

@@ -86,8 +86,11 @@ class Outbox(Protocol):
     def backlog(self, stream: str) -> Backlog:
         """What waits, from memory: cheap enough to ask at every turn."""
 
-    def on_change(self, callback: Callable[[], None]) -> None:
-        """Have `callback` called after every commit that added records (or gaps) to one of the streams."""
+    def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Have `callback` called after every commit that added records (or gaps) to one of the streams.
+
+        Returns what ends that, to be called once.
+        """
 
     async def peek(self, stream: str, from_seq: int, *, max_records: int, max_bytes: int) -> Peek:
         """The first blocks at or after `from_seq`, whole and contiguous, within the bounds (but at least one block).

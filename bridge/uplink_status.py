@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from bridge.json_lines import rfc3339
@@ -59,6 +60,7 @@ class Meter:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.state = UplinkState.STOPPED
+        self.on_state: Callable[[UplinkState, str | None], None] = lambda _state, _reason: None
         self._since_us = clock.now_us()
         self.last_error: str | None = None
         self.retries = 0
@@ -68,11 +70,12 @@ class Meter:
         self.wire_bytes = 0
         self.dead_letters = 0
 
-    def enter(self, state: UplinkState) -> None:
-        """Be in that state from now on."""
+    def enter(self, state: UplinkState, reason: str | None = None) -> None:
+        """Be in that state from now on; `reason` is a sentence, where there is something to explain."""
         if state is not self.state:
             self.state = state
             self._since_us = self._clock.now_us()
+            self.on_state(state, reason)
 
     def reading(self, in_flight: int) -> UplinkStatus:
         """The status now."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 from bridge.flow.acks import AckLine
+from bridge.flow.attempts import Attempts
 from bridge.flow.backoff import Backoff
 
 REFUSALS_OF_POISON: Final = 16
@@ -35,9 +36,10 @@ class Lane:
         self.waiting_since_s: float | None = None
         self.ask_again_at_s: float | None = None
         """The spool had nothing although it said so: ask again then, or after its next change."""
+        self.attempts = Attempts()
         self._backoff = backoff
         self._claims = 0
-        self._resend_below = next_seq
+        self._urgent_below = next_seq
         self._split: list[tuple[int, int]] = []
         self._refused_seq = -1
         self._refused_alone = 0
@@ -48,9 +50,15 @@ class Lane:
         return self._claims
 
     @property
-    def is_resending(self) -> bool:
-        """Whether the cursor stands where it already was: no lingering then."""
-        return self.cursor < self._resend_below
+    def is_urgent(self) -> bool:
+        """Whether the cursor stands where it already was, or below what is to leave now: no lingering then."""
+        return self.cursor < self._urgent_below
+
+    def hurry(self, next_seq: int) -> None:
+        """Have all below leave without lingering, and without what is left of a pause."""
+        self._urgent_below = max(self._urgent_below, next_seq)
+        self.paused_until_s = 0.0
+        self.ask_again_at_s = None
 
     @property
     def release_seq(self) -> int:
@@ -72,7 +80,7 @@ class Lane:
     def claim(self, stop: int, stored_bytes: int) -> None:
         """What was peeked, up to `stop`, is one frame to be sealed."""
         self.cursor = stop
-        self._resend_below = max(self._resend_below, stop)
+        self._urgent_below = max(self._urgent_below, stop)
         self._claims += 1
         self.claimed_bytes += stored_bytes
 
@@ -143,15 +151,17 @@ class Lane:
             return True
         if self._claims or now_s < self.paused_until_s:
             return False
-        self.is_rewinding = False
-        self.ask_again_at_s = None
-        self.cursor = self.acks.watermark
+        self._begin_again()
         return True
 
     def link_lost(self) -> None:
         """Nothing is on its way any more: begin at the watermark with the next connection."""
         self._claims = 0
         self.claimed_bytes = 0
+        self._begin_again()
+
+    def _begin_again(self) -> None:
         self.is_rewinding = False
         self.ask_again_at_s = None
         self.cursor = self.acks.watermark
+        self.attempts.begin_again(self.cursor)

@@ -8,6 +8,7 @@ released, expired, removed or dead-lettered goes along with the next commit, or 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,18 @@ from typing import Any, Final
 
 from bridge.database import Database
 from bridge.ports import Clock
-from gateway.spool.errors import SpoolError, SpoolFull
+from gateway.spool.asked import Asked
+from gateway.spool.errors import SpoolError
 from gateway.spool.gaps import EVERYONE
 from gateway.spool.lane import Lane
+from gateway.spool.lane_update import update
 from gateway.spool.open_commit import OpenCommit
-from gateway.spool.ports import Outcome
-from gateway.spool.transaction import Job, LanePlan, Plan, Result, Transactor
+from gateway.spool.plan import Job, LanePlan, Plan, Result
+from gateway.spool.ports import Outcome, Table
+from gateway.spool.removals import Key
+from gateway.spool.replay import Replay, Road, Taken
+from gateway.spool.rows import DeadLetterTotal
+from gateway.spool.transaction import Transactor
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +36,8 @@ TRY_AGAIN_S: Final = 1.0
 RELEASE_LINGER_S: Final = 0.2
 """A release or a removal waits this long for a commit to go along with. A crash before it only sends again what was
 delivered."""
+LAZY_LINGER_S: Final = 30.0
+"""A row that nobody waits for wakes the disk no sooner than that."""
 REMOVALS_AT_ONCE: Final = 16384
 REMOVALS_WHEN_TIGHT: Final = 256
 """Removals of one table in one commit: so that no acknowledgement waits for a great cleaning; and so that there is room
@@ -41,6 +50,8 @@ class Counters:
 
     commits: int = 0
     refused: int = 0
+    lazy_lost: int = 0
+    """Rows kept lazily that were lost for lack of room."""
 
 
 class Committer:
@@ -79,8 +90,14 @@ class Committer:
         """Gaps that nobody needs to be told of any more, whose rows are still there."""
         self._could_write = True
         self._is_expiry_due = False
-        self._jobs: list[tuple[Job, asyncio.Future[Any]]] = []
+        self._asked = Asked()
+        self._between: list[tuple[Callable[[], None], asyncio.Future[None]]] = []
         self._release_timer: asyncio.TimerHandle | None = None
+        self._lazy_timer: asyncio.TimerHandle | None = None
+        self.dead_letters = DeadLetterTotal()
+        """How many there are, as of the last commit that changed them."""
+        self.streams: set[str] = set()
+        """The names of the streams that the settings name: those that dead letters can go back to."""
 
     async def run(self) -> None:
         """Commit until cancelled. Raises SpoolCorrupt or SpoolUnusable: nothing more can be promised then."""
@@ -94,13 +111,12 @@ class Committer:
                 finally:
                     self._idle.set()
         finally:
-            if self._release_timer is not None:
-                self._release_timer.cancel()
+            self._disarm()
 
     async def flush(self) -> None:
         """Wait until all that was given is committed; `run` must be running, and nobody giving more."""
         while True:
-            if self.open or self._jobs or self._dirty_watermarks:
+            if self.open or self._asked or self._dirty_watermarks:
                 self.work.set()
             elif self._idle.is_set():
                 return
@@ -118,12 +134,46 @@ class Committer:
         """Wait until the commit that is running, if any, has ended and the lanes tell of it."""
         await self._idle.wait()
 
+    async def between_commits(self, change: Callable[[], None]) -> None:
+        """Have `change` called when no commit is being written; the next one knows of it."""
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._between.append((change, future))
+        self.work.set()
+        await future
+
+    def add_lane(self, lane: Lane) -> None:
+        """A stream that is new; call it on the event loop."""
+        self._lanes[lane.name] = lane
+
+    def note_carriers(self, lane: Lane) -> None:
+        """The uplinks of the lane are others: have it in the next commit how far each has come."""
+        self._dirty_watermarks = {(uplink, name) for uplink, name in self._dirty_watermarks if name != lane.name}
+        self._dirty_watermarks |= {(uplink, lane.name) for uplink in lane.watermarks}
+
     async def do(self, job: Job) -> Any:
         """Have a job written with the next commit, durably; returns what it returned. Raises SpoolFull."""
-        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._jobs.append((job, future))
+        future = self._asked.do(job)
         self.work.set()
         return await future
+
+    async def replay(self, ids: Sequence[int]) -> Taken:
+        """Have dead letters go back into their streams with the next commit. Raises SpoolFull, and SpoolBusy."""
+        future = self._asked.replay(ids)
+        self.work.set()
+        return await future
+
+    def keep_lazily(self, table: Table, key: Key, body: bytes) -> None:
+        """Have a row go along with the next commit, which may be a while off."""
+        self.open.keep_lazily(table, key, body)
+        if self._lazy_timer is None:
+            self._lazy_timer = asyncio.get_running_loop().call_later(LAZY_LINGER_S, self.work.set)
+
+    async def write_lazy(self) -> None:
+        """Write what was kept lazily since the last commit; `run` has ended. Where that fails it is lost."""
+        lazy = self.open.lazy
+        if any(lazy.values()):
+            with contextlib.suppress(SpoolError):
+                await self._writer.run(lambda connection: self._transactor.carry_out(connection, Plan(lazy=lazy)))
 
     def expire(self) -> None:
         """Have the next commit, which is now, look for records past their time-to-live."""
@@ -144,25 +194,32 @@ class Committer:
             delay_s = RELEASE_LINGER_S if self._could_write else TRY_AGAIN_S
             self._release_timer = asyncio.get_running_loop().call_later(delay_s, self.work.set)
 
+    def _disarm(self) -> None:
+        for timer in (self._release_timer, self._lazy_timer):
+            if timer is not None:
+                timer.cancel()
+        self._release_timer = self._lazy_timer = None
+
     async def _commit(self) -> None:
+        between, self._between = self._between, []
+        for change, future in between:
+            change()
+            if not future.done():
+                future.set_result(None)
         commit, self.open = self.open, OpenCommit()
         relief, self.on_relief = self.on_relief, []
-        jobs, self._jobs = self._jobs, []
+        asked, self._asked = self._asked, Asked()
         dirty, self._dirty_watermarks = self._dirty_watermarks, set()
-        if self._release_timer:
-            self._release_timer.cancel()
-            self._release_timer = None
+        self._disarm()
         limit = REMOVALS_AT_ONCE if self._could_write else REMOVALS_WHEN_TIGHT
         self.open.removals = commit.removals.cut(limit, commit.kept)
         try:
-            plan = self._plan(commit, dirty, [job for job, _ in jobs])
+            plan = self._plan(commit, dirty, asked)
             for callback in relief:  # behind the plan: what they let in belongs to the next commit
                 callback()
             result: Result = await self._writer.run(lambda connection: self._transactor.carry_out(connection, plan))
         except BaseException as error:  # raised again: those who wait are told first
-            for _, future in jobs:
-                if not future.done():
-                    future.set_exception(error)
+            asked.fail(error)
             for waiter, items in commit.waiters.items():
                 waiter.on_commit(items, Outcome.FAILED)
             raise
@@ -178,20 +235,22 @@ class Committer:
         self._apply(commit, result)
         for waiter, items in commit.waiters.items():
             waiter.on_commit(items, result.outcome)
-        _answer(jobs, result)
+        asked.answer(result)
         if any(drop.gap.reason == "expired" for drop in result.drops):
             self.expire()  # there may be more of them
-        if (result.sealed and self._is_synced_by_commit) or result.drops or jobs:
-            self._changed()
+        if (result.sealed and self._is_synced_by_commit) or result.drops or asked:
+            self.changed()
 
     def _put_back(self, commit: OpenCommit, plan: Plan) -> None:
         """Try again what is to be forgotten or removed. What the open commit keeps came later, and will be kept."""
+        self.open.put_back(commit.lazy)
         self.open.removals.add_all(commit.removals)
         for client_id, snapshot in plan.sessions:
             if snapshot is None:
                 self.open.sessions.setdefault(client_id, _forgotten)
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
+        """Let everybody who reads the streams look again."""
         for callback in self.on_change:
             callback()
 
@@ -199,9 +258,9 @@ class Committer:
         """The disk has every record below these numbers, by stream; only now may they leave."""
         for name, seq in ends.items():
             self._lanes[name].synced_seq = seq
-        self._changed()
+        self.changed()
 
-    def _plan(self, commit: OpenCommit, dirty: set[tuple[str, str]], jobs: list[Job]) -> Plan:
+    def _plan(self, commit: OpenCommit, dirty: set[tuple[str, str]], asked: Asked) -> Plan:
         released: dict[str, int] = {}
         declared = self._declared
         for uplink, name in dirty:
@@ -235,50 +294,37 @@ class Committer:
             gaps_declared=tuple(declared),
             kept=commit.kept,
             removals=commit.removals,
-            jobs=jobs,
+            jobs=asked.jobs,
+            replay=None if asked.replayed is None else Replay(ids=asked.replayed, roads=self._roads(now_us)),
+            lazy=commit.lazy,
         )
+
+    def _roads(self, now_us: int) -> dict[str, Road]:
+        return {
+            lane.name: Road(
+                stream=lane.id,
+                uplinks=tuple(lane.watermarks),
+                oldest_us=now_us - int(lane.time_to_live_s * 1_000_000) if lane.time_to_live_s else None,
+            )
+            for lane in self._lanes.values()
+            if lane.name in self.streams
+        }
 
     def _apply(self, commit: OpenCommit, result: Result) -> None:
         """Let the lanes say what the rows now say."""
-        by_id = {lane.id: lane for lane in self._lanes.values()}
+        update(self._lanes, result, is_synced=self._is_synced_by_commit)
+        self.counters.lazy_lost += result.lazy_lost
+        if result.dead_letters is not None:
+            self.dead_letters = result.dead_letters
         if result.outcome is Outcome.DURABLE:
-            for item in result.sealed:
-                lane, block = by_id[item.stream], item.block
-                if lane.first_received_at_us is None:
-                    lane.first_received_at_us = block.received_at_us
-                lane.next_seq = block.next_seq
-                if self._is_synced_by_commit:
-                    lane.synced_seq = block.next_seq
-                lane.stored_end += len(block.body)
-                lane.accepted += block.count
-                lane.tail.append((block,))
-                lane.ratio += (max(0.05, len(block.body) / block.raw_size_bytes) - lane.ratio) * 0.2
             if result.sealed or commit.kept:
                 self.is_refusing = False
         elif (commit.blocks or commit.kept) and result.outcome is Outcome.FULL:
             self._refuse(sum(block.count for blocks in commit.blocks.values() for block in blocks), result.error)
         elif result.outcome is Outcome.FAILED:
             log.error("%s Nothing of the last commit was stored.", result.error)
-        for drop in result.drops:
-            lane = by_id[drop.stream]
-            lane.gaps.add(drop.gap)
-            lane.dropped[drop.gap.reason] += drop.gap.count
-            log.warning(
-                "Dropped %d records of stream %s (numbers %d to %d): %s.",
-                drop.gap.count,
-                lane.name,
-                drop.gap.first_seq,
-                drop.gap.first_seq + drop.gap.count - 1,
-                "the spool is full" if drop.gap.reason == "full" else "past their time-to-live",
-            )
         if result.heads and not result.drops and result.outcome is Outcome.DURABLE:
             self.is_refusing = False
-        for stream, head in result.heads.items():
-            lane = by_id[stream]
-            lane.first_seq = head.first_seq
-            lane.first_received_at_us = head.received_at_us
-            lane.stored_start = head.stored_start
-            lane.tail.forget_below(head.first_seq)
 
     def _refuse(self, records: int, error: SpoolError | None) -> None:
         self.counters.refused += records
@@ -290,14 +336,3 @@ class Committer:
 
 def _forgotten() -> None:
     """The snapshot of a session that has ended."""
-
-
-def _answer(jobs: list[tuple[Job, asyncio.Future[Any]]], result: Result) -> None:
-    """Tell those who gave jobs what became of them."""
-    for (_, future), value in zip(jobs, result.job_results or [None] * len(jobs), strict=True):
-        if future.done():
-            continue
-        if result.written:
-            future.set_result(value)
-        else:
-            future.set_exception(result.error or SpoolFull("The spool is full."))

@@ -88,6 +88,9 @@ class Lane:
     tail: Tail = field(default_factory=Tail)
     time_to_live_s: float | None = None
     accepted: int = 0
+    """Records that devices sent, since the start."""
+    replayed: int = 0
+    """Records that came back out of the dead letters, since the start."""
     dropped: dict[str, int] = field(default_factory=lambda: {"full": 0, "expired": 0})
     ratio: float = 1.0
     """Stored bytes for a raw byte, smoothed: tells how much raw data fits into a frame."""

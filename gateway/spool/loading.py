@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Container
 from fnmatch import fnmatchcase
 from typing import Final
 
@@ -23,8 +24,13 @@ _FORGET: Final = {
 }
 
 
-def load_lanes(connection: sqlite3.Connection, settings: GatewaySettings) -> list[Lane]:
-    """A lane for each stream of the settings, and for each older one that still has records; new ones get their row."""
+def load_lanes(
+    connection: sqlite3.Connection, settings: GatewaySettings, *, without: Container[str] = ()
+) -> list[Lane]:
+    """A lane for each stream of the settings, and for each older one that still has records; new ones get their row.
+
+    Streams in `without` have their lanes already: nothing of them is looked at.
+    """
     known = {row[0] for row in connection.execute("SELECT name FROM stream")}
     for stream in settings.streams:
         if stream.name not in known:
@@ -34,6 +40,8 @@ def load_lanes(connection: sqlite3.Connection, settings: GatewaySettings) -> lis
     configured = {stream.name: stream for stream in settings.streams}
     lanes = []
     for row in connection.execute("SELECT id, name, epoch, next_seq, stored_end FROM stream ORDER BY id").fetchall():
+        if row[1] in without:
+            continue
         lane = _load(connection, row, settings)
         if lane.name in configured:
             lane.time_to_live_s = configured[lane.name].time_to_live_s
@@ -67,7 +75,7 @@ def _load(connection: sqlite3.Connection, row: tuple[int, str, str, int, int], s
     carriers = [
         uplink.name for uplink in settings.uplinks if any(fnmatchcase(name, pattern) for pattern in uplink.streams)
     ]
-    _forget_others(connection, stream, carriers)
+    forget_others(connection, stream, carriers)
     for uplink, first, count, reason in connection.execute(
         "SELECT uplink, first_seq, count, reason FROM gap WHERE stream = ? ORDER BY first_seq", (stream,)
     ):
@@ -78,7 +86,7 @@ def _load(connection: sqlite3.Connection, row: tuple[int, str, str, int, int], s
     return lane
 
 
-def _forget_others(connection: sqlite3.Connection, stream: int, carriers: list[str]) -> None:
+def forget_others(connection: sqlite3.Connection, stream: int, carriers: list[str]) -> None:
     """An uplink that was taken out of the settings holds nothing back; when it comes back, it begins anew."""
     for table in ("watermark", "gap"):
         known = {row[0] for row in connection.execute(_UPLINKS_OF[table], (stream,))}

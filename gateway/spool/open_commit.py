@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -50,10 +50,10 @@ class OpenCommit:
     """Collects publishes into blocks, sessions to remember, rows to keep or to remove, and waiters.
 
     Removals are carried out before rows are kept: of the two, for one key, the later one therefore holds when a removal
-    takes back what was to be kept. Nothing here blocks or fails.
+    takes back what was to be kept. Rows that are kept lazily come last. Nothing here blocks or fails.
     """
 
-    __slots__ = ("_last", "blocks", "kept", "removals", "sessions", "size_bytes", "waiters")
+    __slots__ = ("_last", "blocks", "kept", "lazy", "removals", "sessions", "size_bytes", "waiters")
 
     def __init__(self) -> None:
         self.blocks: dict[int, list[BlockBuilder]] = {}
@@ -62,14 +62,18 @@ class OpenCommit:
         self.waiters: dict[Waiter, list[Any]] = {}
         self.kept: dict[Table, dict[Key, bytes]] = {}
         """A table has rows here, or is not here."""
+        self.lazy: dict[Table, dict[Key, bytes]] = {}
+        """Likewise; rows that may wait, and be lost when there is no room."""
         self.removals = Removals()
         self.size_bytes = 0
 
     def __bool__(self) -> bool:
-        return bool(self.blocks or self.sessions or self.waiters or self.kept or self.removals)
+        return bool(self.blocks or self.sessions or self.waiters or self.kept or self.lazy or self.removals)
 
     def keep(self, table: Table, key: Key, body: bytes) -> None:
         """Have a row written, in the place of one with this key."""
+        if table in self.lazy:
+            self.lazy[table].pop(key, None)
         rows = self.kept.get(table)
         if rows is None:
             rows = self.kept[table] = {}
@@ -78,16 +82,33 @@ class OpenCommit:
         rows[key] = body
         self.size_bytes += len(body) + KEPT_ROW_BYTES
 
+    def keep_lazily(self, table: Table, key: Key, body: bytes) -> None:
+        """Have a row written that may wait, and be lost."""
+        self.lazy.setdefault(table, {})[key] = body
+
+    def put_back(self, lazy: Mapping[Table, Mapping[Key, bytes]]) -> None:
+        """Have rows of a commit that failed wait again, but for those that something here came after."""
+        for table, rows in lazy.items():
+            for key, body in rows.items():
+                if key in self.kept.get(table, ()) or self.removals.has(table, key):
+                    continue
+                self.lazy.setdefault(table, {}).setdefault(key, body)
+
     def discard(self, table: Table, key: Key) -> None:
         """Have a row removed, also one that an earlier commit wrote or is writing."""
         if table in self.kept:
             self._take_back(table, [key])
+        if table in self.lazy:
+            self.lazy[table].pop(key, None)
         self.removals.add(table, key)
 
     def discard_range(self, table: Table, first: int, last: int) -> None:
         """The same for all keys from `first` to `last`."""
         if table in self.kept:
             self._take_back(table, [key for key in self.kept[table] if isinstance(key, int) and first <= key <= last])
+        if table in self.lazy:
+            for key in [key for key in self.lazy[table] if isinstance(key, int) and first <= key <= last]:
+                del self.lazy[table][key]
         self.removals.ranges.add((table, first, last))
 
     def _take_back(self, table: Table, keys: list[Key]) -> None:

@@ -18,6 +18,7 @@ from bridge.record import decode_blocks
 from gateway.spool.committer import Committer
 from gateway.spool.errors import SpoolBusy, SpoolFull, translate
 from gateway.spool.lane import Lane
+from gateway.spool.plan import Job
 from gateway.spool.rows import (
     BLOCK_COLUMNS,
     add_to_counter,
@@ -28,7 +29,6 @@ from gateway.spool.rows import (
     note_gap,
 )
 from gateway.spool.schema import key_of, seq_of
-from gateway.spool.transaction import Job
 
 log = logging.getLogger(__name__)
 
@@ -76,8 +76,9 @@ class UplinkOutbox:
             size_bytes=lane.stored_bytes,
         )
 
-    def on_change(self, callback: Callable[[], None]) -> None:
+    def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
         self._committer.on_change.append(callback)
+        return lambda: self._committer.on_change.remove(callback)
 
     async def peek(self, stream: str, from_seq: int, *, max_records: int, max_bytes: int) -> Peek:
         lane = self._lanes[stream]

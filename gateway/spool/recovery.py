@@ -31,6 +31,7 @@ _SMALL_TABLES: Final = (
     "SELECT * FROM gap",
     "SELECT * FROM session",
     "SELECT * FROM counter",
+    "SELECT * FROM dead_letter_total",
 )
 
 

@@ -30,6 +30,12 @@ class Removals:
         else:
             keys.add(key)
 
+    def has(self, table: Table, key: Key) -> bool:
+        """Whether that row is to go."""
+        if key in self.keys.get(table, ()):
+            return True
+        return isinstance(key, int) and any(of is table and first <= key <= last for of, first, last in self.ranges)
+
     def add_all(self, other: Removals) -> None:
         """All that the other one holds is to go, too."""
         for table, keys in other.keys.items():

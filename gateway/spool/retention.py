@@ -14,7 +14,7 @@ from typing import Final
 from bridge.ports import Gap
 from config.settings import WhenFull
 from gateway.spool.errors import SpoolFull
-from gateway.spool.rows import add_to_counter, head_of, note_gap
+from gateway.spool.rows import add_to_counter, dead_letter_total, head_of, note_gap
 from gateway.spool.schema import PAGE_SIZE_BYTES, key_of, seq_of
 
 log = logging.getLogger(__name__)
@@ -23,6 +23,8 @@ ROW_OVERHEAD_BYTES: Final = 96
 MARGIN_PAGES: Final = 16
 DEAD_LETTER_SHARE: Final = 8
 """Dead letters may take one part in so many of the spool; beyond it the oldest go, so that live data can stay."""
+DISCARDED: Final = "discarded_dead_letter"
+"""The reason under which the records of such a letter are counted."""
 _BLOCKS_AT_ONCE: Final = 64
 EXPIRED_AT_ONCE: Final = 512
 """Blocks that one commit lets expire, so that no acknowledgement waits for a great cleaning."""
@@ -36,6 +38,20 @@ class Drop:
     gap: Gap
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discarded:
+    """A dead letter that went for lack of room."""
+
+    stream: str
+    count: int
+    size_bytes: int
+
+
+def pages_for(size_bytes: int) -> int:
+    """The pages that so many bytes of new rows fill."""
+    return size_bytes // (PAGE_SIZE_BYTES - ROW_OVERHEAD_BYTES)
+
+
 def make_room(
     connection: sqlite3.Connection,
     *,
@@ -43,9 +59,13 @@ def make_room(
     size_bytes: int,
     ceiling_pages: int,
     when_full: WhenFull,
+    discarded: list[Discarded],
 ) -> list[Drop]:
-    """Have the pages that so many bytes of new rows need, by id and name of the streams. Raises SpoolFull."""
-    needed = size_bytes // (PAGE_SIZE_BYTES - ROW_OVERHEAD_BYTES) + MARGIN_PAGES
+    """Have the pages that so many bytes of new rows need, by id and name of the streams. Raises SpoolFull.
+
+    Dead letters that went for it are added to `discarded`.
+    """
+    needed = pages_for(size_bytes) + MARGIN_PAGES
     if used_pages(connection) + needed <= ceiling_pages:
         return []
     if when_full is WhenFull.REJECT:
@@ -60,7 +80,9 @@ def make_room(
         if oldest:
             stream = oldest[0][0] >> 48
             drops += drop(connection, stream, streams[stream], oldest, "full")
-        elif not _discard_dead_letter(connection):
+        elif (letter := _discard_dead_letter(connection)) is not None:
+            discarded.append(letter)
+        else:
             if used_pages(connection) + needed > ceiling_pages:
                 raise SpoolFull("The spool is full, and there is nothing left to drop.")
             break
@@ -136,23 +158,26 @@ def _oldest_blocks(connection: sqlite3.Connection, streams: dict[int, str], page
     return found
 
 
-def bound_dead_letters(connection: sqlite3.Connection, max_bytes: int) -> None:
-    """Discard the oldest dead letters until what is kept is within the bound."""
-    (size,) = connection.execute("SELECT coalesce(sum(length(body)), 0) FROM dead_letter").fetchone()
-    while size > max_bytes:
-        size -= _discard_dead_letter(connection)
+def bound_dead_letters(connection: sqlite3.Connection, max_bytes: int) -> list[Discarded]:
+    """Discard the oldest dead letters until what is kept is within the bound; returns them."""
+    gone: list[Discarded] = []
+    size = dead_letter_total(connection).size_bytes
+    while size > max_bytes and (letter := _discard_dead_letter(connection)) is not None:
+        gone.append(letter)
+        size -= letter.size_bytes
+    return gone
 
 
-def _discard_dead_letter(connection: sqlite3.Connection) -> int:
-    """Discard the oldest dead letter; returns its size, 0 when there was none."""
+def _discard_dead_letter(connection: sqlite3.Connection) -> Discarded | None:
+    """Discard the oldest dead letter; None when there was none."""
     row = connection.execute(
         "SELECT id, stream, first_seq, count, reason, length(body) FROM dead_letter ORDER BY id LIMIT 1"
     ).fetchone()
     if row is None:
-        return 0
+        return None
     number, stream, first_seq, count, reason, size = row
     connection.execute("DELETE FROM dead_letter WHERE id = ?", (number,))
-    add_to_counter(connection, stream, "dropped_discarded_dead_letter", count)
+    add_to_counter(connection, stream, f"dropped_{DISCARDED}", count)
     log.warning(
         "Discarded a dead letter for lack of room: %d records of stream %s from number %d (%s).",
         count,
@@ -160,4 +185,4 @@ def _discard_dead_letter(connection: sqlite3.Connection) -> int:
         first_seq,
         reason,
     )
-    return max(1, int(size))
+    return Discarded(stream=stream, count=count, size_bytes=size)

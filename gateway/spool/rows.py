@@ -133,6 +133,21 @@ def note_gap(connection: sqlite3.Connection, stream: int, gap: Gap, uplink: str 
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterTotal:
+    """How many dead letters there are."""
+
+    letters: int = 0
+    records: int = 0
+    size_bytes: int = 0
+
+
+def dead_letter_total(connection: sqlite3.Connection) -> DeadLetterTotal:
+    """The row that the triggers of the table keep."""
+    row = connection.execute("SELECT letters, records, size FROM dead_letter_total").fetchone() or (0, 0, 0)
+    return DeadLetterTotal(letters=row[0], records=row[1], size_bytes=row[2])
+
+
 def add_to_counter(connection: sqlite3.Connection, stream: str, name: str, value: int) -> None:
     """Let a total of the stream grow."""
     connection.execute(

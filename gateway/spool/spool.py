@@ -22,7 +22,7 @@ from gateway.spool.committer import Committer, Counters
 from gateway.spool.dead_letters import DeadLetters
 from gateway.spool.errors import SpoolCorrupt, SpoolError, SpoolFull, translate
 from gateway.spool.folder import DataFolder
-from gateway.spool.lane import Lane
+from gateway.spool.lane import TAIL_MAX_BYTES, Lane, Tail
 from gateway.spool.loading import load_lanes, load_sessions
 from gateway.spool.open_commit import MAX_BLOCK_BYTES, Columns
 from gateway.spool.outbox import UplinkOutbox
@@ -30,6 +30,8 @@ from gateway.spool.ports import Table, Waiter
 from gateway.spool.queue import Queue
 from gateway.spool.recovery import mark_damaged, recover
 from gateway.spool.removals import Key
+from gateway.spool.rerouting import new_lanes, reroute
+from gateway.spool.rows import DeadLetterTotal, dead_letter_total
 from gateway.spool.salvage import Salvage
 from gateway.spool.schema import PAGE_SIZE_BYTES
 from gateway.spool.tables import Loaded
@@ -56,6 +58,7 @@ class Spool:
         lanes: Sequence[Lane],
         sessions: dict[str, bytes],
         tables: dict[Table, Loaded],
+        dead_letters: DeadLetterTotal,
         clock: Clock,
         salvage: Salvage | None,
     ) -> None:
@@ -77,10 +80,11 @@ class Spool:
         """What ended the commit loop; None while the store can be trusted."""
         self.lanes = {lane.name: lane for lane in lanes}
         self._streams = [self.lanes[stream.name] for stream in settings.streams]
-        self._max_records = min((uplink.batch.max_records for uplink in settings.uplinks), default=2000)
-        self._frame_bytes = min((uplink.batch.max_size_bytes for uplink in settings.uplinks), default=128 * 1024)
-        self.dead_letters = DeadLetters()
-        self.queue = Queue()
+        self._fit_blocks(settings)
+        self._committer.streams = {stream.name for stream in settings.streams}
+        self._committer.dead_letters = dead_letters
+        self.dead_letters = DeadLetters(committer=self._committer, reader=reader, lanes=self.lanes)
+        self.queue = Queue(reader=reader, lanes=self.lanes)
         self._congested_bytes = min(CONGESTED_BYTES, self._settings.max_size_bytes // 16)
 
     @classmethod
@@ -155,6 +159,7 @@ class Spool:
                 lanes=lanes,
                 sessions=await writer.run(load_sessions),
                 tables=await writer.run(load_tables),
+                dead_letters=await writer.run(dead_letter_total),
                 clock=clock,
                 salvage=salvage,
             )
@@ -197,7 +202,12 @@ class Spool:
         self._committer.work.set()
 
     def keep_lazily(self, table: Table, key: Key, body: bytes) -> None:
-        self.keep(table, key, body)
+        """`keep` for a row that nobody waits for: it goes along with the next commit, or with one of its own after
+        LAZY_LINGER_S, or with the last one.
+
+        It never makes a record go, nor has one refused: where there is no room, it is lost (and counted).
+        """
+        self._committer.keep_lazily(table, key, body)
 
     def discard(self, table: Table, key: Key) -> None:
         self._committer.open.discard(table, key)
@@ -241,6 +251,31 @@ class Spool:
         """The view of one uplink; it carries the streams that the settings name, and old ones that match."""
         lanes = [lane for lane in self.lanes.values() if uplink.name in lane.watermarks]
         return UplinkOutbox(uplink.name, lanes, committer=self._committer, reader=self._reader, clock=self.clock)
+
+    async def add_streams(self, settings: GatewaySettings) -> None:
+        """Make room for the streams that are new; nothing goes there before `order_streams`. Raises SpoolFull."""
+        if any(stream.name not in self.lanes for stream in settings.streams):
+            for lane in await self._committer.do(new_lanes(settings, self.lanes)):
+                self.lanes[lane.name] = lane
+                lane.tail = Tail(TAIL_MAX_BYTES // len(self.lanes))
+                self._committer.add_lane(lane)
+
+    def order_streams(self, settings: GatewaySettings) -> None:
+        """From now on a stream's place is that in these settings; all of them have been added."""
+        self._streams = [self.lanes[stream.name] for stream in settings.streams]
+        self._committer.streams = {stream.name for stream in settings.streams}
+        for stream in settings.streams:
+            self.lanes[stream.name].time_to_live_s = stream.time_to_live_s
+
+    async def reroute(self, settings: GatewaySettings) -> None:
+        """Have every stream wait for the uplinks of these settings. Those that are others must not run meanwhile."""
+        self._fit_blocks(settings)
+        await reroute(settings, self.lanes.values(), self._committer)
+
+    def _fit_blocks(self, settings: GatewaySettings) -> None:
+        """A block is to fit a frame of every uplink."""
+        self._max_records = min((uplink.batch.max_records for uplink in settings.uplinks), default=2000)
+        self._frame_bytes = min((uplink.batch.max_size_bytes for uplink in settings.uplinks), default=128 * 1024)
 
     @property
     def counters(self) -> Counters:
@@ -304,6 +339,8 @@ class Spool:
 
     async def close(self) -> None:
         """Close the store and unlock the folder; `run` has ended before."""
+        if self.failure is None:
+            await self._committer.write_lazy()
         await self._reader.close()
         with contextlib.suppress(Exception):  # a store that failed is closed all the same; `run` has told why
             await self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)")

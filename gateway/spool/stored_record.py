@@ -15,14 +15,18 @@ _MAX_RAW_BYTES = 2 * MAX_BLOCK_BYTES + 300 * 1024 * 1024
 """A block ends at MAX_BLOCK_BYTES, or holds one publish, which MQTT bounds at 256 MiB."""
 
 
-def decoded(body: bytes, *, is_compressed: bool, first_seq: int) -> Block:
-    """The one block in a stored body. Raises BlockError when it is anything else."""
-    raw = body
-    if is_compressed:
-        try:
-            raw = zstandard.ZstdDecompressor().decompress(body, max_output_size=_MAX_RAW_BYTES)
-        except zstandard.ZstdError as error:
-            raise BlockError(f"The block can't be inflated: {error}") from error
+def inflated(body: bytes, *, is_compressed: bool) -> bytes:
+    """The bytes of the block in a stored body. Raises BlockError."""
+    if not is_compressed:
+        return body
+    try:
+        return zstandard.ZstdDecompressor().decompress(body, max_output_size=_MAX_RAW_BYTES)
+    except zstandard.ZstdError as error:
+        raise BlockError(f"The block can't be inflated: {error}") from error
+
+
+def block_in(raw: bytes, *, first_seq: int) -> Block:
+    """The one block in these bytes. Raises BlockError when they are anything else."""
     blocks = list(decode_blocks(raw, first_seq))
     if len(blocks) != 1:
         raise BlockError(f"There are {len(blocks)} blocks where one should be.")

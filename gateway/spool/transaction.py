@@ -4,7 +4,9 @@ The event loop says what is to be written (`Plan`) and learns what became of it 
 Order inside the transaction: what is released goes first, since it makes room; then what is expired, then the broker's
 rows that are to go (before the rows that are kept: one that was removed may be among them again); then, when
 the new blocks still don't fit, the policy: the oldest blocks go, or the new ones are refused. Whatever the policy says,
-releases and removals are never lost to a refusal: they are tried again on their own.
+releases and removals are never lost to a refusal: they are tried again on their own. Dead letters go back into their
+streams only where there is room for them; rows that are kept lazily, last of all, only where nothing has to go for
+them.
 
 A full disk is a full spool: on SQLITE_FULL the reserve is given back, which is room enough for a checkpoint to bring
 all of the write-ahead log into the database and for the log to begin anew; the database may have no more pages than it
@@ -16,88 +18,39 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from bridge.crashpoints import reach
 from bridge.database import in_transaction
-from bridge.record import BlockBuilder
 from config.settings import WhenFull
 from gateway.spool import tables
 from gateway.spool.errors import SpoolBusy, SpoolFull, translate
 from gateway.spool.folder import DataFolder
+from gateway.spool.plan import Plan, Result
 from gateway.spool.ports import Outcome, Table
-from gateway.spool.removals import Key, Removals
+from gateway.spool.removals import Key
+from gateway.spool.replay import Replay, take
 from gateway.spool.retention import (
     DEAD_LETTER_SHARE,
+    MARGIN_PAGES,
     ROW_OVERHEAD_BYTES,
-    Drop,
     bound_dead_letters,
     expire,
     make_room,
+    pages_for,
+    used_pages,
 )
-from gateway.spool.rows import INSERT_BLOCK, Head, block_row, delete_below, head_of
+from gateway.spool.rows import (
+    INSERT_BLOCK,
+    Head,
+    block_row,
+    dead_letter_total,
+    delete_below,
+    head_of,
+    note_gap,
+)
 from gateway.spool.schema import PAGE_SIZE_BYTES
 from gateway.spool.sealer import SealedBlock, Sealer
-
-Job = Callable[[sqlite3.Connection], Any]
-"""Something else to be written with the commit."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LanePlan:
-    """What the commit is to do to one stream."""
-
-    stream: int
-    name: str
-    next_seq: int
-    """The number that the first new record gets."""
-    stored_end: int
-    blocks: Sequence[BlockBuilder] = ()
-    release_below: int | None = None
-    """Blocks that end at or below are delivered everywhere."""
-    expire_before_us: int | None = None
-    """Blocks received before are past their time-to-live."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """What one commit is to write."""
-
-    lanes: Sequence[LanePlan] = ()
-    sessions: Sequence[tuple[str, bytes | None]] = ()
-    watermarks: Sequence[tuple[str, int, int]] = ()
-    """(uplink, stream, sequence number)"""
-    gaps_declared: Sequence[tuple[int, str, int]] = ()
-    """(stream, uplink, first sequence number) of gaps that nobody needs to be told of any more."""
-    kept: Mapping[Table, Mapping[Key, bytes]] = field(default_factory=dict)
-    removals: Removals = field(default_factory=Removals)
-    """Carried out before rows are kept."""
-    jobs: Sequence[Job] = ()
-
-    def without_records(self) -> Plan:
-        """The same without what devices sent; what is to be forgotten or removed still is."""
-        return replace(
-            self,
-            lanes=[replace(lane, blocks=()) for lane in self.lanes],
-            sessions=[(client_id, None) for client_id, snapshot in self.sessions if snapshot is None],
-            kept={},
-        )
-
-
-@dataclass(slots=True, kw_only=True)
-class Result:
-    """What became of a plan. `outcome` is about records, sessions and rows kept; the rest was written in any case."""
-
-    outcome: Outcome
-    written: bool = True
-    """False when not even releases and removals could be written; they stay to be done."""
-    sealed: list[SealedBlock] = field(default_factory=list)
-    drops: list[Drop] = field(default_factory=list)
-    heads: dict[int, Head] = field(default_factory=dict)
-    job_results: list[Any] = field(default_factory=list)
-    error: SpoolFull | SpoolBusy | None = None
 
 
 class Transactor:
@@ -140,11 +93,14 @@ class Transactor:
                 if isinstance(error, SpoolFull):
                     full = error
         try:
-            result = self._attempt(connection, plan.without_records(), [])
+            # On a full disk a row that nobody misses must not be what keeps a release from being written.
+            result = self._attempt(connection, plan.without_records(lazy=not self._disk_said_no(full)), [])
         except (SpoolFull, SpoolBusy):
             return Result(outcome=Outcome.FULL, written=False, error=full)
         result.outcome = Outcome.FULL
         result.error = full
+        if self._disk_said_no(full):
+            result.lazy_lost = sum(map(len, plan.lazy.values()))
         return result
 
     def _live_within_the_disk(self, connection: sqlite3.Connection) -> None:
@@ -170,17 +126,21 @@ class Transactor:
         return sealed
 
     def _attempt(self, connection: sqlite3.Connection, plan: Plan, sealed: list[SealedBlock]) -> Result:
-        result = Result(outcome=Outcome.DURABLE, sealed=sealed)
+        result = Result(outcome=Outcome.DURABLE, sealed=[*sealed])
 
         def write(connection: sqlite3.Connection) -> None:
             self._write(connection, plan, result)
             reach("gateway.before_commit")
+            if result.replayed is not None:
+                reach("gateway.before_replay")
 
         try:
             in_transaction(connection, write)
         except sqlite3.Error as error:
             raise translate(error) from error
         reach("gateway.after_commit")
+        if result.replayed is not None:
+            reach("gateway.after_replay")
         if any(lane.release_below is not None for lane in plan.lanes):
             reach("gateway.after_release")
         return result
@@ -197,6 +157,8 @@ class Transactor:
                 result.drops += expire(connection, lane.stream, lane.name, lane.expire_before_us)
         if plan.removals:
             tables.discard(connection, plan.removals)
+        if plan.replay is not None:
+            self._replay(connection, plan, plan.replay, result)
         if result.sealed or plan.kept:
             self._make_room(connection, plan, result)
         touched |= {drop.stream for drop in result.drops}
@@ -212,16 +174,24 @@ class Transactor:
             stored_end[item.stream] += len(item.block.body)
             rows.append(block_row(item.stream, item.block, stored_end=stored_end[item.stream], crc=item.crc))
         connection.executemany(INSERT_BLOCK, rows)
+        for stream, uplink, gap in result.replayed.gaps if result.replayed is not None else ():
+            note_gap(connection, stream, gap, uplink)
         self._write_of_broker(connection, plan)
         connection.executemany("INSERT OR REPLACE INTO watermark VALUES (?, ?, ?)", plan.watermarks)
-        if plan.jobs:
-            result.job_results = [job(connection) for job in plan.jobs]
-            bound_dead_letters(connection, self._max_pages * PAGE_SIZE_BYTES // DEAD_LETTER_SHARE)
+        self._do_jobs(connection, plan, result)
         by_stream = {lane.stream: lane for lane in plan.lanes}
         for stream in touched:
             result.heads[stream] = head_of(connection, stream) or Head(
                 first_seq=by_stream[stream].next_seq, received_at_us=None, stored_start=stored_end[stream]
             )
+        self._write_lazy(connection, plan, result)
+
+    def _do_jobs(self, connection: sqlite3.Connection, plan: Plan, result: Result) -> None:
+        if plan.jobs:
+            result.job_results = [job(connection) for job in plan.jobs]
+            result.discarded += bound_dead_letters(connection, self._max_pages * PAGE_SIZE_BYTES // DEAD_LETTER_SHARE)
+        if plan.jobs or result.discarded or result.replayed is not None:
+            result.dead_letters = dead_letter_total(connection)
 
     @staticmethod
     def _write_of_broker(connection: sqlite3.Connection, plan: Plan) -> None:
@@ -233,20 +203,58 @@ class Transactor:
             else:
                 connection.execute("INSERT OR REPLACE INTO session VALUES (?, ?)", (client_id, snapshot))
 
-    def _make_room(self, connection: sqlite3.Connection, plan: Plan, result: Result) -> None:
-        size = sum(len(item.block.body) + ROW_OVERHEAD_BYTES for item in result.sealed)
-        size += sum(len(snapshot or b"") + ROW_OVERHEAD_BYTES for _, snapshot in plan.sessions)
-        for kept in plan.kept.values():
-            body_bytes = sum(map(len, kept.values()))
-            # What stays free in pages of rows that are not full, or behind a body that has pages of its own.
-            size += body_bytes + min(body_bytes, len(kept) * PAGE_SIZE_BYTES) + len(kept) * ROW_OVERHEAD_BYTES
+    def _replay(self, connection: sqlite3.Connection, plan: Plan, replay: Replay, result: Result) -> None:
+        """Let dead letters go back, all that are asked for now or none: nothing is dropped for them."""
+        next_seqs = {lane.stream: lane.next_seq + sum(block.count for block in lane.blocks) for lane in plan.lanes}
+        connection.execute("SAVEPOINT replay")
+        taken = take(connection, replay, next_seqs)
+        sealed = [*result.sealed, *taken.blocks]
+        if taken.blocks and not self._fits(connection, pages_for(_size_bytes(plan, sealed)) + MARGIN_PAGES):
+            connection.execute("ROLLBACK TO replay")
+        else:
+            result.replayed, result.sealed = taken, sealed
+        connection.execute("RELEASE replay")
+
+    def _write_lazy(self, connection: sqlite3.Connection, plan: Plan, result: Result) -> None:
+        """Keep the rows that may be lost, where there is room: the margin that records leave is theirs, too."""
+        if not plan.lazy:
+            return
+        if self._fits(connection, pages_for(_kept_bytes(plan.lazy))):
+            for table, rows in plan.lazy.items():
+                tables.keep(connection, table, rows)
+        else:
+            result.lazy_lost = sum(map(len, plan.lazy.values()))
+
+    def _fits(self, connection: sqlite3.Connection, pages: int) -> bool:
+        return used_pages(connection) + pages <= self._ceiling_pages()
+
+    def _ceiling_pages(self) -> int:
         ceiling = self._max_pages if self._ceiling is None else min(self._ceiling, self._max_pages)
         # A log that has outgrown its share (another program reads the database, so it can't begin anew) counts, too.
-        ceiling -= max(0, self._folder.wal_size_bytes() - 2 * self._wal_bytes) // PAGE_SIZE_BYTES
+        return ceiling - max(0, self._folder.wal_size_bytes() - 2 * self._wal_bytes) // PAGE_SIZE_BYTES
+
+    def _make_room(self, connection: sqlite3.Connection, plan: Plan, result: Result) -> None:
         result.drops += make_room(
             connection,
             streams={lane.stream: lane.name for lane in plan.lanes},
-            size_bytes=size + len(result.sealed) * PAGE_SIZE_BYTES,
-            ceiling_pages=ceiling,
+            size_bytes=_size_bytes(plan, result.sealed),
+            ceiling_pages=self._ceiling_pages(),
             when_full=self._when_full,
+            discarded=result.discarded,
         )
+
+
+def _size_bytes(plan: Plan, sealed: Sequence[SealedBlock]) -> int:
+    """What a plan writes, about."""
+    size = sum(len(item.block.body) + ROW_OVERHEAD_BYTES for item in sealed) + len(sealed) * PAGE_SIZE_BYTES
+    size += sum(len(snapshot or b"") + ROW_OVERHEAD_BYTES for _, snapshot in plan.sessions)
+    return size + _kept_bytes(plan.kept)
+
+
+def _kept_bytes(tables_kept: Mapping[Table, Mapping[Key, bytes]]) -> int:
+    size = 0
+    for kept in tables_kept.values():
+        body_bytes = sum(map(len, kept.values()))
+        # What stays free in pages of rows that are not full, or behind a body that has pages of its own.
+        size += body_bytes + min(body_bytes, len(kept) * PAGE_SIZE_BYTES) + len(kept) * ROW_OVERHEAD_BYTES
+    return size

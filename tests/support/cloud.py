@@ -74,8 +74,9 @@ class FakeOutbox:
         assert stream in self.of
         return EPOCH
 
-    def on_change(self, callback: Callable[[], None]) -> None:
+    def on_change(self, callback: Callable[[], None]) -> Callable[[], None]:
         self._callbacks.append(callback)
+        return lambda: self._callbacks.remove(callback)
 
     def backlog(self, stream: str) -> Backlog:
         it = self.of[stream]

@@ -341,7 +341,7 @@ def test_a_failing_spool_ends_the_run_with_its_own_error() -> None:
 
 
 def test_the_log_says_what_an_operator_needs_one_line_an_event(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO, "bridge.uplink")
+    caplog.set_level(logging.INFO, "bridge")
 
     async def act(scene: Scene) -> None:
         scene.broker.refuse_connect = 0x86

@@ -25,7 +25,7 @@ def test_a_refused_frame_is_sent_again_after_the_others_have_settled_and_a_pause
     assert not it.is_open(0.9)
     assert it.is_open(1.0)
     assert it.next_span() == (1, 10)
-    assert it.is_resending
+    assert it.is_urgent
     it.claim(10, 5)
     assert it.next_span() == (30, None)
     it.delivered(1, 10, 5)

@@ -1,0 +1,68 @@
+"""What is asked of the next commit by those who wait for its answer: jobs, and a replay of dead letters."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from gateway.spool.errors import SpoolFull
+from gateway.spool.plan import Job, Result
+from gateway.spool.replay import Taken
+
+
+class Asked:
+    """Collected until a commit takes it; then answered once."""
+
+    def __init__(self) -> None:
+        self._jobs: list[tuple[Job, asyncio.Future[Any]]] = []
+        self._replay: tuple[Sequence[int], asyncio.Future[Taken]] | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._jobs) or self._replay is not None
+
+    @property
+    def jobs(self) -> list[Job]:
+        """In the order given."""
+        return [job for job, _ in self._jobs]
+
+    @property
+    def replayed(self) -> Sequence[int] | None:
+        """The letters that are to go back."""
+        return None if self._replay is None else self._replay[0]
+
+    def do(self, job: Job) -> asyncio.Future[Any]:
+        """Have a job written; the future has what it returned."""
+        future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self._jobs.append((job, future))
+        return future
+
+    def replay(self, ids: Sequence[int]) -> asyncio.Future[Taken]:
+        """Have dead letters go back. One at a time can be asked for: `DeadLetters` sees to that."""
+        future: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
+        self._replay = (ids, future)
+        return future
+
+    def answer(self, result: Result) -> None:
+        """Tell them what became of it."""
+        error = result.error or SpoolFull("The spool is full.")
+        for (_, future), value in zip(self._jobs, result.job_results or [None] * len(self._jobs), strict=True):
+            _set(future, value if result.written else error)
+        if self._replay is not None:
+            _set(self._replay[1], error if result.replayed is None or not result.written else result.replayed)
+
+    def fail(self, error: BaseException) -> None:
+        """Tell them that nothing more can be done."""
+        for _, future in self._jobs:
+            _set(future, error)
+        if self._replay is not None:
+            _set(self._replay[1], error)
+
+
+def _set(future: asyncio.Future[Any], answer: Any) -> None:
+    if future.done():
+        return
+    if isinstance(answer, BaseException):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
