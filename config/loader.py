@@ -50,7 +50,16 @@ def load_receiver(path: Path | None, environ: Mapping[str, str]) -> ReceiverSett
 
 def load_gateway_with_origins(path: Path | None, environ: Mapping[str, str]) -> Loaded[GatewaySettings]:
     """As `load_gateway`, and where each value came from."""
-    reader, settings, file = _load(path, environ, GATEWAY, RECEIVER, "gateway.yaml")
+    return _gateway(None if path is None else read_text(path), path, environ)
+
+
+def load_gateway_text(text: str, path: Path | None, environ: Mapping[str, str]) -> Loaded[GatewaySettings]:
+    """As `load_gateway_with_origins`, of a text that may become the file."""
+    return _gateway(text, path or Path("gateway.yaml"), environ)
+
+
+def _gateway(text: str | None, path: Path | None, environ: Mapping[str, str]) -> Loaded[GatewaySettings]:
+    reader, settings, file = _load(text, path, environ, GATEWAY, RECEIVER, "gateway.yaml")
     settings = fit_to_spool(settings, Findings(reader, file))
     Checker(reader, file).gateway(settings)
     return _loaded(reader, settings)
@@ -58,14 +67,15 @@ def load_gateway_with_origins(path: Path | None, environ: Mapping[str, str]) -> 
 
 def load_receiver_with_origins(path: Path | None, environ: Mapping[str, str]) -> Loaded[ReceiverSettings]:
     """As `load_receiver`, and where each value came from."""
-    reader, settings, file = _load(path, environ, RECEIVER, GATEWAY, "receiver.yaml")
+    text = None if path is None else read_text(path)
+    reader, settings, file = _load(text, path, environ, RECEIVER, GATEWAY, "receiver.yaml")
     Checker(reader, file).receiver(settings)
     return _loaded(reader, settings)
 
 
 def program_of(path: Path) -> Program:
     """Whose configuration a file is: by its top keys, else by its name; ConfigError when it can't be read."""
-    node = compose(_read(path), str(path), str)
+    node = compose(read_text(path), str(path), str)
     keys = set(node.entries) if isinstance(node, MappingNode) else set()
     receiver = len(keys & (set(RECEIVER.by_name) - set(GATEWAY.by_name)))
     gateway = len(keys & (set(GATEWAY.by_name) - set(RECEIVER.by_name)))
@@ -75,12 +85,12 @@ def program_of(path: Path) -> Program:
 
 
 def _load(
-    path: Path | None, environ: Mapping[str, str], own: Section, other: Section, name: str
+    text: str | None, path: Path | None, environ: Mapping[str, str], own: Section, other: Section, name: str
 ) -> tuple[Reader, Any, Place]:
     problems: list[Problem] = []
     root: Node | None = None
-    if path is not None:
-        root = compose(_read(path), str(path), partial(expand, environ=environ))
+    if text is not None:
+        root = compose(text, str(path), partial(expand, environ=environ))
     overrides = gather(environ, own=own.by_name, other=other.by_name, problems=problems)
     file = Place(source=str(path) if path is not None else f"the defaults of {name}")
     reader = Reader(file, problems)
@@ -93,7 +103,8 @@ def _loaded(reader: Reader, settings: SettingsT) -> Loaded[SettingsT]:
     return Loaded(settings=settings, origins=reader.origins)
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """What a file holds. Raises ConfigError, with a sentence, when it can't be read or is not UTF-8."""
     try:
         return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:

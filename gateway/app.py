@@ -3,7 +3,7 @@
 Start: the store, then those who read from it, then those who let devices in. Stop: close the listeners, finish the open
 commit, acknowledge, give the uplinks a grace period, release, close the store. A task that ends on its own stops the
 process with its error. A database that turns out to be damaged starts everything over: it is set aside then. SIGHUP has
-the files read again that say who may come in.
+the configuration read again (`gateway.configuration`), and the parts follow it (`gateway.reloading`).
 """
 
 from __future__ import annotations
@@ -16,24 +16,30 @@ import random
 import resource
 import secrets
 import signal
-from collections.abc import Coroutine, Iterator
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Final
 
 from bridge.clock import SystemClock
 from bridge.memory import return_freed_memory
 from bridge.uplink import Uplink, link_factory
 from config.advice import advice
-from config.settings import GatewaySettings
+from config.loader import Loaded
+from config.settings import GatewaySettings, Listener
+from config.settings import Uplink as UplinkSettings
+from gateway.access.ports import Entry
 from gateway.accesses import Accesses
 from gateway.api.server import ApiServer
 from gateway.broker.broker import Broker
+from gateway.configuration import Configuration
 from gateway.errors import GatewayError
 from gateway.listener.listener import MqttListener
 from gateway.listener.partials import Partials
 from gateway.listener.places import Places
 from gateway.overview import Overview
+from gateway.reloading import Parts, Reloading
 from gateway.spool.errors import SpoolCorrupt
 from gateway.spool.spool import Spool
+from gateway.tasks import Tasks
 from gateway.traffic.traffic import Traffic
 
 log = logging.getLogger(__name__)
@@ -43,15 +49,16 @@ MAX_RECOVERIES: Final = 3
 """A disk that damages the database again and again is not to be filled with what was set aside."""
 
 
-async def run_gateway(settings: GatewaySettings) -> None:
+async def run_gateway(source: Configuration | GatewaySettings) -> None:
     """Run until SIGTERM or SIGINT; a second one ends the process at once. Raises what kept it from going on."""
+    configuration = _configuration(source)
     return_freed_memory()
     _raise_file_limit()
     stop, reload = asyncio.Event(), asyncio.Event()
     with _signals(stop, reload):
         for _ in range(MAX_RECOVERIES):
             try:
-                return await _run_once(settings, stop, reload)
+                return await _run_once(configuration, stop, reload)
             except SpoolCorrupt as error:
                 log.error("%s It is set aside, and the gateway starts over with what can be read.", error)
         raise GatewayError(
@@ -59,14 +66,16 @@ async def run_gateway(settings: GatewaySettings) -> None:
         )
 
 
-async def _run_once(settings: GatewaySettings, stop: asyncio.Event, reload: asyncio.Event) -> None:
-    gateway = await Gateway.open(settings)
+async def _run_once(configuration: Configuration, stop: asyncio.Event, reload: asyncio.Event) -> None:
+    gateway = await Gateway.open(configuration)
     try:
         try:
             await gateway.start(reload)
             stopping = asyncio.create_task(stop.wait(), name="stop signal")
-            await asyncio.wait({stopping, *gateway.tasks}, return_when=asyncio.FIRST_COMPLETED)
+            ended = asyncio.create_task(gateway.tasks.ended(), name="a part has ended")
+            await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
+            ended.cancel()
             gateway.check()
         finally:
             await gateway.stop()
@@ -77,12 +86,17 @@ async def _run_once(settings: GatewaySettings, stop: asyncio.Event, reload: asyn
         raise
 
 
+def _configuration(source: Configuration | GatewaySettings) -> Configuration:
+    return source if isinstance(source, Configuration) else Configuration(Loaded(settings=source, origins={}))
+
+
 class Gateway:
     """All parts of one edge gateway. `start` once; `stop` any number of times."""
 
-    def __init__(self, settings: GatewaySettings, spool: Spool, accesses: Accesses) -> None:
-        clock = SystemClock()
-        self._settings = settings
+    def __init__(self, configuration: Configuration, spool: Spool, accesses: Accesses) -> None:
+        clock = self._clock = SystemClock()
+        settings = configuration.settings
+        self.configuration = configuration
         self.spool = spool
         self.accesses = accesses
         self.traffic = Traffic(clock, random.random)
@@ -97,24 +111,9 @@ class Gateway:
             limits=settings.limits,
             traffic=self.traffic,
         )
-        partials, places = Partials(), Places(settings.limits.max_connections)
-        self.listeners = [
-            MqttListener(
-                listener, self.broker, entry=accesses.entries[listener.access], partials=partials, places=places
-            )
-            for listener in settings.listeners
-        ]
-        self.uplinks = {
-            uplink.name: Uplink(
-                uplink,
-                gateway_id=settings.gateway.id,
-                outbox=spool.outbox(uplink),
-                link_factory=link_factory(uplink, gateway_id=settings.gateway.id),
-                clock=clock,
-                rng=random.random,
-            )
-            for uplink in settings.uplinks
-        }
+        self._partials, self._places = Partials(), Places(settings.limits.max_connections)
+        self.listeners = [self._listener(each, accesses.entries[each.access]) for each in settings.listeners]
+        self.uplinks = {uplink.name: self._uplink(uplink) for uplink in settings.uplinks}
         self.overview = Overview(
             settings,
             spool=spool,
@@ -124,12 +123,14 @@ class Gateway:
             clock=clock,
         )
         self.api = ApiServer(settings.api.bind, self.overview)
-        self.tasks: set[asyncio.Task[None]] = set()
+        self.tasks = Tasks()
         self._stopping = False
 
     @classmethod
-    async def open(cls, settings: GatewaySettings) -> Gateway:
+    async def open(cls, source: Configuration | GatewaySettings) -> Gateway:
         """Read who may come in, and open the store. Raises AccessError, or SpoolError, with sentences."""
+        configuration = _configuration(source)
+        settings = configuration.settings
         accesses = Accesses.open(settings.access, clock=SystemClock())
         try:
             spool = await Spool.open(settings, clock=SystemClock())
@@ -137,31 +138,59 @@ class Gateway:
             await accesses.close()
             raise
         try:
-            return cls(settings, spool, accesses)
+            return cls(configuration, spool, accesses)
         except BaseException:  # the threads of both would keep a process alive that nobody serves
             await accesses.close()
             await spool.close()
             raise
 
+    def _listener(self, settings: Listener, entry: Entry) -> MqttListener:
+        return MqttListener(settings, self.broker, entry=entry, partials=self._partials, places=self._places)
+
+    def _uplink(self, settings: UplinkSettings) -> Uplink:
+        gateway_id = self.configuration.settings.gateway.id
+        return Uplink(
+            settings,
+            gateway_id=gateway_id,
+            outbox=self.spool.outbox(settings),
+            link_factory=link_factory(settings, gateway_id=gateway_id),
+            clock=self._clock,
+            rng=random.random,
+        )
+
     async def start(self, reload: asyncio.Event) -> None:
         """Let data flow; read files again when `reload` is set. Raises GatewayError or ListenerError when an address
         can't be had."""
-        self._own("spool", self.spool.run())
+        self.tasks.own("spool", self.spool.run())
         self.broker.start()
         for listener in self.listeners:
             await listener.start()
         await self.api.start()
-        self._own("rates", self._feed())
-        self._own("reload", self._reload_at(reload))
+        self.tasks.own("rates", self._feed())
+        self.tasks.own("reload", self._reload_at(reload))
         # Last: a second gateway that finds its ports taken must not have taken the first one's place at the cloud.
         for name, uplink in self.uplinks.items():
-            self._own(f"uplink {name}", uplink.run())
-        for sentence in advice(self._settings):
+            self.tasks.own(f"uplink {name}", uplink.run())
+        settings = self.configuration.settings
+        for sentence in advice(settings):
             log.warning("%s", sentence)
-        log.info("Gateway %s is ready; its data is in %s.", self._settings.gateway.id, self._settings.gateway.data_dir)
+        self.configuration.serve(self._reloading())
+        log.info("Gateway %s is ready; its data is in %s.", settings.gateway.id, settings.gateway.data_dir)
 
-    def _own(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        self.tasks.add(asyncio.create_task(work, name=name))
+    def _reloading(self) -> Reloading:
+        return Reloading(
+            Parts(
+                spool=self.spool,
+                broker=self.broker,
+                accesses=self.accesses,
+                places=self._places,
+                listeners=self.listeners,
+                uplinks=self.uplinks,
+                tasks=self.tasks,
+                make_listener=self._listener,
+                make_uplink=self._uplink,
+            )
+        )
 
     async def _feed(self) -> None:
         while True:
@@ -175,70 +204,41 @@ class Gateway:
             await self.reload()
 
     async def reload(self) -> None:
-        """Read passwords, keys, rules and certificates again; what is broken leaves in force what was there before."""
-        problems = await self.accesses.reload()
-        for problem in problems:
-            log.error("%s", problem)
-        broken = [listener.name for listener in self.listeners if not listener.reload()]
-        self.broker.rights_changed()
-        if problems or broken:
-            log.error("Reloaded; but what is named above is broken, so there the old files stay in force.")
-        else:
-            log.info(
-                "Reloaded: password files, keys of tokens, ACL files and certificates. What stands in gateway.yaml "
-                "itself, rules too, holds from the next start on."
-            )
+        """Read the configuration again, and every file that it names; what is broken leaves everything as it was."""
+        await self.configuration.reload("SIGHUP")
 
     def check(self) -> None:
         """Raise the error of a task that has ended on its own."""
-        for task in self.tasks:
-            if task.done() and not task.cancelled():
-                error = task.exception()
-                if error is not None:
-                    raise error
-                if not self._stopping:
-                    raise GatewayError(f"The part '{task.get_name()}' has ended, and nobody told it to.")
+        self.tasks.check(may_end=self._stopping)
 
     async def stop(self) -> None:
         """Stop in order, within the grace period."""
         if self._stopping:
             return
         self._stopping = True
-        grace_s = self._settings.gateway.grace_period_s
+        grace_s = self.configuration.settings.gateway.grace_period_s
         log.info("Stopping.")
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2 * grace_s):
+                await self.configuration.close()
         for listener in self.listeners:
             listener.stop_accepting()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
-                if self._is_running("spool"):
-                    await self._while_running("spool", self.broker.drain())
+                if self.tasks.is_running("spool"):
+                    await self.tasks.while_running("spool", self.broker.drain())
         for listener in self.listeners:
             await listener.close()
         await asyncio.gather(*(uplink.stop(grace_s) for uplink in self.uplinks.values()))
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
-                if self._is_running("spool"):
-                    await self._while_running("spool", self.spool.flush())
+                if self.tasks.is_running("spool"):
+                    await self.tasks.while_running("spool", self.spool.flush())
         await self.api.close()
-        for task in self.tasks:
-            task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.tasks.cancel()
         await self.accesses.close()
         await self.spool.close()
         log.info("Stopped.")
-
-    def _is_running(self, name: str) -> bool:
-        return any(task.get_name() == name and not task.done() for task in self.tasks)
-
-    async def _while_running(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Await `work`, but no longer than the task `name` lives: without it the work would never end."""
-        waiting = asyncio.ensure_future(work)
-        owners = {task for task in self.tasks if task.get_name() == name}
-        try:
-            await asyncio.wait({waiting, *owners}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
 
 
 def _raise_file_limit() -> None:

@@ -9,23 +9,35 @@ and is told until then: what is in force and what the file wants are both kept, 
 from __future__ import annotations
 
 import asyncio
-import enum
+import logging
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from bridge.clock import SystemClock
+from bridge.ports import Clock
+from config.advice import advice
 from config.describe import effective_values
-from config.errors import Problem
-from config.loader import Loaded
+from config.difference import Difference, differences
+from config.errors import ConfigError, Problem
+from config.loader import Loaded, load_gateway_text
+from config.merging import merged
+from config.overrides import PREFIX
 from config.settings import GatewaySettings
+from gateway import configuration_file
+from gateway.configuration_file import ConfigurationError, FileChanged, FileFull, FileReadOnly
+from gateway.live_keys import Applies, Waiting, applies
+from gateway.named_files import check_named_files
 
+__all__ = ["Applies", "Configuration", "ConfigurationError", "FileChanged", "FileFull", "FileReadOnly"]
 
-class Applies(enum.Enum):
-    """When a change of a key takes hold."""
+logger = logging.getLogger(__name__)
 
-    LIVE = "live"
-    RESTART = "restart"
+READ_AGAIN = "password files, keys of tokens, ACL files and certificates were read again"
+MAX_NAMED = 10
+"""Keys that a sentence names."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,43 +87,76 @@ class Report(Proposal):
     message: str
 
 
-class ConfigurationError(Exception):
-    """The file could not be changed as asked; the message is a sentence."""
+class Prepared(Protocol):
+    """All that can fail has been done; one of the two is called, once."""
 
-    code = "configuration"
+    async def adopt(self) -> None:
+        """Have it in force."""
 
-
-class FileChanged(ConfigurationError):
-    """Somebody else has changed the file since it was looked at (409)."""
-
-    code = "file_changed"
-
-
-class FileReadOnly(ConfigurationError):
-    """The file can't be written, or there is none (409 or 507)."""
-
-    code = "file_read_only"
+    async def discard(self) -> None:
+        """Leave everything as it was."""
 
 
 class Applier(Protocol):
     """Who makes the parts of the gateway follow the settings."""
 
-    async def apply(self, before: GatewaySettings, after: GatewaySettings) -> None:
-        """All of it or nothing. Raises ConfigError, or GatewayError or another error with a sentence, and then nothing
-        has changed."""
+    def is_in_use(self, listener: str) -> bool:
+        """Whether somebody is connected to the listener of that name."""
+
+    async def prepare(self, before: GatewaySettings, after: GatewaySettings) -> Prepared:
+        """Do all that can fail, and change nothing that anybody would notice. Raises ConfigError, or CannotApply."""
+
+
+class CannotApply(ConfigurationError):
+    """The settings are right, and can't be had here and now; the sentence says which part and why."""
+
+    code = "cannot_apply"
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """What a text wants, how much of it can be had now, and what is different."""
+
+    wanted: Loaded[GatewaySettings]
+    reachable: GatewaySettings
+    changes: Sequence[Change]
 
 
 class Configuration:
     """What a gateway runs with. `path` is None where it runs with the defaults."""
 
-    def __init__(self, loaded: Loaded[GatewaySettings], *, path: Path | None, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        loaded: Loaded[GatewaySettings],
+        *,
+        path: Path | None = None,
+        environ: Mapping[str, str] = os.environ,
+        clock: Clock | None = None,
+    ) -> None:
         self.loaded = loaded
         """What is in force."""
         self.path = path
-        self.read_at_us: int = 0
-        """When the file was read last."""
+        self._wanted = loaded
         self._environ = environ
+        self._clock = clock or SystemClock()
+        self.read_at_us = self._clock.now_us()
+        """When the file was read last and held."""
+        self._applier: Applier | None = None
         self._lock = asyncio.Lock()
+
+    def serve(self, applier: Applier | None) -> None:
+        """From now on changes are made there; None: nowhere, and each is refused."""
+        self._applier = applier
+
+    async def close(self) -> None:
+        """Wait for a change that is under way, and refuse all others."""
+        self._applier = None
+        async with self._lock:
+            pass
 
     @property
     def settings(self) -> GatewaySettings:
@@ -121,26 +166,167 @@ class Configuration:
     @property
     def waiting_for_restart(self) -> Sequence[str]:
         """Dotted keys whose values in the file hold from the next start on."""
-        return ()
+        return [difference.key for difference in differences(self.settings, self._wanted.settings)]
 
     def effective(self) -> list[Value]:
         """Every key with its value, where it came from, and when a change of it would take hold; secrets masked."""
         return [
-            Value(key=item.key, value=item.text, origin=item.origin, change=Applies.RESTART)
+            Value(key=item.key, value=item.text, origin=item.origin, change=applies(item.key))
             for item in effective_values(self.loaded)
         ]
 
     async def check(self, text: str) -> Proposal:
         """What the text would come to as the file; changes nothing."""
-        raise NotImplementedError
+        base = configuration_file.hash_of(self.path)
+        try:
+            plan = await self._plan(text)
+        except ConfigError as error:
+            return Proposal(problems=error.problems, base=base)
+        return Proposal(changes=plan.changes, advice=self._advice(plan.wanted), base=base)
 
     async def apply(self, text: str, base: str, by: str) -> Report:
         """Write the text as the file, unless it has problems or the file is another than `base`; then reload.
 
         `by` is who asks for it, for the log. Raises FileChanged and FileReadOnly with a sentence; then nothing has
         changed."""
-        raise NotImplementedError
+        async with self._lock:
+            if self.path is None:
+                raise FileReadOnly(
+                    "This gateway runs without a file. Start it with -c FILE to have one that can change."
+                )
+            if configuration_file.hash_of(self.path) != base:
+                raise FileChanged(f"{self.path} was changed by somebody else meanwhile. Load it again, and look at it.")
+            return await self._change(text, by, is_new=True)
 
     async def reload(self, by: str = "") -> Report:
         """Read the file again and apply it, with everything that it names; a bad one leaves the old one in force."""
-        raise NotImplementedError
+        async with self._lock:
+            return await self._change(None, by, is_new=False)
+
+    async def _change(self, text: str | None, by: str, *, is_new: bool) -> Report:
+        applier = self._applier
+        if applier is None:
+            return self._refused([_problem("gateway.yaml", "", "the gateway is starting or stopping; try again")], by)
+        try:
+            plan = await self._plan(text)
+            prepared = await applier.prepare(self.settings, plan.reachable)
+        except ConfigError as error:
+            return self._refused(error.problems, by)
+        except CannotApply as error:
+            return self._refused([self._place(error.key, str(error))], by)
+        try:
+            if is_new and self.path is not None and text is not None:
+                await asyncio.to_thread(configuration_file.write, self.path, text)
+        except BaseException:  # raised again: what was prepared must not stay
+            await prepared.discard()
+            raise
+        await prepared.adopt()
+        before, self._wanted = self.loaded, plan.wanted
+        waiting = [change.key for change in plan.changes if change.effect is Applies.RESTART]
+        self.loaded = Loaded(settings=plan.reachable, origins=_origins(before, plan.wanted, waiting))
+        self.read_at_us = self._clock.now_us()
+        return self._done(plan, by)
+
+    async def _plan(self, text: str | None) -> _Plan:
+        """Raises ConfigError with everything that is wrong."""
+        # In a thread: a long file must not hold up the event loop.
+        wanted = await asyncio.to_thread(self._read, text)
+        await asyncio.to_thread(check_named_files, wanted)
+        running = self.settings
+        waits = Waiting(
+            running, wanted.settings, is_in_use=self._applier.is_in_use if self._applier else lambda _: True
+        )
+        reachable = merged(running, wanted.settings, waits)
+        changes = [_change(one, waits) for one in differences(running, wanted.settings)]
+        return _Plan(wanted=wanted, reachable=reachable, changes=changes)
+
+    def _read(self, text: str | None) -> Loaded[GatewaySettings]:
+        if text is None:
+            if self.path is None:
+                return self._wanted
+            text = configuration_file.read(self.path)
+        return load_gateway_text(text, self.path, self._environ)
+
+    def _advice(self, wanted: Loaded[GatewaySettings]) -> list[str]:
+        sentences = list(advice(wanted.settings))
+        held = [key for key, origin in wanted.origins.items() if PREFIX in origin]
+        if held:
+            sentences.append(
+                f"Environment variables win over the file, also after a reload, for: {_named(held)}. To have the file "
+                "hold there, take the variables away and restart."
+            )
+        return sentences
+
+    def _place(self, key: str, message: str) -> Problem:
+        return _problem(str(self.path) if self.path else "gateway.yaml", key, message)
+
+    def _refused(self, problems: Sequence[Problem], by: str) -> Report:
+        for problem in problems:
+            logger.error("%s", problem)
+        count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+        message = f"Nothing was changed{_by(by)}: {count} in the new configuration. What held before stays in force."
+        logger.error("%s", message)
+        return Report(
+            problems=problems,
+            base=configuration_file.hash_of(self.path),
+            waiting_for_restart=self.waiting_for_restart,
+            message=message,
+        )
+
+    def _done(self, plan: _Plan, by: str) -> Report:
+        waiting = [change for change in plan.changes if change.effect is Applies.RESTART]
+        applied = [change.key for change in plan.changes if change.effect is Applies.LIVE]
+        message = (
+            f"Reloaded{_by(by)}: {f'{_named(applied)} changed' if applied else 'no setting changed'}; {READ_AGAIN}."
+        )
+        if waiting:
+            told = [f"{change.key} ({change.reason})" for change in waiting]
+            message += f" Waiting for a restart: {_named(told)}."
+        logger.info("%s", message)
+        sentences = self._advice(plan.wanted)
+        for sentence in sentences:
+            logger.warning("%s", sentence)
+        return Report(
+            changes=plan.changes,
+            advice=sentences,
+            base=configuration_file.hash_of(self.path),
+            applied=applied,
+            waiting_for_restart=[change.key for change in waiting],
+            message=message,
+        )
+
+
+def _change(difference: Difference, waits: Waiting) -> Change:
+    reason = waits(difference.key)
+    return Change(
+        key=difference.key,
+        before=difference.before,
+        after=difference.after,
+        effect=Applies.RESTART if reason else Applies.LIVE,
+        reason=reason,
+    )
+
+
+def _problem(file: str, key: str, message: str) -> Problem:
+    return Problem(file=file, line=None, column=None, key=key, message=message)
+
+
+def _origins(
+    before: Loaded[GatewaySettings], wanted: Loaded[GatewaySettings], waiting: Sequence[str]
+) -> dict[str, str]:
+    """Where what is in force came from: the new file, but for what still waits."""
+    old = {
+        key: origin
+        for key, origin in before.origins.items()
+        if any(key == each or key.startswith((f"{each}.", f"{each}[")) for each in waiting)
+    }
+    return {**wanted.origins, **old}
+
+
+def _by(by: str) -> str:
+    return f" ({by})" if by else ""
+
+
+def _named(keys: Sequence[str]) -> str:
+    more = f" and {len(keys) - MAX_NAMED} more" if len(keys) > MAX_NAMED else ""
+    return ", ".join(keys[:MAX_NAMED]) + more

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from bridge.json_lines import parse_rfc3339
 from bridge.ports import Clock
 from bridge.uplink import Uplink
 from bridge.version import VERSION
@@ -19,8 +20,12 @@ from gateway.api.status import (
 )
 from gateway.api.view import Check
 from gateway.broker.broker import Broker
+from gateway.figures import Figures, UplinkFigures
+from gateway.forecast import drained_in_s, full_in_s
+from gateway.history import Totals
 from gateway.listener.listener import MqttListener
-from gateway.rates import SlidingRate
+from gateway.meters import Meters
+from gateway.room import Room, disk_free_bytes
 from gateway.spool.lane import Lane
 from gateway.spool.spool import Spool
 
@@ -45,14 +50,12 @@ class Overview:
         self._uplinks = uplinks
         self._clock = clock
         self._started_s = clock.monotonic_s()
-        self._rate_in = SlidingRate()
-        self._rate_out = SlidingRate()
+        self.meters = Meters(spool.lanes, uplinks)
+        self.meters.feed(self._started_s)
 
     def feed(self) -> None:
         """Take a reading of what came in and what went out."""
-        now_s = self._clock.monotonic_s()
-        self._rate_in.feed(now_s, sum(lane.accepted for lane in self._spool.lanes.values()))
-        self._rate_out.feed(now_s, sum(uplink.status.records for uplink in self._uplinks.values()))
+        self.meters.feed(self._clock.monotonic_s())
 
     def status(self) -> GatewayStatus:
         """Everything, now."""
@@ -65,12 +68,12 @@ class Overview:
             listeners=tuple(
                 ListenerStatus(
                     name=item.name,
-                    transport=written.transport.value,
+                    transport=item.settings.transport.value,
                     bind=item.address,
                     connections=item.connections,
                     certificate_expires_at=item.certificate_expires_at,
                 )
-                for item, written in zip(self._listeners, self._settings.listeners, strict=True)
+                for item in self._listeners
             ),
             broker=self._local(),
             streams={lane.name: self._stream(lane) for lane in self._spool.lanes.values()},
@@ -82,8 +85,8 @@ class Overview:
                 recovery=self._recovery(),
             ),
             rates=RateStatus(
-                in_per_s=self._rate_in.per_second(now_s),
-                out_per_s=self._rate_out.per_second(now_s),
+                in_per_s=self.meters.into.per_second(now_s),
+                out_per_s=self.meters.out.per_second(now_s),
             ),
         )
 
@@ -107,6 +110,65 @@ class Overview:
             Check(name="spool", ok=room, message="" if room else "The spool is full and refuses new records.")
         )
         return checks
+
+    def figures(self) -> Figures:
+        """What the verdict is made from; feeds first."""
+        self.feed()
+        now_s = self._clock.monotonic_s()
+        lanes = list(self._spool.lanes.values())
+        records = sum(lane.waiting_records for lane in lanes)
+        into, out, bytes_in, bytes_out = self.meters.forecast_rates(now_s)
+        room = self.room()
+        oldest_us = min(filter(None, map(self._oldest_us, lanes)), default=None)
+        salvage = self._spool.salvage
+        return Figures(
+            records=records,
+            oldest_age_s=self._age_s(oldest_us),
+            had_records=any(lane.next_seq > 1 for lane in lanes),
+            in_per_s=into,
+            out_per_s=out,
+            full_in_s=full_in_s(free_bytes=room.free_bytes, in_bytes_per_s=bytes_in, out_bytes_per_s=bytes_out),
+            drained_in_s=drained_in_s(records=records, in_per_s=into, out_per_s=out),
+            when_full=self._settings.spool.when_full.value,
+            is_refusing=self._spool.is_refusing,
+            is_disk_full=self._spool.is_refusing and room.is_disk_full,
+            failure=self._spool.failure,
+            uplinks=tuple(
+                UplinkFigures(
+                    name=name,
+                    state=uplink.status.state,
+                    for_s=max(0.0, (self._clock.now_us() - parse_rfc3339(uplink.status.since)) / 1e6),
+                    paused_by=uplink.paused_by,
+                )
+                for name, uplink in self._uplinks.items()
+            ),
+            dropped=self.meters.dropped_lately(now_s),
+            dead_letters=self._spool.dead_letters.letters,
+            set_aside=None if salvage is None else str(salvage.set_aside),
+        )
+
+    def room(self) -> Room:
+        """What the spool may still take."""
+        return Room(
+            limit_bytes=self._settings.spool.max_size_bytes,
+            size_bytes=self._spool.size_bytes(),
+            stored_bytes=sum(lane.stored_bytes for lane in self._spool.lanes.values()),
+            disk_free_bytes=disk_free_bytes(self._settings.gateway.data_dir),
+        )
+
+    def totals(self) -> Totals:
+        """What the history is fed with."""
+        uplinks = [uplink.status for uplink in self._uplinks.values()]
+        lanes = list(self._spool.lanes.values())
+        return Totals(
+            accepted=sum(lane.accepted for lane in lanes),
+            delivered=sum(status.records for status in uplinks),
+            dropped=sum(sum(lane.dropped.values()) for lane in lanes),
+            raw_bytes=sum(status.raw_bytes for status in uplinks),
+            wire_bytes=sum(status.wire_bytes for status in uplinks),
+            records=sum(lane.waiting_records for lane in lanes),
+            bytes=sum(lane.stored_bytes for lane in lanes),
+        )
 
     def _local(self) -> BrokerStatus:
         broker, counters = self._broker, self._broker.counters
@@ -132,20 +194,25 @@ class Overview:
         )
 
     def _stream(self, lane: Lane) -> StreamStatus:
-        first_seq = lane.released_seq if lane.watermarks else lane.first_seq
-        first_seq = max(first_seq, lane.first_seq)
-        oldest_us = lane.first_received_at_us if first_seq < lane.next_seq else None
-        if oldest_us is not None:
-            oldest_us = lane.tail.received_at_us(first_seq) or oldest_us
         return StreamStatus(
             records=lane.waiting_records,
             bytes=lane.stored_bytes,
-            oldest_age_s=None if oldest_us is None else max(0.0, (self._clock.now_us() - oldest_us) / 1e6),
-            first_seq=first_seq,
+            oldest_age_s=self._age_s(self._oldest_us(lane)),
+            first_seq=_first_seq(lane),
             next_seq=lane.next_seq,
             accepted=lane.accepted,
             dropped=lane.dropped,
         )
+
+    @staticmethod
+    def _oldest_us(lane: Lane) -> int | None:
+        first_seq = _first_seq(lane)
+        if first_seq >= lane.next_seq:
+            return None
+        return lane.tail.received_at_us(first_seq) or lane.first_received_at_us
+
+    def _age_s(self, at_us: int | None) -> float | None:
+        return None if at_us is None else max(0.0, (self._clock.now_us() - at_us) / 1e6)
 
     def _recovery(self) -> Recovery | None:
         salvage = self._spool.salvage
@@ -156,3 +223,8 @@ class Overview:
             reason="the database was damaged",
             records_saved=salvage.records,
         )
+
+
+def _first_seq(lane: Lane) -> int:
+    first_seq = lane.released_seq if lane.watermarks else lane.first_seq
+    return max(first_seq, lane.first_seq)

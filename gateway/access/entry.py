@@ -23,6 +23,7 @@ from typing import Final
 from bridge.ports import Clock
 from config.errors import ConfigError
 from config.settings import Access
+from gateway.access.errors import AccessError, unread
 from gateway.access.filters import is_unsafe
 from gateway.access.guesses import Guesses
 from gateway.access.hashing import CannotCheck, HashingPool
@@ -124,36 +125,54 @@ class AccessEntry:
         Ask `still_knows` afterwards for those who are connected.
         """
         async with self._reloading:
-            before = self._ways
             try:
-                # In a thread: a long file must not hold up the event loop.
-                after = await asyncio.to_thread(
-                    read_ways,
-                    settings or before.settings,
-                    read_rules=self._read_rules,
-                    seed=self._seed,
-                )
+                after = await self.read(settings)
             except ConfigError as error:
-                self._change = Change(anonymous=before.lets_anonymous_in)
+                self.keep()
                 return [str(problem) for problem in error.problems]
-            except Exception as error:  # whatever it is: nobody may come in, or be thrown out, by files half read
-                logger.exception("The files of the access %r could not be read.", self.name)
-                self._change = Change(anonymous=before.lets_anonymous_in)
-                return [f"The files of the access {self.name!r} could not be read: {type(error).__name__}: {error}."]
-            self._ways = after
-            self._change = change(before, after)
-            self._verified.keep_only(after.users.hashes if after.users is not None else {})
-            service = self._http
-            if before.settings.http != after.settings.http:
-                self._http = self._make_http(after.settings)
-                if service is not None:
-                    await service.close()
-            elif service is not None:
-                service.forget()
+            retired = self.adopt(after)
+            if retired is not None:
+                await retired.close()
             # Who was let in by the old files in this very turn of the loop is connected in the next one. He has to be
             # before anybody asks who is still known, or nobody ever would ask of him.
             await asyncio.sleep(0)
             return []
+
+    async def read(self, settings: Access | None = None) -> Ways:
+        """Read the files, by new settings where they are given; changes nothing. Raises AccessError."""
+        try:
+            # In a thread: a long file must not hold up the event loop.
+            return await asyncio.to_thread(
+                read_ways,
+                settings or self._ways.settings,
+                read_rules=self._read_rules,
+                seed=self._seed,
+            )
+        except ConfigError:
+            raise
+        except Exception as error:  # whatever it is: nobody may come in, or be thrown out, by files half read
+            logger.exception("The files of the access %r could not be read.", self.name)
+            raise AccessError([unread(self.name, error)]) from error
+
+    def keep(self) -> None:
+        """Nothing was adopted: everybody is known as before."""
+        self._change = Change(anonymous=self._ways.lets_anonymous_in)
+
+    def adopt(self, after: Ways) -> HttpService | None:
+        """Have what was read in force; a service that is asked no more is returned, to be closed.
+
+        Let the loop come round once before `still_knows` is asked: who was let in just now is connected then.
+        """
+        before, self._ways = self._ways, after
+        self._change = change(before, after)
+        self._verified.keep_only(after.users.hashes if after.users is not None else {})
+        service = self._http
+        if before.settings.http != after.settings.http:
+            self._http = self._make_http(after.settings)
+            return service
+        if service is not None:
+            service.forget()
+        return None
 
     async def close(self) -> None:
         """Close the connections to the service; idempotent. The pool belongs to who made it."""

@@ -32,3 +32,9 @@ def unreadable(file: Path, key: str, error: OSError) -> AccessError:
     return AccessError(
         [problem(file, f"can't be read: {reason}. Make it readable for the gateway's user, or mend `{key}`.")]
     )
+
+
+def unread(access: str, error: Exception) -> Problem:
+    """Nobody foresaw why the files of an access can't be read."""
+    sentence = f"the files of this access could not be read: {type(error).__name__}: {error}"
+    return Problem(file="gateway.yaml", line=None, column=None, key=f"access[{access}]", message=sentence)

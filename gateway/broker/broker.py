@@ -323,6 +323,22 @@ class Broker:
         for client in self.sessions.clients():
             client.rights_changed()
 
+    def limit(self, *, sessions: settings.Sessions, retained: settings.Retained, limits: settings.Limits) -> None:
+        """Have other limits hold from now on; what is above them already stays until it is gone."""
+        before, self.limits = self.limits, limits
+        self.sessions.limit(sessions)
+        self.subscribing.limit(sessions, max_topic_levels=limits.max_topic_levels)
+        self.retained.limit(retained)
+        self.routes.limit(limits.max_topic_levels)
+        if limits.sys_interval_s != before.sys_interval_s:
+            self._agenda.cancel("$SYS")
+            if limits.sys_interval_s is not None and self._ticking is not None:
+                self._report(limits.sys_interval_s)
+
+    def order_streams(self, streams: Sequence[Stream]) -> None:
+        """Records go into other streams from now on; the store knows them by the same places."""
+        self.routes.order_streams(streams)
+
     def _on_session_end(self, session: Session) -> None:
         self.wills.session_ended(session)
         self.subscribing.forget(session)

@@ -47,9 +47,11 @@ class Total:
             self.held_bytes -= shared.size_bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class QueueLimits:
     """How much may wait for one subscriber, and what is dropped when it is more; `total` is for all who share it.
+
+    All sessions hold the same one, and it follows the settings: what is above a lower limit stays until it is gone.
 
     As many bytes again may be in flight: a client that reads and never acknowledges is sent no more than that.
     """
@@ -71,3 +73,11 @@ class QueueLimits:
             max_in_flight=sessions.max_in_flight,
             total=Total(sessions.max_total_queued_bytes),
         )
+
+    def follow(self, sessions: Sessions) -> None:
+        """Have other limits from now on."""
+        self.max_messages = sessions.max_queued_messages
+        self.max_bytes = sessions.max_queued_bytes
+        self.when_full = sessions.when_full
+        self.max_in_flight = sessions.max_in_flight
+        self.total.max_bytes = sessions.max_total_queued_bytes

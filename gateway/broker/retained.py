@@ -53,7 +53,7 @@ class RetainedMessages:
     __slots__ = ("_expiries", "_limits", "_own", "_root", "_size", "refused", "size_bytes")
 
     def __init__(self, limits: Retained | None = None) -> None:
-        self._limits = limits or Retained()
+        self.limit(limits or Retained())
         self._root = _Node()
         self._root.below, self._root.names = {}, []
         self._size = 0
@@ -64,6 +64,10 @@ class RetainedMessages:
         self.size_bytes = 0
         """What they take in memory, roughly."""
         self.refused = 0
+
+    def limit(self, limits: Retained) -> None:
+        """Have other limits; what is kept above them stays."""
+        self._limits = limits
 
     def __len__(self) -> int:
         return self._size

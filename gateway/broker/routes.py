@@ -114,10 +114,21 @@ class Routes(dict[bytes, Route]):
         """Those in use, by what makes them."""
         self.watches: SubscriptionTree[Watch, None] = SubscriptionTree()
         """Who looks on (`gateway.broker.watch`); `forget` their filters when they come and go."""
-        self._streams: SubscriptionTree[int, None] = SubscriptionTree()
+        self._streams: SubscriptionTree[int, None]
+        self.order_streams(streams)
+
+    def order_streams(self, streams: Sequence[Stream]) -> None:
+        """Records go into these streams from now on, by their places."""
+        self._streams = SubscriptionTree()
         for place, stream in enumerate(streams):
             for topic_filter in stream.topics:
                 self._streams.add(topic_filter, place, None)
+        self.clear()
+
+    def limit(self, max_levels: int) -> None:
+        """A topic has at most so many levels from now on."""
+        self._max_levels = max_levels
+        self.clear()
 
     def __missing__(self, raw: bytes) -> Route:
         # What the server itself says has as many levels as it has; clients publish there in vain.

@@ -91,6 +91,16 @@ class Sessions(dict[str, Session]):
         self._not_aside: dict[str, bytes] = {}
         """Those of them that stand in the place of a session: the next one under the client id would take it."""
 
+    def limit(self, limits: settings.Sessions) -> None:
+        """Have other limits; sessions and messages above them stay until they are gone."""
+        before, self._limits = self._limits, limits
+        if self._queue_limits is not None:
+            self._queue_limits.follow(limits)
+        if (limits.max_sessions_per_user is None) != (before.max_sessions_per_user is None):
+            is_counted = limits.max_sessions_per_user is not None
+            names = (session.username for session in self.values() if session.username is not None)
+            self._of_user = Counter(names if is_counted else ())
+
     def restore(self, snapshots: dict[str, bytes]) -> None:
         """Make the sessions that were on disk; what cannot be read is left out and told, and stays on disk."""
         for client_id, snapshot in snapshots.items():

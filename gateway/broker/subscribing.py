@@ -79,6 +79,11 @@ class Subscribing:
         self._limits = limits
         self._max_topic_levels = max_topic_levels
 
+    def limit(self, limits: settings.Sessions, *, max_topic_levels: int) -> None:
+        """Have other limits for the subscriptions to come."""
+        self._limits = limits
+        self._max_topic_levels = max_topic_levels
+
     # ---- packets --------------------------------------------------------------------------------------------------
 
     def subscribe(self, client: Client, packet: Subscribe) -> None:

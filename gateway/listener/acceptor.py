@@ -38,9 +38,13 @@ class Acceptor:
         self._take = take
         self._name = name
         self._loop = loop
-        self._bucket = None if rate is None else TokenBucket(rate, now_s=loop.time())
+        self.limit(rate)
         self._pausing: asyncio.TimerHandle | None = None
         self._listen()
+
+    def limit(self, rate: int | None) -> None:
+        """Take so many a second from now on; None for no bound."""
+        self._bucket = None if rate is None else TokenBucket(rate, now_s=self._loop.time())
 
     def close(self) -> None:
         """Take nothing more, and close the sockets; those who wait in the queue are refused. Idempotent."""

@@ -62,16 +62,6 @@ class MqttListener:
         partials: Partials | None = None,
         places: Places | None = None,
     ) -> None:
-        receive_maximum = settings.receive_maximum
-        if settings.max_message_rate is not None:  # it is told by this, as far as MQTT can tell it (§3.3.4)
-            receive_maximum = max(1, min(receive_maximum, settings.max_message_rate))
-        self.terms = Terms(
-            receive_maximum=receive_maximum,
-            max_packet_size_bytes=settings.max_packet_size_bytes,
-            max_keep_alive_s=settings.max_keep_alive_s,
-            topic_alias_maximum=settings.topic_alias_maximum,
-            listener=settings.name,
-        )
         self.name = settings.name
         self.address = settings.bind
         """Where it listens; with the port that was found free, once it is started with port 0."""
@@ -80,20 +70,12 @@ class MqttListener:
         self.line = Line()
         self.wheel: Wheel
         self.is_local = settings.is_local
-        self.connect_timeout_s = settings.connect_timeout_s
-        self.max_connect_size_bytes = settings.max_connect_size_bytes
-        self.stall_timeout_s = settings.stall_timeout_s
         self.read_buffer = memoryview(bytearray(READ_BYTES))
-        self.first_buffer = self.read_buffer[: max(LEAST_READ_BYTES, settings.max_connect_size_bytes)]
-        self.later_buffer = self.read_buffer
-        if settings.max_byte_rate is not None:
-            self.later_buffer = self.read_buffer[: max(LEAST_READ_BYTES, settings.max_byte_rate // 8)]
-        if settings.max_message_rate is not None:
-            self.later_buffer = self.later_buffer[: max(LEAST_READ_BYTES, settings.max_message_rate * 16)]
+        self._follow(settings)
         self._places = places or Places()
-        self._settings = settings
         self._broker = broker
         self._certificates: Certificates | None = None
+        self._sockets: list[socket.socket] = []
         self._acceptor: Acceptor | None = None
         self._file: SocketFile | None = None
         self._looking: asyncio.TimerHandle | None = None
@@ -104,6 +86,29 @@ class MqttListener:
         self._at_address: Counter[str | bytes] = Counter()
         self._is_empty = asyncio.Event()
         self._is_empty.set()
+
+    def _follow(self, settings: Listener) -> None:
+        """Take what holds for new connections from the settings."""
+        receive_maximum = settings.receive_maximum
+        if settings.max_message_rate is not None:  # it is told by this, as far as MQTT can tell it (§3.3.4)
+            receive_maximum = max(1, min(receive_maximum, settings.max_message_rate))
+        self.terms = Terms(
+            receive_maximum=receive_maximum,
+            max_packet_size_bytes=settings.max_packet_size_bytes,
+            max_keep_alive_s=settings.max_keep_alive_s,
+            topic_alias_maximum=settings.topic_alias_maximum,
+            listener=settings.name,
+        )
+        self.connect_timeout_s = settings.connect_timeout_s
+        self.max_connect_size_bytes = settings.max_connect_size_bytes
+        self.stall_timeout_s = settings.stall_timeout_s
+        self.first_buffer = self.read_buffer[: max(LEAST_READ_BYTES, settings.max_connect_size_bytes)]
+        self.later_buffer = self.read_buffer
+        if settings.max_byte_rate is not None:
+            self.later_buffer = self.read_buffer[: max(LEAST_READ_BYTES, settings.max_byte_rate // 8)]
+        if settings.max_message_rate is not None:
+            self.later_buffer = self.later_buffer[: max(LEAST_READ_BYTES, settings.max_message_rate * 16)]
+        self._settings = settings
 
     # ---- life -----------------------------------------------------------------------------------------------------
 
@@ -117,22 +122,36 @@ class MqttListener:
         """Whether new connections are taken."""
         return self._acceptor is not None
 
+    @property
+    def settings(self) -> Listener:
+        """What holds for new connections."""
+        return self._settings
+
     async def start(self) -> None:
         """Listen. Raises ListenerError, with a sentence, where that is not possible."""
-        loop = asyncio.get_running_loop()
-        self.wheel = Wheel(loop)
+        self.open()
+        self.accept()
+
+    def open(self) -> None:
+        """Take the address, so that it is sure; whoever knocks waits. Raises ListenerError."""
         if self._settings.transport.is_tls:
-            self._certificates = self._read_certificates()
+            self._certificates = self._read_certificates(self._settings)
         bind = self._settings.bind
         try:
             if isinstance(bind, UnixPath):
                 sock, self._file = listen_unix(bind)
-                sockets = [sock]
+                self._sockets = [sock]
             else:
-                sockets = listen(bind)
-                self.address = replace(bind, port=int(sockets[0].getsockname()[1]))
+                self._sockets = listen(bind)
+                self.address = replace(bind, port=int(self._sockets[0].getsockname()[1]))
         except OSError as error:
             raise listener_error(self.name, bind, error) from error
+
+    def accept(self) -> None:
+        """Let clients in."""
+        loop = asyncio.get_running_loop()
+        self.wheel = Wheel(loop)
+        sockets, self._sockets = self._sockets, []
         self._acceptor = Acceptor(sockets, self._take, name=self.name, rate=self._settings.max_connect_rate, loop=loop)
         self._look_for_stalls()
         self._watch_certificates()
@@ -143,6 +162,9 @@ class MqttListener:
         if self._acceptor is not None:
             self._acceptor.close()
             self._acceptor = None
+        for sock in self._sockets:
+            sock.close()
+        self._sockets = []
         if self._file is not None:
             self._file.remove()
             self._file = None
@@ -182,16 +204,31 @@ class MqttListener:
         """When the certificate ends, in UTC; None without TLS."""
         return None if self._certificates is None else self._certificates.current.expires_at
 
-    def reload(self) -> bool:
-        """Read the certificates again; those that are connected stay, unless their own certificate was revoked.
+    def prepare(self, settings: Listener) -> Certificates | None:
+        """Read the certificates that the settings name; nothing has changed then. Raises ListenerError."""
+        return self._read_certificates(settings) if settings.transport.is_tls else None
 
-        False, and a line in the log, for broken ones.
+    def adopt(self, settings: Listener, certificates: Certificates | None) -> None:
+        """Have new settings (of the same name, transport, address and access) hold for new connections.
+
+        Those that are connected stay, unless their own certificate was revoked.
         """
-        if self._certificates is None:
-            return True
-        is_right = self._certificates.reload()
-        self._close_revoked(self._certificates.current)
-        return is_right
+        before = self._settings
+        self._follow(settings)
+        if settings.max_connect_rate != before.max_connect_rate and self._acceptor is not None:
+            self._acceptor.limit(settings.max_connect_rate)
+        if (settings.max_connections_per_address is None) != (before.max_connections_per_address is None):
+            self._at_address.clear()
+            is_located = settings.proxy_protocol is ProxyProtocol.OFF  # else those that are here were never counted
+            self._connections = {one: self._count(one.origin) if is_located else None for one in self._connections}
+        if certificates is not None:
+            self._certificates = certificates
+            logger.info(
+                "The listener %r has read its certificate; it holds until %s.",
+                self.name,
+                certificates.current.expires_at.date(),
+            )
+            self._close_revoked(certificates.current)
 
     def _close_revoked(self, loaded: Loaded) -> None:
         for connection in tuple(self._connections):
@@ -199,10 +236,9 @@ class MqttListener:
             if certificate is not None and loaded.revokes(certificate):
                 connection.revoked()
 
-    def _read_certificates(self) -> Certificates:
+    def _read_certificates(self, settings: Listener) -> Certificates:
         from gateway.listener.certificates import CertificateError, Certificates
 
-        settings = self._settings
         try:
             return Certificates(
                 settings.tls, name=self.name, alpn="http/1.1" if settings.transport.is_websocket else "mqtt"

@@ -804,7 +804,7 @@ async def test_whatever_goes_wrong_while_files_are_read_again_leaves_the_old_one
     fails = True
     write_users(passwords, {"bob": "secret2"})
     (sentence,) = await entry.reload()
-    assert sentence == "The files of the access 'default' could not be read: MemoryError: for once."
+    assert sentence.endswith("access[default]: the files of this access could not be read: MemoryError: for once")
     assert "could not be read" in caplog.text
     assert entry.still_knows("alice")
     assert outcome(await entry.decide(who("alice", "secret"))) == ("alice",)

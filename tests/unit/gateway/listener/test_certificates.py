@@ -25,6 +25,12 @@ CONNECT_5_B = b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01b"
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
 
 
+def reload(door: Door) -> None:
+    """As a reload of the configuration does it."""
+    settings = door.listener.settings
+    door.listener.adopt(settings, door.listener.prepare(settings))
+
+
 @pytest.fixture
 def authority(tmp_path: Path) -> Authority:
     return Authority(tmp_path)
@@ -145,7 +151,7 @@ async def test_a_new_certificate_holds_for_new_connections_and_the_open_ones_sta
         reader, writer = await door.connected(tls=authority.client_context())
         assert await shown(door, authority) == b"CN=server"
         put(pair, new)
-        door.listener.reload()
+        reload(door)
         assert await shown(door, authority) == b"CN=new"
         writer.write(PING)
         assert await exactly(reader, 2) == PONG
@@ -272,12 +278,12 @@ async def test_a_client_whose_certificate_is_revoked_is_disconnected_and_the_oth
     async with opened(transport=Transport.TLS, tls=asking(authority, crl=crl)) as door:
         stays, stays_writer = await door.connected(tls=authority.client_context(good))
         goes, goes_writer = await door.connected(CONNECT_5_B, tls=authority.client_context(bad))
-        assert door.listener.reload()
+        reload(door)
         stays_writer.write(PING)
         assert await exactly(stays, 2) == PONG
         authority.revoke(bad)
         if by_signal:
-            assert door.listener.reload()
+            reload(door)
         assert await exactly(goes, 3) == b"\xe0\x01\x87"
         stays_writer.write(PING)
         assert await exactly(stays, 2) == PONG

@@ -1,0 +1,87 @@
+"""The files that gateway.yaml names: whether each can be used, before a gateway starts, or changes, by them."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+
+from config.errors import ConfigError, Problem
+from config.loader import Loaded
+from config.settings import GatewaySettings, ReceiverSettings, Tls
+
+
+def check_named_files(loaded: Loaded[GatewaySettings]) -> None:
+    """Read them all. Blocks for as long as the disk needs. Raises ConfigError with everything that is wrong."""
+    settings = loaded.settings
+    problems = [*_access(settings), *_listeners(loaded)]
+    for uplink in settings.uplinks:
+        problems += check_link(loaded, f"uplinks[{uplink.name}].tls", uplink.tls)
+    if problems:
+        raise ConfigError(problems)
+
+
+def check_link(loaded: Loaded[GatewaySettings] | Loaded[ReceiverSettings], key: str, tls: Tls) -> Iterator[Problem]:
+    """The certificates of a link to a broker."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if tls.ca_file is not None:
+        try:
+            context.load_verify_locations(tls.ca_file)
+        except (ssl.SSLError, OSError) as error:
+            yield _problem(loaded, f"{key}.ca_file", _unusable(tls.ca_file, "certificate", error))
+    if tls.cert_file is not None and tls.key_file is not None:
+        try:
+            context.load_cert_chain(tls.cert_file, tls.key_file, password=_no_password)
+        except _Encrypted:
+            sentence = f"the private key in {tls.key_file} is encrypted; write one that is not, for this user alone"
+            yield _problem(loaded, f"{key}.key_file", sentence)
+        except (ssl.SSLError, OSError) as error:
+            if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+                sentence = f"the key in {tls.key_file} is not that of {tls.cert_file}"
+            else:
+                sentence = _unusable(tls.cert_file, "certificate, or its key", error)
+            yield _problem(loaded, f"{key}.cert_file", sentence)
+
+
+def _access(settings: GatewaySettings) -> Iterator[Problem]:
+    if any(access.has_authentication or access.has_authorization for access in settings.access):
+        from gateway.accesses import check_files
+
+        try:
+            check_files(settings.access)
+        except ConfigError as error:
+            yield from error.problems
+
+
+def _listeners(loaded: Loaded[GatewaySettings]) -> Iterator[Problem]:
+    listeners = [listener for listener in loaded.settings.listeners if listener.transport.is_tls]
+    if listeners:
+        from gateway.listener.certificates import CertificateError, load
+
+        for listener in listeners:
+            try:
+                load(listener.tls, alpn="mqtt")
+            except CertificateError as error:
+                yield _problem(loaded, f"listeners[{listener.name}].tls.cert_file", str(error))
+
+
+class _Encrypted(Exception):
+    """OpenSSL asks for the password of a key."""
+
+
+def _no_password() -> str:
+    raise _Encrypted
+
+
+def _unusable(path: Path, what: str, error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return f"{path} holds no {what} in PEM that can be read; write another"
+    return f"{error.filename or path} cannot be read: {error.strerror}"
+
+
+def _problem(loaded: Loaded[GatewaySettings] | Loaded[ReceiverSettings], key: str, message: str) -> Problem:
+    """A problem at the place where the key was written."""
+    file, _, line = loaded.origins.get(key, "gateway.yaml").removeprefix("password_file, ").rpartition(":")
+    if not line.isdecimal():
+        return Problem(file=loaded.origins.get(key, "gateway.yaml"), line=None, column=None, key=key, message=message)
+    return Problem(file=file, line=int(line), column=None, key=key, message=message)
