@@ -1,0 +1,72 @@
+// Asking and telling: JSON over fetch, errors as sentences.
+import { session } from "./session.js";
+
+/** An answer that is not what was asked for; its message is a sentence for people. */
+export class Problem extends Error {
+  /** @param {number} status 0: nobody answered @param {string} message @param {any} [body] */
+  constructor(status, message, body) {
+    super(message);
+    this.status = status;
+    this.body = body;
+  }
+}
+
+/** The Problem that an answer tells of. @param {Response} answer */
+export async function problemOf(answer) {
+  let body;
+  try {
+    body = await answer.json();
+  } catch {
+    body = undefined;
+  }
+  const message = body?.error?.message ?? `The gateway answered with status ${answer.status}.`;
+  if (answer.status === 401) void refreshSession();
+  return new Problem(answer.status, message, body);
+}
+
+/** @param {string} path @param {RequestInit} [options] */
+async function answerOf(path, options) {
+  let answer;
+  try {
+    answer = await fetch(path, { cache: "no-store", credentials: "same-origin", ...options });
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new Problem(0, "Nobody answers: the program has stopped, or the network to it is down.");
+  }
+  if (!answer.ok) throw await problemOf(answer);
+  return answer.status === 204 ? null : answer.json();
+}
+
+/** Raises Problem. @param {string} path @param {AbortSignal} [signal] @returns {Promise<any>} */
+export const get = (path, signal) => answerOf(path, { signal });
+
+/** Raises Problem. @param {"POST" | "DELETE"} method @param {string} path @param {unknown} [body] @returns {Promise<any>} */
+export function send(method, path, body = {}) {
+  /** @type {Record<string, string>} */
+  const headers = { "Content-Type": "application/json" };
+  const token = session.value?.csrf_token;
+  if (token) headers["X-CSRF-Token"] = token;
+  return answerOf(path, { method, headers, body: JSON.stringify(body) });
+}
+
+/** Ask again who looks. Raises Problem. */
+export async function refreshSession() {
+  session.set(await get("/api/v1/session"));
+}
+
+/** Raises Problem. @param {string} user @param {string} password */
+export async function logIn(user, password) {
+  session.set(await send("POST", "/api/v1/session", { user, password }));
+}
+
+/** Raises Problem. */
+export async function logOut() {
+  await send("DELETE", "/api/v1/session");
+  await refreshSession();
+}
+
+/** A query string of what is not empty. @param {Record<string, string | number | null | undefined>} values */
+export function query(values) {
+  const pairs = Object.entries(values).filter(([, value]) => value !== null && value !== undefined && value !== "");
+  return pairs.length ? `?${new URLSearchParams(pairs.map(([key, value]) => [key, String(value)]))}` : "";
+}

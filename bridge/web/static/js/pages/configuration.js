@@ -1,0 +1,67 @@
+// What is in force and where each value came from; and a new file: checked, compared, applied or refused.
+import { get, send } from "../api.js";
+import { count, counted } from "../format.js";
+import { html, useEffect, useMemo, useState } from "../html.js";
+import { Action, ViewerNote } from "../parts/action.js";
+import { NoBody } from "../parts/empty.js";
+import { PageHead, Panel } from "../parts/panel.js";
+import { Table } from "../parts/table.js";
+import { DeviceText } from "../parts/text.js";
+import { When } from "../parts/when.js";
+import { useQueryValue } from "../router.js";
+import { ProposalPanel } from "./proposal.js";
+
+export function ConfigurationPage() {
+  const [body, setBody] = useState(/** @type {any} */ (null));
+  const [problem, setProblem] = useState(/** @type {any} */ (null));
+  const read = () => get("/api/v1/configuration").then(setBody, setProblem);
+  useEffect(() => void read(), []);
+  const head = html`<${PageHead} title="Configuration">
+    ${body && html`<p class="lead">${body.file ? html`From <code><bdi>${body.file}</bdi></code>` : "Without a file: from the environment and the defaults"}, read <${When} at=${body.read_at} />.</p>`}
+  <//>`;
+  if (!body) return html`${head}<${NoBody} problem=${problem} />`;
+  const reload = async () => {
+    const report = await send("POST", "/api/v1/configuration/reload");
+    await read();
+    return report.message;
+  };
+  return html`${head}
+    <${ViewerNote} />
+    ${body.waiting_for_restart.length > 0 &&
+    html`<p class="note" data-tone="warning">Changed, and in force after the next restart: ${body.waiting_for_restart.map((/** @type {string} */ key, /** @type {number} */ at) => html`${at > 0 && ", "}<code>${key}</code>`)}.</p>`}
+    <div class="actions">
+      <${Action} act=${reload} reason=${body.file ? null : "It runs without a configuration file."}>Read the file again<//>
+      <span class="quiet">The same as <code>fieldgate reload</code>, or SIGHUP.</span>
+    </div>
+    <${ProposalPanel} file=${body.file} onApplied=${read} />
+    <${Values} values=${body.values} />`;
+}
+
+/** A value as it would be written. @param {unknown} value */
+const written = (value) => (value === null || value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value));
+
+/** @param {{values: any[]}} props */
+function Values({ values }) {
+  const [search, setSearch] = useQueryValue("search", "");
+  const [changed, setChanged] = useQueryValue("only", "");
+  const shown = useMemo(() => {
+    const words = search.toLowerCase().split(/\s+/).filter(Boolean);
+    return values.filter((value) => {
+      const text = `${value.key} ${written(value.value)} ${value.origin}`.toLowerCase();
+      return words.every((word) => text.includes(word)) && !(changed && value.origin === "default");
+    });
+  }, [values, search, changed]);
+  return html`<${Panel} title="In force">
+    <form class="filters" role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
+      <label>Search <input type="search" value=${search} placeholder="key, value or origin" maxlength="256" onInput=${(/** @type {any} */ event) => setSearch(event.currentTarget.value)} /></label>
+      <label class="check"><input type="checkbox" checked=${changed !== ""} onChange=${() => setChanged(changed ? "" : "set")} /> Only what is not a default</label>
+      <span class="quiet" role="status">${count(shown.length)} of ${counted(values.length, "value")}</span>
+    </form>
+    <${Table} caption="Effective settings and where each came from" rows=${shown} keyOf=${(/** @type {any} */ value) => value.key} columns=${[
+      { title: "Key", isMain: true, cell: (/** @type {any} */ value) => html`<code>${value.key}</code>` },
+      { title: "Value", isWide: true, cell: (/** @type {any} */ value) => (value.value === null || value.value === "" ? html`<span class="quiet">not set</span>` : html`<code><${DeviceText} text=${written(value.value)} max=${70} /></code>`) },
+      { title: "From", cell: (/** @type {any} */ value) => html`<span class=${value.origin === "default" ? "quiet" : ""}><${DeviceText} text=${String(value.origin)} max=${60} /></span>` },
+      { title: "A change is in force", cell: (/** @type {any} */ value) => (value.change === "live" ? "at once" : "after a restart") },
+    ]} />
+  <//>`;
+}

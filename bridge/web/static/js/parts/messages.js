@@ -1,0 +1,32 @@
+// A list of records: who said what, where and when.
+import { html } from "../html.js";
+import { PayloadLine } from "./payload.js";
+import { Table } from "./table.js";
+import { DeviceText } from "./text.js";
+import { When } from "./when.js";
+
+/** @param {string} client */
+export const deviceAddress = (client) => `/devices/${encodeURIComponent(client)}`;
+
+/** @param {string} topic */
+export const topicAddress = (topic) => `/topics?${new URLSearchParams({ topic })}`;
+
+/** @param {{caption: string, records: any[], hides?: ("client" | "topic")[]}} props */
+export function Messages({ caption, records, hides = [] }) {
+  const seen = new Map();
+  const keyed = records.map((record) => {
+    const base = record.seq ?? `${record.at} ${record.client} ${record.topic}`;
+    const times = (seen.get(base) ?? 0) + 1;
+    seen.set(base, times);
+    return { ...record, key: `${base} ${times}` };
+  });
+  const columns = [
+    ...(keyed.some((record) => record.seq !== undefined) ? [{ title: "Number", isNumber: true, cell: (/** @type {any} */ record) => record.seq }] : []),
+    { title: "When", cell: (/** @type {any} */ record) => html`<${When} at=${record.at} isClock />` },
+    { title: "Device", cell: (/** @type {any} */ record) => html`<${DeviceText} text=${record.client} max=${28} href=${record.client ? deviceAddress(record.client) : undefined} />` },
+    { title: "Topic", cell: (/** @type {any} */ record) => html`<${DeviceText} text=${record.topic} max=${44} href=${topicAddress(record.topic)} />` },
+    { title: "Payload", isWide: true, cell: (/** @type {any} */ record) => html`<${PayloadLine} payload=${record.payload} />` },
+    { title: "QoS", isNumber: true, cell: (/** @type {any} */ record) => `${record.qos}${record.retain ? " retained" : ""}` },
+  ].filter((column) => !(hides.includes("client") && column.title === "Device") && !(hides.includes("topic") && column.title === "Topic"));
+  return html`<${Table} caption=${caption} columns=${columns} rows=${keyed} keyOf=${(/** @type {any} */ record) => record.key} />`;
+}
