@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import bench, check, demo, passwd, receive, run, schema, simulate, status
+from gateway.cli import bench, check, demo, importing, passwd, receive, reload, run, schema, simulate, status
 from gateway.cli.outcome import exit_code_of, report
 
 
@@ -58,6 +58,8 @@ def _options(
 app.command(epilog=run.EXAMPLE)(run.run)
 app.command(epilog=receive.EXAMPLE)(receive.receive)
 app.command(epilog=check.EXAMPLE)(check.check)
+app.add_typer(importing.app, name="import", epilog=importing.EXAMPLE)
+app.command(epilog=reload.EXAMPLE)(reload.reload)
 app.command(epilog=passwd.EXAMPLE)(passwd.passwd)
 app.command(epilog=schema.EXAMPLE)(schema.schema)
 app.command(epilog=status.EXAMPLE)(status.status)
