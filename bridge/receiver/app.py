@@ -31,6 +31,7 @@ from bridge.receiver.status import StatusView
 from bridge.receiver.writer import SinkWriter
 from bridge.stepping_link import Links
 from bridge.version import VERSION
+from bridge.web.gate import Gate, Verifier
 from config.settings import Address, JsonLinesSink, MqttSink, ReceiverSettings, SqliteSink
 
 log = logging.getLogger(__name__)
@@ -41,16 +42,22 @@ async def run_receiver(
     *,
     stop: asyncio.Event | None = None,
     on_ready: Callable[[Address], None] | None = None,
+    verifier: Verifier | None = None,
 ) -> None:
     """Receive until SIGTERM or SIGINT, or until `stop` is set; a second signal ends the process at once.
 
-    `on_ready` is told where the HTTP interface listens. Raises BridgeError with a sentence when it cannot start: a
-    ReceiverError for the state file and the address, SinkRefused for a sink that cannot be used as it is configured.
+    At SIGHUP passwords, tokens and the certificate of the HTTP interface are read again. `on_ready` is told where it
+    listens; `verifier` checks the passwords of `api.password_file`.
+
+    Raises ConfigError for a token file, and BridgeError with a sentence when it cannot start: a ReceiverError for the
+    state file and the address, SinkRefused for a sink that cannot be used as it is configured.
     """
     return_freed_memory()
     stop = stop or asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
-        stack.enter_context(_signals(stop))
+        reload = asyncio.Event()
+        stack.enter_context(_signals(stop, reload))
+        gate = Gate.open(settings.api, verifier=verifier)
         state = await State.open(settings.receiver.state)
         stack.push_async_callback(state.close)
         clock = SystemClock()
@@ -88,16 +95,37 @@ async def run_receiver(
             held=held,
             writers=writers,
         )
-        api = Api(settings.api.bind, view, state.check)
+        api = Api(
+            settings.api,
+            receiver_id=settings.receiver.id,
+            version=VERSION,
+            view=view,
+            asides=state,
+            gate=gate,
+            clock=clock,
+        )
         await api.start()
         stack.push_async_callback(api.close)
         if on_ready is not None:
             on_ready(api.address)
         try:
-            await receiver.run(stop)
+            async with asyncio.TaskGroup() as tasks:
+                beside = [
+                    tasks.create_task(api.feed(), name="rates"),
+                    tasks.create_task(_reload_at(reload, api), name="reload"),
+                ]
+                await receiver.run(stop)
+                for task in beside:
+                    task.cancel()
         except BaseExceptionGroup as group:
-            raise group.exceptions[0] from group
+            raise _first(group) from group
     log.info("Stopped in order.")
+
+
+def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """The error that stands for all: the receiver's own tasks are a group within the group."""
+    error = group.exceptions[0]
+    return _first(error) if isinstance(error, BaseExceptionGroup) else error
 
 
 def _sinks(settings: ReceiverSettings, state: State, clock: SystemClock) -> Sequence[Sink]:
@@ -155,9 +183,25 @@ def _backoff(settings: ReceiverSettings) -> Backoff:
     return Backoff(settings.receiver.retry, random.random)
 
 
+async def _reload_at(reload: asyncio.Event, api: Api) -> None:
+    while True:
+        await reload.wait()
+        reload.clear()
+        problems = await api.reload()
+        for sentence in problems:
+            log.error("%s", sentence)
+        if problems:
+            log.error("Reloaded; but what is named above is broken, so there the old files stay in force.")
+        else:
+            log.info(
+                "Reloaded: passwords, tokens and the certificate. What stands in receiver.yaml itself holds from the "
+                "next start on."
+            )
+
+
 @contextlib.contextmanager
-def _signals(stop: asyncio.Event) -> Iterator[None]:
-    """The first SIGTERM or SIGINT sets `stop`; the second kills, as if nobody had listened."""
+def _signals(stop: asyncio.Event, reload: asyncio.Event) -> Iterator[None]:
+    """The first SIGTERM or SIGINT sets `stop`; the second kills, as if nobody had listened. SIGHUP sets `reload`."""
     loop = asyncio.get_running_loop()
 
     def on_signal(number: signal.Signals) -> None:
@@ -170,8 +214,9 @@ def _signals(stop: asyncio.Event) -> Iterator[None]:
     numbers = (signal.SIGTERM, signal.SIGINT)
     for number in numbers:
         loop.add_signal_handler(number, on_signal, number)
+    loop.add_signal_handler(signal.SIGHUP, reload.set)
     try:
         yield
     finally:
-        for number in numbers:
+        for number in (*numbers, signal.SIGHUP):
             loop.remove_signal_handler(number)

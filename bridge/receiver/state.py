@@ -20,10 +20,14 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from bridge.database import Database, open_database
+from bridge.receiver import aside_table
+from bridge.receiver.aside_table import Aside, StoredAside
 from bridge.receiver.errors import StateLocked, StateUnusable
 from bridge.receiver.ledger import Ledger
 from bridge.receiver.ledger_table import SCHEMA as LEDGER_SCHEMA
 from bridge.receiver.ledger_table import read_ledger, write_ledger
+
+__all__ = ["OWNER", "SET_ASIDE", "Aside", "FileMark", "State", "StoredAside"]
 
 T = TypeVar("T")
 
@@ -32,21 +36,13 @@ OWNER: Final = "receiver"
 SET_ASIDE: Final = "set_aside."
 """What the tally of each reason begins with."""
 
-MAX_SET_ASIDE_BYTES: Final = 64 * 1024 * 1024
-"""Of frames set aside, so many bytes are kept in all; later ones are kept without their bytes."""
-MAX_SET_ASIDE_ROWS: Final = 10_000
-"""So many are kept in all; later ones are only counted."""
-
 _VERSION: Final = 1
 _SCHEMA: Final = (
     LEDGER_SCHEMA,
     """CREATE TABLE IF NOT EXISTS sink_file (
         sink TEXT PRIMARY KEY, inode INTEGER NOT NULL, length INTEGER NOT NULL, head BLOB NOT NULL
     ) WITHOUT ROWID""",
-    """CREATE TABLE IF NOT EXISTS set_aside (
-        id INTEGER PRIMARY KEY, received_at_us INTEGER NOT NULL, code TEXT NOT NULL, reason TEXT NOT NULL,
-        topic TEXT NOT NULL, size INTEGER NOT NULL, bytes BLOB
-    )""",
+    aside_table.SCHEMA,
     "CREATE TABLE IF NOT EXISTS tally (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
 )
 
@@ -60,17 +56,6 @@ class FileMark:
     head: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Aside:
-    """Something that is kept out of the way. `code` is an error's code, `reason` a sentence."""
-
-    received_at_us: int
-    code: str
-    reason: str
-    topic: str
-    data: bytes
-
-
 class State:
     """The open state file; made by `State.open`."""
 
@@ -78,6 +63,8 @@ class State:
         self._path = path
         self._database = database
         self._lock = lock
+        self.set_aside = 0
+        """How many are kept aside."""
 
     @classmethod
     async def open(cls, path: Path) -> State:
@@ -94,6 +81,7 @@ class State:
         state = cls(path, database, lock)
         try:
             await state._run(_create, in_transaction=True)
+            state.set_aside = await state._run(aside_table.count)
         except BaseException:  # raised again at once: only the close must not be left out
             await state.close()
             raise
@@ -142,10 +130,10 @@ class State:
     ) -> None:
         """Make a sink's ledger rows, how far its file is accounted for, and what it refused durable together."""
 
-        def save(connection: sqlite3.Connection) -> None:
+        def save(connection: sqlite3.Connection) -> int:
             write_ledger(connection, sink, rows)
+            added = aside_table.add(connection, asides) if asides else 0
             if asides:
-                _set_aside(connection, asides)
                 _count(connection, Counter(SET_ASIDE + aside.code for aside in asides))
             if mark is not None:
                 connection.execute(
@@ -153,8 +141,9 @@ class State:
                     "SET inode = excluded.inode, length = excluded.length, head = excluded.head",
                     (sink, mark.inode, mark.length, mark.head),
                 )
+            return added
 
-        await self._run(save, in_transaction=True)
+        self.set_aside += await self._run(save, in_transaction=True)
 
     async def settle(
         self, rows: Sequence[tuple[str, str, str, bytes]], asides: Sequence[Aside], counted: Mapping[str, int]
@@ -164,31 +153,31 @@ class State:
         What is set aside is counted here, by SET_ASIDE and its code, besides `counted`.
         """
 
-        def save(connection: sqlite3.Connection) -> None:
+        def save(connection: sqlite3.Connection) -> int:
             write_ledger(connection, OWNER, rows)
-            if asides:
-                _set_aside(connection, asides)
+            added = aside_table.add(connection, asides) if asides else 0
             _count(connection, Counter(counted) + Counter(SET_ASIDE + aside.code for aside in asides))
+            return added
 
-        await self._run(save, in_transaction=True)
+        self.set_aside += await self._run(save, in_transaction=True)
 
+    async def asides(self, *, before: int | None = None, limit: int) -> list[StoredAside]:
+        """What is set aside, the newest first; those below the id `before` where one is given."""
+        return await self._run(lambda connection: aside_table.page(connection, before, limit))
 
-def _set_aside(connection: sqlite3.Connection, asides: Sequence[Aside]) -> None:
-    rows, kept = connection.execute("SELECT count(*), coalesce(sum(length(bytes)), 0) FROM set_aside").fetchone()
-    for aside in asides[: max(0, MAX_SET_ASIDE_ROWS - rows)]:
-        has_room = kept + len(aside.data) <= MAX_SET_ASIDE_BYTES
-        kept += len(aside.data) if has_room else 0
-        connection.execute(
-            "INSERT INTO set_aside (received_at_us, code, reason, topic, size, bytes) VALUES (?, ?, ?, ?, ?, ?)",
-            (
-                aside.received_at_us,
-                aside.code,
-                aside.reason,
-                aside.topic,
-                len(aside.data),
-                aside.data if has_room else None,
-            ),
-        )
+    async def aside(self, number: int) -> StoredAside | None:
+        """The one with this id."""
+        return await self._run(lambda connection: aside_table.one(connection, number))
+
+    async def aside_bytes(self, number: int, *, max_bytes: int | None = None) -> bytes | None:
+        """What came, or its first bytes; None when there is no such one, or its bytes were not kept."""
+        return await self._run(lambda connection: aside_table.content(connection, number, max_bytes))
+
+    async def discard_asides(self, numbers: Sequence[int] | None) -> int:
+        """Delete those with these ids, durably; None: all. Returns how many there were."""
+        gone = await self._run(lambda connection: aside_table.discard(connection, numbers), in_transaction=True)
+        self.set_aside -= gone
+        return gone
 
 
 def _count(connection: sqlite3.Connection, counted: Mapping[str, int]) -> None:

@@ -29,5 +29,17 @@ def receive(config: ReceiverConfig = None) -> None:
     logging.getLogger("fieldgate").info(source)
 
     from bridge.receiver.app import run_receiver  # after the configuration, so that a mistake in it shows at once
+    from config.advice import advice
+    from gateway.access.hashing import HashingPool
+    from gateway.access.web_users import open_web_users
 
-    loop.run(run_receiver(settings))
+    async def received() -> None:
+        pool = HashingPool()
+        try:
+            await run_receiver(settings, verifier=open_web_users(settings.api, pool=pool))
+        finally:
+            pool.close()
+
+    for sentence in advice(settings):
+        logging.getLogger("fieldgate").warning("%s", sentence)
+    loop.run(received())

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import bridge.receiver.state as state_module
+from bridge.receiver import aside_table
 from bridge.receiver.errors import StateLocked, StateUnusable
 from bridge.receiver.state import Aside, FileMark, State
 
@@ -56,8 +56,8 @@ async def test_progress_of_a_sink_is_found_again(tmp_path: Path) -> None:
 
 
 async def test_what_is_set_aside_is_bounded_in_bytes_and_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(state_module, "MAX_SET_ASIDE_BYTES", 10)
-    monkeypatch.setattr(state_module, "MAX_SET_ASIDE_ROWS", 4)
+    monkeypatch.setattr(aside_table, "MAX_SET_ASIDE_BYTES", 10)
+    monkeypatch.setattr(aside_table, "MAX_SET_ASIDE_ROWS", 4)
     path = tmp_path / "receiver.db"
     state = await State.open(path)
     await state.settle([], [aside(b"123456"), aside(b"1234567"), aside(b"1234")], {})
@@ -66,3 +66,32 @@ async def test_what_is_set_aside_is_bounded_in_bytes_and_rows(tmp_path: Path, mo
     with contextlib.closing(sqlite3.connect(path)) as connection:
         rows = connection.execute("SELECT size, bytes FROM set_aside ORDER BY id").fetchall()
     assert rows == [(6, b"123456"), (7, None), (4, b"1234"), (0, b"")]
+
+
+async def test_what_is_set_aside_is_read_page_by_page_and_discarded(tmp_path: Path) -> None:
+    async with contextlib.AsyncExitStack() as stack:
+        state = await State.open(tmp_path / "receiver.db")
+        stack.push_async_callback(state.close)
+        await state.settle([], [aside(b"a" * 300), aside(b"b"), aside(b"c")], {})
+        assert state.set_aside == 3
+        newest = await state.asides(limit=2)
+        assert [item.id for item in newest] == [3, 2]
+        assert [item.id for item in await state.asides(before=2, limit=2)] == [1]
+        assert (await state.aside_bytes(1, max_bytes=256), await state.aside_bytes(1)) == (b"a" * 256, b"a" * 300)
+        assert (await state.aside(9), await state.aside_bytes(9)) == (None, None)
+        assert await state.discard_asides([2, 2, 9]) == 1
+        assert await state.discard_asides(None) == 2
+        assert state.set_aside == 0
+
+
+async def test_the_id_of_what_was_discarded_is_never_given_again(tmp_path: Path) -> None:
+    state = await State.open(tmp_path / "receiver.db")
+    await state.settle([], [aside(b"a"), aside(b"b")], {})
+    await state.discard_asides(None)
+    await state.close()
+    async with contextlib.AsyncExitStack() as stack:
+        state = await State.open(tmp_path / "receiver.db")
+        stack.push_async_callback(state.close)
+        await state.settle([], [aside(b"c")], {})
+        assert [item.id for item in await state.asides(limit=9)] == [3]
+        assert state.set_aside == 1

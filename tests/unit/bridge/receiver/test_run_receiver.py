@@ -144,7 +144,7 @@ from bridge.receiver.app import _signals
 
 async def main():
     stop = asyncio.Event()
-    with _signals(stop):
+    with _signals(stop, asyncio.Event()):
         print("running", flush=True)
         await stop.wait()
         print("stopping", flush=True)
