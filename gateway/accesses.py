@@ -47,6 +47,11 @@ class Accesses:
         self._pool = pool
         self._clock = clock
 
+    @property
+    def pool(self) -> HashingPool:
+        """Where passwords are checked; closed with this."""
+        return self._pool
+
     @classmethod
     def open(cls, settings: Iterable[Access], *, clock: Clock) -> Accesses:
         """Read the files of all. Raises AccessError with everything that is wrong with any of them."""

@@ -22,14 +22,19 @@ from typing import Final
 from bridge.clock import SystemClock
 from bridge.memory import return_freed_memory
 from bridge.uplink import Uplink, link_factory
+from bridge.web.gate import Gate
 from config.advice import advice
 from config.loader import Loaded
-from config.settings import GatewaySettings, Listener
+from config.settings import Api, GatewaySettings, Listener
 from config.settings import Uplink as UplinkSettings
 from gateway.access.ports import Entry
+from gateway.access.web_users import open_web_users
 from gateway.accesses import Accesses
+from gateway.api.parts import Parts as ApiParts
+from gateway.api.routes import PAGES, routes
 from gateway.api.server import ApiServer
 from gateway.broker.broker import Broker
+from gateway.chronicle import Chronicle
 from gateway.configuration import Configuration
 from gateway.errors import GatewayError
 from gateway.listener.listener import MqttListener
@@ -38,13 +43,14 @@ from gateway.listener.places import Places
 from gateway.overview import Overview
 from gateway.reloading import Parts, Reloading
 from gateway.spool.errors import SpoolCorrupt
+from gateway.spool.notes import Notes
 from gateway.spool.spool import Spool
 from gateway.tasks import Tasks
 from gateway.traffic.traffic import Traffic
 
 log = logging.getLogger(__name__)
 
-FEED_INTERVAL_S: Final = 0.5
+FEED_INTERVAL_S: Final = 1.0
 MAX_RECOVERIES: Final = 3
 """A disk that damages the database again and again is not to be filled with what was set aside."""
 
@@ -113,16 +119,20 @@ class Gateway:
         )
         self._partials, self._places = Partials(), Places(settings.limits.max_connections)
         self.listeners = [self._listener(each, accesses.entries[each.access]) for each in settings.listeners]
+        self._notes = Notes(spool)
         self.uplinks = {uplink.name: self._uplink(uplink) for uplink in settings.uplinks}
         self.overview = Overview(
-            settings,
+            configuration,
             spool=spool,
             broker=self.broker,
             listeners=self.listeners,
             uplinks=self.uplinks,
             clock=clock,
         )
-        self.api = ApiServer(settings.api.bind, self.overview)
+        self.chronicle = Chronicle(
+            spool=spool, broker=self.broker, uplinks=self.uplinks, overview=self.overview, clock=clock
+        )
+        self.api = self._api(settings.api)
         self.tasks = Tasks()
         self._stopping = False
 
@@ -156,6 +166,29 @@ class Gateway:
             link_factory=link_factory(settings, gateway_id=gateway_id),
             clock=self._clock,
             rng=random.random,
+            paused_by=self._notes.paused_by(settings.name),
+        )
+
+    def _api(self, settings: Api) -> ApiServer:
+        parts = ApiParts(
+            spool=self.spool,
+            notes=self._notes,
+            broker=self.broker,
+            uplinks=self.uplinks,
+            overview=self.overview,
+            chronicle=self.chronicle,
+            traffic=self.traffic,
+            configuration=self.configuration,
+            clock=self._clock,
+        )
+        return ApiServer(
+            settings,
+            self.overview,
+            name=self.configuration.settings.gateway.id,
+            gate=Gate.open(settings, verifier=open_web_users(settings, pool=self.accesses.pool)),
+            routes=routes(parts),
+            pages=PAGES,
+            on_audit=self.chronicle.audit,
         )
 
     async def start(self, reload: asyncio.Event) -> None:
@@ -163,6 +196,7 @@ class Gateway:
         can't be had."""
         self.tasks.own("spool", self.spool.run())
         self.broker.start()
+        self.chronicle.start()
         for listener in self.listeners:
             await listener.start()
         await self.api.start()
@@ -195,6 +229,7 @@ class Gateway:
     async def _feed(self) -> None:
         while True:
             self.overview.feed()
+            self.chronicle.feed()
             await asyncio.sleep(FEED_INTERVAL_S)
 
     async def _reload_at(self, reload: asyncio.Event) -> None:
@@ -230,6 +265,7 @@ class Gateway:
         for listener in self.listeners:
             await listener.close()
         await asyncio.gather(*(uplink.stop(grace_s) for uplink in self.uplinks.values()))
+        self.chronicle.close()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(grace_s):
                 if self.tasks.is_running("spool"):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from bridge.json_lines import parse_rfc3339
 from bridge.ports import Clock
 from bridge.uplink import Uplink
 from bridge.version import VERSION
 from config.settings import GatewaySettings
+from config.settings import Uplink as UplinkSettings
 from gateway.api.status import (
     BrokerStatus,
     GatewayStatus,
@@ -20,6 +22,7 @@ from gateway.api.status import (
 )
 from gateway.api.view import Check
 from gateway.broker.broker import Broker
+from gateway.configuration import Configuration
 from gateway.figures import Figures, UplinkFigures
 from gateway.forecast import drained_in_s, full_in_s
 from gateway.history import Totals
@@ -29,13 +32,15 @@ from gateway.room import Room, disk_free_bytes
 from gateway.spool.lane import Lane
 from gateway.spool.spool import Spool
 
+SETTLED_S: Final = 5.0
+
 
 class Overview:
     """Reads the parts of one gateway; `feed` is to be called about once a second, for the rates."""
 
     def __init__(
         self,
-        settings: GatewaySettings,
+        configuration: Configuration,
         *,
         spool: Spool,
         broker: Broker,
@@ -43,7 +48,7 @@ class Overview:
         uplinks: Mapping[str, Uplink],
         clock: Clock,
     ) -> None:
-        self._settings = settings
+        self._configuration = configuration
         self._spool = spool
         self._broker = broker
         self._listeners = listeners
@@ -52,6 +57,15 @@ class Overview:
         self._started_s = clock.monotonic_s()
         self.meters = Meters(spool.lanes, uplinks)
         self.meters.feed(self._started_s)
+
+    @property
+    def settings(self) -> GatewaySettings:
+        """What is in force."""
+        return self._configuration.settings
+
+    def uplink_settings(self, name: str) -> UplinkSettings:
+        """Those of an uplink that is there."""
+        return next(uplink for uplink in self.settings.uplinks if uplink.name == name)
 
     def feed(self) -> None:
         """Take a reading of what came in and what went out."""
@@ -63,7 +77,7 @@ class Overview:
         now_s = self._clock.monotonic_s()
         return GatewayStatus(
             version=VERSION,
-            gateway=self._settings.gateway.id,
+            gateway=self.settings.gateway.id,
             uptime_s=now_s - self._started_s,
             listeners=tuple(
                 ListenerStatus(
@@ -76,11 +90,11 @@ class Overview:
                 for item in self._listeners
             ),
             broker=self._local(),
-            streams={lane.name: self._stream(lane) for lane in self._spool.lanes.values()},
+            streams={lane.name: self.stream(lane) for lane in self._spool.lanes.values()},
             uplinks={name: uplink.status for name, uplink in self._uplinks.items()},
             spool=SpoolStatus(
                 size_bytes=self._spool.size_bytes(),
-                limit_bytes=self._settings.spool.max_size_bytes,
+                limit_bytes=self.settings.spool.max_size_bytes,
                 commits=self._spool.counters.commits,
                 recovery=self._recovery(),
             ),
@@ -118,6 +132,8 @@ class Overview:
         lanes = list(self._spool.lanes.values())
         records = sum(lane.waiting_records for lane in lanes)
         into, out, bytes_in, bytes_out = self.meters.forecast_rates(now_s)
+        # The first moments of a process say nothing about the rate: everything has just connected.
+        is_settled = now_s - self._started_s >= SETTLED_S or not records
         room = self.room()
         oldest_us = min(filter(None, map(self._oldest_us, lanes)), default=None)
         salvage = self._spool.salvage
@@ -127,9 +143,11 @@ class Overview:
             had_records=any(lane.next_seq > 1 for lane in lanes),
             in_per_s=into,
             out_per_s=out,
-            full_in_s=full_in_s(free_bytes=room.free_bytes, in_bytes_per_s=bytes_in, out_bytes_per_s=bytes_out),
-            drained_in_s=drained_in_s(records=records, in_per_s=into, out_per_s=out),
-            when_full=self._settings.spool.when_full.value,
+            full_in_s=full_in_s(free_bytes=room.free_bytes, in_bytes_per_s=bytes_in, out_bytes_per_s=bytes_out)
+            if is_settled
+            else None,
+            drained_in_s=drained_in_s(records=records, in_per_s=into, out_per_s=out) if is_settled else None,
+            when_full=self.settings.spool.when_full.value,
             is_refusing=self._spool.is_refusing,
             is_disk_full=self._spool.is_refusing and room.is_disk_full,
             failure=self._spool.failure,
@@ -150,10 +168,10 @@ class Overview:
     def room(self) -> Room:
         """What the spool may still take."""
         return Room(
-            limit_bytes=self._settings.spool.max_size_bytes,
+            limit_bytes=self.settings.spool.max_size_bytes,
             size_bytes=self._spool.size_bytes(),
             stored_bytes=sum(lane.stored_bytes for lane in self._spool.lanes.values()),
-            disk_free_bytes=disk_free_bytes(self._settings.gateway.data_dir),
+            disk_free_bytes=disk_free_bytes(self.settings.gateway.data_dir),
         )
 
     def totals(self) -> Totals:
@@ -193,7 +211,16 @@ class Overview:
             throttled=counters.throttled,
         )
 
-    def _stream(self, lane: Lane) -> StreamStatus:
+    def waiting_for(self, uplink: str, lane: Lane) -> int:
+        """Records of a stream that one uplink has not delivered yet; 0 where it does not carry it."""
+        if uplink not in lane.watermarks:
+            return 0
+        start = max(lane.watermarks[uplink], lane.first_seq)
+        gone = sum(gap.count for gap in lane.gaps.between(start, lane.next_seq, uplink))
+        return max(0, lane.next_seq - start - gone)
+
+    def stream(self, lane: Lane) -> StreamStatus:
+        """One stream."""
         return StreamStatus(
             records=lane.waiting_records,
             bytes=lane.stored_bytes,

@@ -107,6 +107,11 @@ class Segments:
         self._write(uplink, segment)
         self._prune(uplink)
 
+    def state(self, uplink: str) -> str | None:
+        """The state of now, with an outage as one; None when there is none."""
+        segments = self._of.get(uplink)
+        return segments[-1].state if segments and segments[-1].until_s is None else None
+
     def close(self, now_s: float) -> None:
         """The process ends: so do all states."""
         for uplink, segments in self._of.items():

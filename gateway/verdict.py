@@ -31,10 +31,10 @@ _LOST: Final = {
     "expired": "dropped after their time-to-live",
     "corrupt": "found damaged on disk and dropped",
     "dead_letter": "set aside as dead letters",
-    "discarded_dead_letter": "dropped from the dead letters",
-    "discarded": "discarded by an operator",
+    "discarded_dead_letter": "dropped from the dead letters for want of room",
+    "discarded_by_operator": "discarded from the dead letters",
 }
-_BY_POLICY: Final = frozenset({"expired", "dead_letter", "discarded"})
+_BY_POLICY: Final = frozenset({"expired", "dead_letter", "discarded_by_operator"})
 """Not a loss by accident: the operator wrote the time-to-live, and dead letters are kept."""
 
 

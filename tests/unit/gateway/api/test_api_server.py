@@ -12,12 +12,12 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from config.settings import Address
+from config.settings import Address, Api
 from gateway.api import ApiServer, Check, Recovery
 from gateway.errors import CannotListen
 from tests.support.api_view import GivenView, some_status
 
-ANY_PORT = Address(host="127.0.0.1", port=0)
+ANY_PORT = Api(bind=Address(host="127.0.0.1", port=0))
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def view() -> GivenView:
 
 @pytest.fixture
 async def server(view: GivenView) -> AsyncIterator[ApiServer]:
-    server = ApiServer(ANY_PORT, view)
+    server = ApiServer(ANY_PORT, view, name="edge-01")
     await server.start()
     yield server
     await server.close()
@@ -168,7 +168,7 @@ async def test_a_full_spool_makes_it_unready_but_not_unhealthy(view: GivenView, 
 
 
 async def test_an_event_loop_that_stood_still_makes_it_unhealthy(view: GivenView) -> None:
-    server = ApiServer(ANY_PORT, view, max_lag_s=0.1)
+    server = ApiServer(ANY_PORT, view, name="edge-01", max_lag_s=0.1)
     await server.start()
     try:
         time.sleep(1.0)  # noqa: ASYNC251 - the loop standing still is what is tested
@@ -250,7 +250,7 @@ async def test_a_scraper_that_asks_for_openmetrics_gets_it(http: aiohttp.ClientS
 
 
 async def test_two_servers_in_one_process_do_not_share_metrics(server: ApiServer) -> None:
-    other = ApiServer(ANY_PORT, GivenView(answer=replace(some_status(), gateway="edge-02")))
+    other = ApiServer(ANY_PORT, GivenView(answer=replace(some_status(), gateway="edge-02")), name="edge-02")
     await other.start()
     try:
         async with aiohttp.ClientSession() as http:
@@ -267,14 +267,14 @@ async def test_an_unknown_path_is_answered_with_a_sentence_as_json(http: aiohttp
         assert response.status == 404
         error = (await response.json())["error"]
     assert error["status"] == 404
-    assert error["message"].startswith("There is nothing at /nothing. Try one of /healthz")
+    assert error["message"] == "There is nothing at /nothing."
 
 
 async def test_a_method_that_writes_is_refused_with_a_sentence(http: aiohttp.ClientSession) -> None:
     async with http.post("/api/v1/status") as response:
         assert response.status == 405
         assert "GET" in response.headers["Allow"]
-        assert "read with GET" in (await response.json())["error"]["message"]
+        assert "POST is not possible here" in (await response.json())["error"]["message"]
 
 
 async def test_a_fault_inside_is_answered_without_its_details(view: GivenView, http: aiohttp.ClientSession) -> None:
@@ -300,7 +300,7 @@ async def test_bytes_that_are_no_http_are_refused_and_the_server_goes_on(
 
 
 async def test_a_taken_port_is_a_sentence_that_says_what_to_do(server: ApiServer) -> None:
-    second = ApiServer(server.address, GivenView())
+    second = ApiServer(Api(bind=server.address), GivenView(), name="edge-01")
     with pytest.raises(CannotListen, match="another program listens there") as raised:
         await second.start()
     assert str(server.address) in str(raised.value)
@@ -310,16 +310,16 @@ async def test_a_taken_port_is_a_sentence_that_says_what_to_do(server: ApiServer
 
 async def test_an_address_this_machine_does_not_have_is_a_sentence() -> None:
     with pytest.raises(CannotListen, match="does not have that address"):
-        await ApiServer(Address(host="192.0.2.1", port=0), GivenView()).start()
+        await ApiServer(Api(bind=Address(host="192.0.2.1", port=0)), GivenView(), name="edge-01").start()
 
 
 async def test_close_can_be_called_twice_and_frees_the_port(view: GivenView) -> None:
-    first = ApiServer(ANY_PORT, view)
+    first = ApiServer(ANY_PORT, view, name="edge-01")
     await first.start()
     address = first.address
     await first.close()
     await first.close()
-    second = ApiServer(address, view)
+    second = ApiServer(Api(bind=address), view, name="edge-01")
     await second.start()
     await second.close()
 

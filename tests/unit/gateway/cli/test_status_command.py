@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from config.settings import Address
+from config.settings import Address, Api
 from gateway.api import ApiServer
 from gateway.cli.fetch import fetch_status, status_url, url_of
 from gateway.cli.outcome import Failed
@@ -29,7 +29,7 @@ class _Served:
 
     def start(self) -> str:
         self._thread.start()
-        self._server = ApiServer(Address(host="127.0.0.1", port=0), self.view)
+        self._server = ApiServer(Api(bind=Address(host="127.0.0.1", port=0)), self.view, name="edge-01")
         self._on_loop(self._server.start())
         return f"http://{self._server.address}"
 
@@ -111,7 +111,7 @@ def test_nobody_there_is_a_sentence_and_exit_code_1() -> None:
 
 def test_an_error_answer_is_told_in_its_own_words(served: tuple[str, GivenView]) -> None:
     served[1].fault = RuntimeError("broken")
-    with pytest.raises(Failed, match="answered 500: The gateway failed to answer"):
+    with pytest.raises(Failed, match="answered 500: The request could not be answered"):
         fetch_status(served[0])
 
 
