@@ -5,17 +5,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from typing import Final
 
-from gateway.mqtt.packets import PublishBatch
-
-MAX_TOPIC_BYTES: Final = 512
-"""Of a longer last topic the beginning is kept."""
 MAX_REMEMBERED: Final = 10_000
 MAX_CLIENT_ID_CHARS: Final = 256
 """Of how many clients without a session it is remembered, and of which: the names are what takes most memory."""
 
 
 class Activity:
-    """Plain numbers that the publish path adds to, once a run; `gateway.broker.devices` reads them."""
+    """Plain numbers that `Incoming.publish` adds to, once a run; `gateway.broker.devices` reads them."""
 
     __slots__ = (
         "delivered",
@@ -34,6 +30,7 @@ class Activity:
         self.published_bytes = 0
         """Their bytes, whole packets."""
         self.last_topic: bytes | None = None
+        """Of a very long one the beginning."""
         self.last_us = 0
         """When the last one came; 0: none did."""
         self.delivered = 0
@@ -43,14 +40,6 @@ class Activity:
         self.mark = 0
         self.mark_before = 0
         """`published` at the last two looks of `Devices`, for the rate."""
-
-    def note(self, batch: PublishBatch, now_us: int) -> None:
-        """A run of publishes came. On the hot path: once a run."""
-        self.published += len(batch.payloads)
-        self.published_bytes += batch.size_bytes
-        topic = batch.topics[-1]
-        self.last_topic = topic if len(topic) <= MAX_TOPIC_BYTES else topic[:MAX_TOPIC_BYTES]
-        self.last_us = now_us
 
     def refuse(self, reason: str, number: int) -> None:
         """Publishes of it were not taken."""

@@ -110,7 +110,12 @@ class Incoming:
         broker = self._broker
         now_us = broker.clock.now_us()
         broker.counters.publish_bytes_received += batch.size_bytes
-        self._activity.note(batch, now_us)
+        activity = self._activity
+        activity.published += len(batch.topics)
+        activity.published_bytes += batch.size_bytes
+        topic = batch.topics[-1]
+        activity.last_topic = topic if len(topic) <= MAX_CACHED_TOPIC_BYTES else topic[:MAX_CACHED_TOPIC_BYTES]
+        activity.last_us = now_us
         if qos == 0:
             self._publish(batch, now_us)
             return

@@ -13,10 +13,11 @@ from __future__ import annotations
 import heapq
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Final, TypeAlias
 
 from config.settings import Retained
 from gateway.broker.message import Message
+from gateway.mqtt.topics import matches
 
 STRIDE: Final = 1000
 """How many branches one step of a walk looks at before it lets others go on: a millisecond or less."""
@@ -47,6 +48,9 @@ class _Node:
         """The keys of `below`, sorted."""
 
 
+_Path: TypeAlias = list[tuple[_Node, str | None]]
+
+
 class RetainedMessages:
     """Topic to retained message, within limits: a message beyond them is delivered but not kept, and is counted."""
 
@@ -73,7 +77,7 @@ class RetainedMessages:
         return self._size
 
     def __iter__(self) -> Iterator[Message]:
-        return (message for message in _walk(self._root, None) if message is not None)
+        return (message for message in _walk([(self._root, None)], None) if message is not None)
 
     @property
     def from_clients(self) -> int:
@@ -157,9 +161,28 @@ class RetainedMessages:
                 expired.append(topic)
         return expired
 
-    def match(self, topic_filter: str, now_s: float) -> Matches:
-        """The messages that a new subscription to the filter gets, in the order of their topics' levels."""
-        return Matches(_walk(self._root, topic_filter.split("/")), now_s)
+    def match(self, topic_filter: str, now_s: float, *, after: str | None = None) -> Matches:
+        """The messages that a new subscription to the filter gets, in the order of their topics' levels.
+
+        `after`: only what comes behind this topic, which the filter has to match, and which may be gone by now.
+        """
+        path: _Path = [(self._root, None)] if after is None else self._path_behind(after, topic_filter)
+        return Matches(_walk(path, topic_filter.split("/")), now_s)
+
+    def _path_behind(self, topic: str, topic_filter: str) -> _Path:
+        """Where a walk stands that has just come by the topic; as far as its branch is still there."""
+        if not matches(topic_filter, topic):
+            raise ValueError(f"The filter {topic_filter!r} does not match the topic {topic!r}.")
+        path: _Path = []
+        node: _Node | None = self._root
+        for level in topic.split("/"):
+            if node is None:
+                return path
+            path.append((node, level))
+            node = node.below.get(level)
+        if node is not None and node.below and topic_filter.endswith("#"):
+            path.append((node, None))
+        return path
 
     def _look(self, topic: str) -> tuple[Message | None, int]:
         """The topic's message, and how many levels would have others below them for the first time with one."""
@@ -250,15 +273,16 @@ class Matches(Iterator[Message]):
         return found
 
 
-def _walk(root: _Node, levels: list[str] | None) -> Iterator[Message | None]:
-    """The messages that the filter's levels match, all with None; None in between, after each stride of work."""
+def _walk(path: _Path, levels: list[str] | None) -> Iterator[Message | None]:
+    """The messages that the filter's levels match, all with None; None in between, after each stride of work.
+
+    `path` has the nodes that are being looked through, each with the name of the child that was looked at last.
+    """
     wanted = [] if levels is None else levels
     has_rest = levels is None or levels[-1] == "#"
     if levels is not None and has_rest:
         wanted = levels[:-1]
     last = len(wanted)
-    path: list[tuple[_Node, str | None]] = [(root, None)]
-    """The nodes that are being looked through, each with the name of the child that was looked at last."""
     work = 0
     while path:
         work += 1

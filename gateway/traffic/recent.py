@@ -7,8 +7,8 @@ only the beginning is kept.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Sequence
+from typing import Final, TypeAlias
 
 from bridge.record import FLAG_QOS_SHIFT, FLAG_RETAIN, Properties
 from gateway.traffic.sample import Sample
@@ -19,18 +19,21 @@ MAX_PAYLOAD_BYTES: Final = 1024
 RUN_BYTES: Final = 400
 MESSAGE_BYTES: Final = 100
 """What a run and a message take in memory beside names and payloads, roughly."""
+ONE_BYTES: Final = RUN_BYTES + MESSAGE_BYTES
 
 
-class _Run(NamedTuple):
-    client: str
-    at_us: int
-    topics: Sequence[bytes]
-    payloads: Sequence[bytes]
-    sizes: Sequence[int] | None
-    """How long the payloads were; None: all are whole."""
-    flags: bytes | bytearray
-    properties: Sequence[Properties | None] | None
-    size_bytes: int
+_Run: TypeAlias = tuple[
+    str,
+    int,
+    Sequence[bytes],
+    Sequence[bytes],
+    Sequence[int] | None,
+    bytes | bytearray,
+    Sequence[Properties | None] | None,
+    int,
+]
+"""Client, when it came, topics, payloads, how long those were (None: all are whole), flags, properties, and what it
+takes in memory. No class of its own: to make one costs as much as all the rest."""
 
 
 class Recent:
@@ -54,57 +57,63 @@ class Recent:
         properties: Sequence[Properties | None] | None = None,
     ) -> None:
         """A run came; the caller does not change the columns any more."""
-        sizes: list[int] | None = None
-        if len(payloads) == 1:
-            size = len(payloads[0])
-            longest, size_bytes = size, size + len(topics[0])
+        if len(payloads) == 1 and properties is None and len(payloads[0]) <= MAX_PAYLOAD_BYTES:
+            size_bytes = ONE_BYTES + len(payloads[0]) + len(topics[0])
+            self._runs.append((client, now_us, topics, payloads, None, flags, None, size_bytes))
         else:
-            sizes = list(map(len, payloads))
-            longest, size_bytes = max(sizes), sum(sizes) + sum(map(len, topics))
-        if longest > MAX_PAYLOAD_BYTES:
-            sizes = sizes or [longest]
+            size_bytes = self._add(client, now_us, topics, payloads, flags, properties)
+        size_bytes += self.size_bytes
+        while size_bytes > self._max_bytes:
+            size_bytes -= self._runs.popleft()[-1]
+        self.size_bytes = size_bytes
+
+    def _add(
+        self,
+        client: str,
+        now_us: int,
+        topics: Sequence[bytes],
+        payloads: Sequence[bytes],
+        flags: bytes | bytearray,
+        properties: Sequence[Properties | None] | None,
+    ) -> int:
+        sizes: list[int] | None = list(map(len, payloads))
+        if max(sizes or ()) > MAX_PAYLOAD_BYTES:
             payloads = [payload[:MAX_PAYLOAD_BYTES] for payload in payloads]
-            size_bytes = sum(map(len, payloads)) + sum(map(len, topics))
+            size_bytes = sum(map(len, payloads))
         else:
+            size_bytes = sum(sizes or ())
             sizes = None
         if properties is not None:
             size_bytes += sum(each.size_bytes for each in properties if each is not None)
-        size_bytes += RUN_BYTES + MESSAGE_BYTES * len(payloads) + len(client)
-        runs = self._runs
-        runs.append(_Run(client, now_us, topics, payloads, sizes, flags, properties, size_bytes))
-        held_bytes = self.size_bytes + size_bytes
-        while held_bytes > self._max_bytes:
-            held_bytes -= runs.popleft().size_bytes
-        self.size_bytes = held_bytes
+        size_bytes += RUN_BYTES + MESSAGE_BYTES * len(payloads) + sum(map(len, topics))
+        self._runs.append((client, now_us, topics, payloads, sizes, flags, properties, size_bytes))
+        return size_bytes
 
     def newest(self, *, client: str | None = None, topic: str | None = None, limit: int) -> list[Sample]:
         """Those of a client, on a topic, or both; newest first."""
         found: list[Sample] = []
         raw = None if topic is None else topic.encode(errors="replace")
         for run in reversed(self._runs):
-            if (client is not None and run.client != client) or (raw is not None and raw not in run.topics):
+            topics = run[2]
+            if (client is not None and run[0] != client) or (raw is not None and raw not in topics):
                 continue
-            for i in _places(run, raw):
-                if len(found) >= limit:
-                    return found
-                found.append(_sample(run, i))
+            for i in range(len(topics) - 1, -1, -1):
+                if raw is None or topics[i] == raw:
+                    if len(found) >= limit:
+                        return found
+                    found.append(_sample(run, i))
         return found
 
 
-def _places(run: _Run, raw: bytes | None) -> Iterator[int]:
-    backwards = range(len(run.payloads) - 1, -1, -1)
-    return iter(backwards) if raw is None else (i for i in backwards if run.topics[i] == raw)
-
-
 def _sample(run: _Run, i: int) -> Sample:
-    flags = run.flags[i]
+    client, at_us, topics, payloads, sizes, flags, properties, _ = run
     return Sample(
-        at_us=run.at_us,
-        client=run.client,
-        topic=run.topics[i].decode(),
-        payload=run.payloads[i],
-        size_bytes=len(run.payloads[i]) if run.sizes is None else run.sizes[i],
-        qos=flags >> FLAG_QOS_SHIFT,
-        retain=bool(flags & FLAG_RETAIN),
-        properties=None if run.properties is None else run.properties[i],
+        at_us=at_us,
+        client=client,
+        topic=topics[i].decode(),
+        payload=payloads[i],
+        size_bytes=len(payloads[i]) if sizes is None else sizes[i],
+        qos=flags[i] >> FLAG_QOS_SHIFT,
+        retain=bool(flags[i] & FLAG_RETAIN),
+        properties=None if properties is None else properties[i],
     )

@@ -76,38 +76,36 @@ class TopicSeen:
 
 
 class _Entry:
-    """One topic. `count` is of the span `span`, `before` of the one before it."""
+    """One topic. `count` is of the span `span`, `before` of the one before it, `earlier` of all that ended."""
 
-    __slots__ = (
-        "before",
-        "client",
-        "count",
-        "first_us",
-        "flags",
-        "last_us",
-        "messages",
-        "payload",
-        "size_bytes",
-        "span",
-    )
+    __slots__ = ("before", "count", "earlier", "first_us", "last", "span")
 
     def __init__(self, now_us: int) -> None:
         self.first_us = now_us
         self.span = now_us // SPAN_US
         self.count = 0
         self.before = 0
-        self.messages = 0
-        self.last_us = now_us
-        self.client = ""
-        self.payload = b""
-        self.size_bytes = 0
-        self.flags = 0
+        self.earlier = 0
+        self.last: tuple[int, str, bytes, int, int] = (now_us, "", b"", 0, 0)
+        """When the last message came, its publisher, what is kept of its payload, how long that was, its flags."""
+
+    @property
+    def messages(self) -> int:
+        """How many came."""
+        return self.earlier + self.count
+
+    def turn(self, span: int) -> None:
+        """Another span has begun."""
+        self.before = self.count if span - self.span == 1 else 0
+        self.earlier += self.count
+        self.count = 0
+        self.span = span
 
     def per_s(self, now_us: int) -> float:
         """How many a second, over the last ten."""
         lived_us = now_us - self.first_us
         if 0 <= lived_us < SPAN_US:
-            return self.messages * 1e6 / max(lived_us, LEAST_SPAN_US)
+            return (self.earlier + self.count) * 1e6 / max(lived_us, LEAST_SPAN_US)
         spans = now_us // SPAN_US - self.span
         if spans == 0:
             return (self.count + self.before * (1 - now_us % SPAN_US / SPAN_US)) * 1e6 / SPAN_US
@@ -117,14 +115,15 @@ class _Entry:
 
     def sample(self, topic: str) -> Sample:
         """The last message."""
+        at_us, client, payload, size_bytes, flags = self.last
         return Sample(
-            at_us=self.last_us,
-            client=self.client,
+            at_us=at_us,
+            client=client,
             topic=topic,
-            payload=self.payload,
-            size_bytes=self.size_bytes,
-            qos=self.flags >> FLAG_QOS_SHIFT,
-            retain=bool(self.flags & FLAG_RETAIN),
+            payload=payload,
+            size_bytes=size_bytes,
+            qos=flags >> FLAG_QOS_SHIFT,
+            retain=bool(flags & FLAG_RETAIN),
         )
 
 
@@ -165,40 +164,39 @@ class TopicTree:
         weight: int = 1,
     ) -> None:
         """A run came, each message of which stands for `weight` messages."""
+        span = now_us // SPAN_US
         if len(topics) == 1:
-            self._add(topics[0], weight, client, now_us, payloads[0], flags[0])
-            return
-        last = dict(zip(topics, range(len(topics)), strict=True))
-        counts = None if len(last) == len(topics) else Counter(topics)
-        for topic, i in last.items():
-            number = weight if counts is None else weight * counts[topic]
-            self._add(topic, number, client, now_us, payloads[i], flags[i])
-
-    def _add(self, topic: bytes, number: int, client: str, now_us: int, payload: bytes, flags: int) -> None:
-        entries = self._entries
-        entry = entries.get(topic)
-        if entry is None:
-            if len(topic) > MAX_TOPIC_BYTES:
-                self.is_complete = False
-                return
-            if len(entries) >= self._max_topics:
-                entries.popitem(last=False)
-                self.is_complete = False
-            entry = entries[topic] = _Entry(now_us)
+            last, counts = {topics[0]: 0}, None
         else:
-            entries.move_to_end(topic)
-            span = now_us // SPAN_US
-            if span != entry.span:
-                entry.before = entry.count if span - entry.span == 1 else 0
-                entry.count = 0
-                entry.span = span
-        entry.count += number
-        entry.messages += number
-        entry.last_us = now_us
-        entry.client = client
-        entry.size_bytes = size_bytes = len(payload)
-        entry.payload = payload if size_bytes <= MAX_VALUE_BYTES else payload[:MAX_VALUE_BYTES]
-        entry.flags = flags
+            last = dict(zip(topics, range(len(topics)), strict=True))
+            counts = None if len(last) == len(topics) else Counter(topics)
+        entries = self._entries
+        for topic, i in last.items():
+            entry = entries.get(topic)
+            if entry is None:
+                entry = self._new(topic, now_us)
+                if entry is None:
+                    continue
+            else:
+                entries.move_to_end(topic)
+                if span != entry.span:
+                    entry.turn(span)
+            entry.count += weight if counts is None else weight * counts[topic]
+            payload = payloads[i]
+            size_bytes = len(payload)
+            if size_bytes > MAX_VALUE_BYTES:
+                payload = payload[:MAX_VALUE_BYTES]
+            entry.last = (now_us, client, payload, size_bytes, flags[i])
+
+    def _new(self, topic: bytes, now_us: int) -> _Entry | None:
+        if len(topic) > MAX_TOPIC_BYTES:
+            self.is_complete = False
+            return None
+        if len(self._entries) >= self._max_topics:
+            self._entries.popitem(last=False)
+            self.is_complete = False
+        entry = self._entries[topic] = _Entry(now_us)
+        return entry
 
     def topic(self, topic: str, now_us: int) -> TopicSeen | None:
         """What is known of one topic; None: nothing."""
@@ -228,7 +226,7 @@ class TopicTree:
                 group.exact = entry
             else:
                 group.children += 1
-            group.messages += entry.messages
+            group.messages += entry.earlier + entry.count
             group.per_s += entry.per_s(now_us)
         return groups
 

@@ -42,6 +42,10 @@ class Traffic:
     ) -> None:
         """A run of publishes was taken; `flags` are those of records. On the hot path: guarded by tests/bench."""
         budget = self._budget
+        budget.seen += len(topics)
+        if budget.skip and now_us < budget.until_us:
+            budget.skip -= 1
+            return
         step = budget.step(len(topics), now_us)
         if not step or len(client_id) > MAX_CLIENT_ID_CHARS:
             return

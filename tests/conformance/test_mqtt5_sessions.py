@@ -9,7 +9,7 @@ import pytest
 from tests.support.gateway_thread import GatewayThread
 from tests.support.mqtt5_peer import Answer, Peer, block, connect, field, packet, prop, subscribe, will_of
 
-MALFORMED, PROTOCOL_ERROR = 0x81, 0x82
+MALFORMED, PROTOCOL_ERROR, ADMINISTRATIVE_ACTION = 0x81, 0x82, 0x98
 QOS_1, QOS_2, RETAIN = 0x08, 0x10, 0x20
 DISCONNECT_CODES = {
     0x00, 0x80, 0x81, 0x82, 0x83, 0x87, 0x89, 0x8B, 0x8D, 0x8E, 0x8F, 0x90, 0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99,
@@ -80,6 +80,18 @@ def test_a_protocol_error_publishes_the_will(open_peer: Callable[[], Peer], witn
     peer.send(b"\x00\x00")
     assert peer.refused() == MALFORMED
     assert witness.message().payload == b"gone"
+
+
+@pytest.mark.mqtt5("3.1.2-8", "3.14.2-1", "3.14.4-1", "3.14.4-2")
+def test_an_operators_disconnect_is_an_administrative_action_and_publishes_the_will(
+    gateway: GatewayThread, open_peer: Callable[[], Peer], witness: Peer, name: str
+) -> None:
+    peer = open_peer()
+    peer.connect(name, will=will_of(f"{name}/will", b"cut off"))
+    assert gateway.disconnect(name)
+    assert peer.remainder() == [(0xE0, bytes((ADMINISTRATIVE_ACTION,)))]
+    assert witness.message().payload == b"cut off"
+    assert not gateway.disconnect(name)
 
 
 @pytest.mark.mqtt5("3.1.2-8")

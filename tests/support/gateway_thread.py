@@ -88,3 +88,11 @@ class GatewayThread:
             self.gateway.broker.tick()
 
         self._run(tick())
+
+    def disconnect(self, client_id: str) -> bool:
+        """What an operator's disconnect does."""
+
+        async def disconnect() -> bool:
+            return self.gateway.broker.disconnect(client_id)
+
+        return bool(self._run(disconnect()))
