@@ -10,7 +10,7 @@ export function count(value) {
 
 /** The plural or the singular beside its number. @param {number} value @param {string} one @param {string} [many] */
 export function counted(value, one, many = `${one}s`) {
-  return `${count(value)}${SPACE}${value === 1 ? one : many}`;
+  return `${count(value)} ${value === 1 ? one : many}`;
 }
 
 /** @param {number} value */

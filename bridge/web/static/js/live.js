@@ -82,10 +82,11 @@ class LiveStream {
       this.watch(opened);
       const messages = (rest + value).split("\n\n");
       rest = messages.pop() ?? "";
-      // Only the newest body is drawn, however many came in one piece.
-      const newest = messages.map(dataOf).filter((data) => data !== "").pop();
-      if (newest !== undefined) this.heard(JSON.parse(newest));
-      else if (messages.length) this.alive();
+      // Only the newest is drawn, however many came in one piece.
+      const newest = messages.filter((message) => dataOf(message) !== "").pop();
+      if (newest === undefined) this.alive();
+      else if (newest.includes("event: problem")) this.refused(JSON.parse(dataOf(newest)));
+      else this.heard(JSON.parse(dataOf(newest)));
     }
   }
 
@@ -111,6 +112,12 @@ class LiveStream {
   heard(body) {
     heardTime(body?.at);
     this.live.set({ body, problem: null });
+    this.alive();
+  }
+
+  /** The stream lives, and there is no body now. @param {any} body */
+  refused(body) {
+    this.live.set({ body: null, problem: new Problem(body.error.status, body.error.message, body) });
     this.alive();
   }
 

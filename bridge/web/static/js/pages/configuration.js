@@ -12,12 +12,17 @@ import { useQueryValue } from "../router.js";
 import { ProposalPanel } from "./proposal.js";
 
 export function ConfigurationPage() {
+  const [view] = useQueryValue("view", "");
   const [body, setBody] = useState(/** @type {any} */ (null));
   const [problem, setProblem] = useState(/** @type {any} */ (null));
   const read = () => get("/api/v1/configuration").then(setBody, setProblem);
   useEffect(() => void read(), []);
   const head = html`<${PageHead} title="Configuration">
     ${body && html`<p class="lead">${body.file ? html`From <code><bdi>${body.file}</bdi></code>` : "Without a file: from the environment and the defaults"}, read <${When} at=${body.read_at} />.</p>`}
+    <nav class="tabs" aria-label="Parts of the configuration"><ul>
+      <li><a href="/configuration" aria-current=${view === "new" ? undefined : "page"}>In force</a></li>
+      <li><a href="/configuration?view=new" aria-current=${view === "new" ? "page" : undefined}>A new one</a></li>
+    </ul></nav>
   <//>`;
   if (!body) return html`${head}<${NoBody} problem=${problem} />`;
   const reload = async () => {
@@ -29,19 +34,22 @@ export function ConfigurationPage() {
     <${ViewerNote} />
     ${body.waiting_for_restart.length > 0 &&
     html`<p class="note" data-tone="warning">Changed, and in force after the next restart: ${body.waiting_for_restart.map((/** @type {string} */ key, /** @type {number} */ at) => html`${at > 0 && ", "}<code>${key}</code>`)}.</p>`}
-    <div class="actions">
-      <${Action} act=${reload} reason=${body.file ? null : "It runs without a configuration file."}>Read the file again<//>
-      <span class="quiet">The same as <code>fieldgate reload</code>, or SIGHUP.</span>
-    </div>
-    <${ProposalPanel} file=${body.file} onApplied=${read} />
-    <${Values} values=${body.values} />`;
+    ${view === "new"
+      ? html`<${ProposalPanel} file=${body.file} onApplied=${read} />`
+      : html`<${Values} values=${body.values} reload=${html`<${Reload} file=${body.file} act=${reload} />`} />`}`;
 }
+
+/** @param {{file: string | null, act: () => Promise<string>}} props */
+const Reload = ({ file, act }) => html`<div class="actions">
+  <span class="quiet">The same as <code>fieldgate reload</code>, or SIGHUP:</span>
+  <${Action} act=${act} reason=${file ? null : "It runs without a configuration file."}>Read the file again<//>
+</div>`;
 
 /** A value as it would be written. @param {unknown} value */
 const written = (value) => (value === null || value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value));
 
-/** @param {{values: any[]}} props */
-function Values({ values }) {
+/** @param {{values: any[], reload: any}} props */
+function Values({ values, reload }) {
   const [search, setSearch] = useQueryValue("search", "");
   const [changed, setChanged] = useQueryValue("only", "");
   const shown = useMemo(() => {
@@ -51,7 +59,7 @@ function Values({ values }) {
       return words.every((word) => text.includes(word)) && !(changed && value.origin === "default");
     });
   }, [values, search, changed]);
-  return html`<${Panel} title="In force">
+  return html`<${Panel} title="In force" side=${reload}>
     <form class="filters" role="search" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
       <label>Search <input type="search" value=${search} placeholder="key, value or origin" maxlength="256" onInput=${(/** @type {any} */ event) => setSearch(event.currentTarget.value)} /></label>
       <label class="check"><input type="checkbox" checked=${changed !== ""} onChange=${() => setChanged(changed ? "" : "set")} /> Only what is not a default</label>

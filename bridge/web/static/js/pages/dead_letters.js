@@ -40,8 +40,8 @@ export function DeadLettersPage() {
   const chosen = letters.filter((/** @type {any} */ letter) => marked.has(letter.id));
   return html`${head}
     <${ViewerNote} />
-    <${Filters} filter=${filter} letters=${letters} onChange=${change} />
     <${Panel} title="${counted(body.total, "letter")}, ${counted(body.records, "record")}">
+      <${Filters} filter=${filter} letters=${letters} onChange=${change} />
       <div class="actions sticky" role="group" aria-label="With the chosen letters">
         <${Actions} which=${{ ids: chosen.map((/** @type {any} */ letter) => letter.id) }} what=${chosen.length ? counted(chosen.length, "letter") : null} records=${sum(chosen)} ask=${ask} onDone=${() => setMarked(new Set())} />
         <span class="grow"></span>
@@ -135,7 +135,7 @@ function Letters({ letters, marked, onMark }) {
     <p><label class="check"><input type="checkbox" checked=${isAll} onChange=${() => onMark(isAll ? new Set() : new Set(letters.map((letter) => letter.id)))} /> Choose all ${count(letters.length)} shown</label></p>
     <${Table} caption="Dead letters, newest first" rows=${letters} keyOf=${(/** @type {any} */ letter) => letter.id} columns=${[
       { title: "", cell: (/** @type {any} */ letter) => html`<input type="checkbox" aria-label="Choose letter ${letter.id}" checked=${marked.has(letter.id)} onChange=${() => mark(letter.id)} />` },
-      { title: "Letter", isMain: true, cell: (/** @type {any} */ letter) => html`<a href="/dead-letters/${letter.id}">Letter ${letter.id}</a>` },
+      { title: "Letter", isMain: true, cell: (/** @type {any} */ letter) => html`<a href="/dead-letters/${letter.id}">Letter\u00a0${letter.id}</a>` },
       { title: "When", cell: (/** @type {any} */ letter) => html`<${When} at=${letter.at} />` },
       { title: "Reason", isWide: true, cell: (/** @type {any} */ letter) => html`<strong>${plain(letter.reason)}</strong><br /><span class="quiet">${letter.explanation}</span>` },
       { title: "Way", cell: (/** @type {any} */ letter) => `${letter.stream} → ${letter.uplink ?? "–"}` },

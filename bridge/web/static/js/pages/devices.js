@@ -28,6 +28,7 @@ export function DevicesPage() {
   const change = (/** @type {Record<string, string | null>} */ changes) => go(withQuery({ offset: null, ...changes }), { replace: true });
   return html`
     <${PageHead} title="Devices">${body && html`<p class="lead">${counted(body.connected, "device")} connected, ${count(body.absent)} away.</p>`}<//>
+    <${Panel} title="All devices" kind="untitled">
     <${Filters} search=${search} state=${state} onChange=${change} />
     ${!body
       ? html`<${NoBody} problem=${problem} />`
@@ -35,6 +36,7 @@ export function DevicesPage() {
         ? html`<${NoDevices} isFiltered=${search !== "" || state !== "all"} />`
         : html`<${DeviceTable} devices=${body.devices} sort=${sort} order=${order} onSort=${(/** @type {string} */ by, /** @type {string} */ way) => change({ sort: by, order: way })} />
             <${Pager} offset=${offset} limit=${LIMIT} total=${body.total} what="devices" onOffset=${(/** @type {number} */ to) => change({ offset: to ? String(to) : null })} />`}
+    <//>
     ${body?.refused.length > 0 && html`<${Refused} refused=${body.refused} />`}`;
 }
 
@@ -82,7 +84,7 @@ const COLUMNS = [
 
 /** @param {{devices: Device[], sort: string, order: string, onSort: (sort: string, order: string) => void}} props */
 const DeviceTable = ({ devices, sort, order, onSort }) =>
-  html`<${Panel} title="Devices" kind="bare-panel"><${Table} caption="Devices" columns=${COLUMNS} rows=${devices} keyOf=${(/** @type {Device} */ device) => device.client} sort=${sort} order=${order} onSort=${onSort} /><//>`;
+  html`<${Table} caption="Devices" columns=${COLUMNS} rows=${devices} keyOf=${(/** @type {Device} */ device) => device.client} sort=${sort} order=${order} onSort=${onSort} />`;
 
 /** @param {{refused: any[]}} props */
 const Refused = ({ refused }) => html`<${Panel} title="Refused at the door">

@@ -20,7 +20,7 @@ export function TopicsPage() {
     ${view === "retained"
       ? html`<${RetainedPanel} filter=${query.get("filter") ?? "#"} />`
       : html`<div class="split" data-chosen=${topic !== null}>
-          <${Panel} title="Tree"><${TopicTree} chosen=${topic} /><//>
+          <${Panel} title="Tree of topics" kind="untitled"><${TopicTree} chosen=${topic} /><//>
           ${topic !== null && html`<${TopicPanel} key=${topic} topic=${topic} />`}
         </div>`}`;
 }
