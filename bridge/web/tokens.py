@@ -142,13 +142,5 @@ def parse_line(line: str) -> Token:
     return Token(name=name, role=role, digest=hashed)  # type: ignore[arg-type]  # checked when made
 
 
-def name_of(line: str) -> str | None:
-    """Whose line it is; None for a comment, an empty line, and one without a colon."""
-    line = line.strip()
-    if not line or line.startswith("#") or ":" not in line:
-        return None
-    return line.partition(":")[0].strip()
-
-
 def _problem(path: Path, line: int, sentence: str) -> Problem:
     return Problem(file=str(path), line=line, column=None, key="", message=f"{sentence}.")

@@ -7,7 +7,23 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from gateway.cli import bench, check, demo, importing, passwd, receive, reload, run, schema, simulate, status
+from gateway.cli import (
+    bench,
+    check,
+    completion,
+    demo,
+    importing,
+    passwd,
+    pub,
+    receive,
+    reload,
+    run,
+    schema,
+    simulate,
+    status,
+    sub,
+    token,
+)
 from gateway.cli.outcome import exit_code_of, report
 
 
@@ -55,14 +71,19 @@ def _options(
     del version
 
 
+# The order is that of the help: what runs, what is asked, what is tried out, what is set up once, what is measured.
 app.command(epilog=run.EXAMPLE)(run.run)
 app.command(epilog=receive.EXAMPLE)(receive.receive)
 app.command(epilog=check.EXAMPLE)(check.check)
-app.add_typer(importing.app, name="import", epilog=importing.EXAMPLE)
 app.command(epilog=reload.EXAMPLE)(reload.reload)
-app.command(epilog=passwd.EXAMPLE)(passwd.passwd)
-app.command(epilog=schema.EXAMPLE)(schema.schema)
 app.command(epilog=status.EXAMPLE)(status.status)
+app.command(epilog=pub.EXAMPLE)(pub.pub)
+app.command(epilog=sub.EXAMPLE)(sub.sub)
+app.command(epilog=passwd.EXAMPLE)(passwd.passwd)
+app.command(epilog=token.EXAMPLE)(token.token)
+app.add_typer(importing.app, name="import", epilog=importing.EXAMPLE)
+app.command(epilog=schema.EXAMPLE)(schema.schema)
+app.command(epilog=completion.EXAMPLE)(completion.completion)
 app.command(epilog=demo.EXAMPLE)(demo.demo)
 app.command(epilog=bench.EXAMPLE)(bench.bench)
 app.add_typer(simulate.app, name="simulate", epilog=simulate.EXAMPLE)
