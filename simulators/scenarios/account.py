@@ -38,6 +38,8 @@ class Account:
     """Records that the gateway dropped by a policy, by reason."""
     duplicates_dropped: int = 0
     """Records that came to the receiver a second time and were dropped there."""
+    undeclared: int = 0
+    """Numbers of records that the receiver misses, and that no one declared as dropped."""
     waiting: int = 0
     """Records that the gateway still had when the ledger was made."""
     uplink: dict[str, Any] = field(default_factory=dict)
@@ -87,6 +89,8 @@ class Account:
             )
         if result.duplicates:
             found.append(f"{result.duplicates} records arrived twice without a reason.")
+        if self.undeclared:
+            found.append(f"The receiver misses {self.undeclared} records that the gateway did not declare as dropped.")
         if dropped > result.published + result.resent - result.received:
             found.append(f"The gateway says that it dropped {dropped} records, but fewer did not arrive.")
         return tuple(found)
@@ -107,6 +111,7 @@ class Account:
             "arrived_again_after_resend": result.resent,
             "strangers": result.strangers,
             "dropped_by_policy": self.dropped,
+            "undeclared": self.undeclared,
             "waiting": self.waiting,
         }
         return {

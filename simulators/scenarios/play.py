@@ -8,6 +8,7 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ class _Play:
         return False
 
     async def _account(self, crowd: Crowd) -> Account:
-        tallies = tuple(crowd.refresh())
+        tallies = tuple(replace(tally) for tally in crowd.refresh())  # as they stand: the devices still say goodbye
         comparison = await asyncio.to_thread(self._compare)
         more: dict[str, Any] = {}
         road = self._road
@@ -169,6 +170,7 @@ class _Play:
             more = {
                 "dropped": dropped_by_policy(road.scene.gateway),
                 "duplicates_dropped": road.scene.duplicates,
+                "undeclared": int((road.scene.receiver or {}).get("missing", 0)),
                 "waiting": road.scene.waiting or 0,
                 "uplink": uplink_of(
                     road.scene.gateway,

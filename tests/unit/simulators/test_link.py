@@ -10,6 +10,7 @@ import pytest
 
 from simulators.link import LinkOptions, LinkProxy
 from simulators.link_model import LinkState
+from simulators.link_wire import Line
 from simulators.units import Endpoint, Window
 
 ANYWHERE = Endpoint(host="127.0.0.1", port=0)
@@ -246,3 +247,38 @@ async def test_a_reader_that_does_not_read_holds_its_sender_up() -> None:
         await proxy.stop()
     released.set()
     server.close()
+
+
+async def test_the_weather_changes_and_what_is_under_way_is_not_overtaken() -> None:
+    async with linked(delay_s=0.15) as (proxy, _):
+        reader, writer = await connect(proxy)
+        began = asyncio.get_running_loop().time()
+        writer.write(b"first ")
+        await until(lambda: proxy.counters.bytes_up == 6)
+        proxy.change(Line(delay_s=0.0, jitter_s=0.0, rate_bits_per_s=None))
+        writer.write(b"second")
+        assert await asyncio.wait_for(reader.readexactly(12), 10) == b"first second"
+        assert asyncio.get_running_loop().time() - began > 0.14
+        began = asyncio.get_running_loop().time()
+        assert await echoed(reader, writer, b"third") == b"third"
+        assert asyncio.get_running_loop().time() - began < 0.14
+        proxy.change(Line(delay_s=0.0, jitter_s=0.0, rate_bits_per_s=800_000))
+        began = asyncio.get_running_loop().time()
+        await echoed(reader, writer, bytes(20_000))
+        assert asyncio.get_running_loop().time() - began > 0.15, "20 000 bytes at 100 kB/s"
+        await close(writer)
+
+
+async def test_lost_segments_come_late_and_whole() -> None:
+    async with linked(loss=0.2, seed=5) as (proxy, _):
+        reader, writer = await connect(proxy)
+        data = bytes(range(256)) * 40
+        began = asyncio.get_running_loop().time()
+        assert await echoed(reader, writer, data) == data
+        assert asyncio.get_running_loop().time() - began > 0.19, "at least one retransmission"
+        await close(writer)
+
+
+async def test_an_impossible_loss_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least 0 and below 1"):
+        LinkOptions(listen=ANYWHERE, to=Endpoint(host="127.0.0.1", port=1), loss=1.0)

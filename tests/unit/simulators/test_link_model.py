@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simulators.link_model import DelayLine, FaultSchedule, LinkState, TokenBucket
+from simulators.link_model import DelayLine, FaultSchedule, LinkState, TokenBucket, retransmission_s
 from simulators.units import Window
 
 moments = st.floats(0, 1e6, allow_nan=False)
@@ -99,3 +99,15 @@ def test_an_impossible_bucket_can_not_be_made(rate: float, burst: int) -> None:
 def test_an_impossible_delay_can_not_be_made() -> None:
     with pytest.raises(ValueError, match="0 s or more"):
         DelayLine(delay_s=-1, jitter_s=0)
+
+
+def test_a_delay_that_becomes_shorter_lets_nothing_overtake() -> None:
+    line = DelayLine(delay_s=1.0, jitter_s=0.0)
+    assert line.arrival(10.0, 0.0) == 11.0
+    line.change(delay_s=0.1, jitter_s=0.0)
+    assert [line.arrival(at, 0.0) for at in (10.2, 10.8, 11.0)] == [11.0, 11.0, 11.1]
+
+
+@pytest.mark.parametrize(("delay", "jitter", "expected"), [(0.0, 0.0, 0.2), (0.28, 0.02, 0.76), (0.1, 0.1, 0.6)])
+def test_a_lost_segment_is_late_by_the_retransmission_time_out(delay: float, jitter: float, expected: float) -> None:
+    assert retransmission_s(delay_s=delay, jitter_s=jitter) == pytest.approx(expected)

@@ -28,6 +28,7 @@ COMMANDS = [
     ["simulate", "devices"],
     ["simulate", "cloud"],
     ["simulate", "link"],
+    ["simulate", "scenario"],
 ]
 
 
@@ -86,6 +87,7 @@ def test_the_help_lists_every_command_and_the_exit_codes() -> None:
         ["schema", "nothing"],
         ["simulate"],
         ["simulate", "link"],
+    ["simulate", "scenario"],
         ["simulate", "link", "--listen", "x", "--to", "127.0.0.1:1"],
         ["simulate", "link", "--listen", "127.0.0.1:0", "--to", "127.0.0.1:1", "--delay", "50"],
         ["simulate", "link", "--listen", "127.0.0.1:0", "--to", "127.0.0.1:1", "--blackhole", "10s"],
