@@ -30,6 +30,14 @@ _MAX_ERROR_BYTES: Final = 64 * 1024
 Query = Mapping[str, str | int | Sequence[str | int] | None]
 
 
+class RequestRefused(Failed):
+    """The other side answered with an error."""
+
+    def __init__(self, sentence: str, status: int) -> None:
+        super().__init__(sentence)
+        self.status = status
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiClient:
     """`base` is `http://HOST:PORT` or `https://…`, perhaps with a path before `/api`; `token` a bearer token."""
@@ -96,7 +104,8 @@ class ApiClient:
                 connection.request(method, f"{parts.path}{path}{_encoded(query)}", body, headers)
                 with connection.getresponse() as answer:
                     if not 200 <= answer.status < 300:
-                        raise Failed(refusal(url, answer.status, answer.reason, answer.read(_MAX_ERROR_BYTES)))
+                        said = refusal(url, answer.status, answer.reason, answer.read(_MAX_ERROR_BYTES))
+                        raise RequestRefused(said, answer.status)
                     yield answer
         except TimeoutError as error:
             raise Failed(f"{url} said nothing for {timeout_s:g} s. Is the gateway overloaded, or the link?") from error
