@@ -31,7 +31,7 @@ class DataFolder:
         self.path = path
         self.database = path / "spool.db"
         self._reserve = path / "spool.reserve"
-        self._reserve_bytes = reserve_bytes
+        self.reserve_bytes = reserve_bytes
         self._lock_fd: int | None = None
 
     def open(self) -> None:
@@ -89,10 +89,10 @@ class DataFolder:
     def keep_reserve(self) -> bool:
         """Have the reserve in place, or as much of it as the disk has room for; True when it is whole."""
         with contextlib.suppress(FileNotFoundError):
-            if self._reserve.stat().st_size >= self._reserve_bytes:
+            if self._reserve.stat().st_size >= self.reserve_bytes:
                 return True
         for share in (1, 2, 4, 8):
-            if self._allocate(self._reserve_bytes // share):
+            if self._allocate(self.reserve_bytes // share):
                 return share == 1
         return False
 

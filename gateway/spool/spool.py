@@ -18,6 +18,7 @@ from bridge.database import Database, open_database
 from bridge.ports import Clock
 from bridge.record import Properties
 from config.settings import MIB, GatewaySettings, Uplink
+from config.settings import Spool as SpoolSettings
 from gateway.spool.committer import Committer, Counters
 from gateway.spool.dead_letters import DeadLetters
 from gateway.spool.errors import SpoolCorrupt, SpoolError, SpoolFull, translate
@@ -33,7 +34,7 @@ from gateway.spool.removals import Key
 from gateway.spool.rerouting import new_lanes, reroute
 from gateway.spool.rows import DeadLetterTotal, dead_letter_total
 from gateway.spool.salvage import Salvage
-from gateway.spool.schema import PAGE_SIZE_BYTES
+from gateway.spool.size import Size
 from gateway.spool.tables import Loaded
 from gateway.spool.tables import load as load_tables
 from gateway.spool.transaction import Transactor
@@ -85,7 +86,7 @@ class Spool:
         self._committer.dead_letters = dead_letters
         self.dead_letters = DeadLetters(committer=self._committer, reader=reader, lanes=self.lanes)
         self.queue = Queue(reader=reader, lanes=self.lanes)
-        self._congested_bytes = min(CONGESTED_BYTES, self._settings.max_size_bytes // 16)
+        self._congested_bytes = min(CONGESTED_BYTES, settings.spool.max_size_bytes // 16)
 
     @classmethod
     async def open(cls, settings: GatewaySettings, *, clock: Clock) -> Spool:
@@ -95,17 +96,15 @@ class Spool:
         the next opening saves what can be read. Takes the same time whatever the backlog; the broker's own tables,
         which the broker bounds, are read whole.
         """
-        wal_pages = min(1024, max(64, settings.spool.max_size_bytes // 8 // PAGE_SIZE_BYTES))
-        # On a full disk the reserve makes room for all of the log to go into the database, and for a new log.
-        folder = DataFolder(settings.gateway.data_dir, reserve_bytes=2 * wal_pages * PAGE_SIZE_BYTES)
+        folder = DataFolder(settings.gateway.data_dir, reserve_bytes=Size.of(settings.spool).reserve_bytes)
         folder.open()
         try:
             try:
-                return await cls._recover_and_open(settings, folder, wal_pages, clock=clock)
+                return await cls._recover_and_open(settings, folder, clock=clock)
             except SpoolCorrupt as error:  # it looked sound at first
                 log.error("%s What can be read of it is saved now.", error)
                 mark_damaged(folder)
-                return await cls._recover_and_open(settings, folder, wal_pages, clock=clock)
+                return await cls._recover_and_open(settings, folder, clock=clock)
         except SpoolCorrupt:
             mark_damaged(folder)
             folder.close()
@@ -115,22 +114,20 @@ class Spool:
             raise
 
     @classmethod
-    async def _recover_and_open(
-        cls, settings: GatewaySettings, folder: DataFolder, wal_pages: int, *, clock: Clock
-    ) -> Spool:
+    async def _recover_and_open(cls, settings: GatewaySettings, folder: DataFolder, *, clock: Clock) -> Spool:
         salvage = recover(folder)
         if salvage:
             log.error("%s", salvage)
         folder.keep_reserve()
         try:
-            return await cls._open(settings, folder, wal_pages, clock=clock, salvage=salvage)
+            return await cls._open(settings, folder, clock=clock, salvage=salvage)
         except SpoolFull:
             folder.give_reserve()
-            return await cls._open(settings, folder, wal_pages, clock=clock, salvage=salvage)
+            return await cls._open(settings, folder, clock=clock, salvage=salvage)
 
     @classmethod
     async def _open(
-        cls, settings: GatewaySettings, folder: DataFolder, wal_pages: int, *, clock: Clock, salvage: Salvage | None
+        cls, settings: GatewaySettings, folder: DataFolder, *, clock: Clock, salvage: Salvage | None
     ) -> Spool:
         opened: list[Database] = []
         try:
@@ -139,8 +136,8 @@ class Spool:
             opened.append(writer)
             reader = await open_database(folder.database, synchronous="FULL")
             opened.append(reader)
-            await writer.execute(f"PRAGMA wal_autocheckpoint = {wal_pages}")
-            await writer.execute(f"PRAGMA journal_size_limit = {2 * wal_pages * PAGE_SIZE_BYTES}")
+            size = Size.of(settings.spool)
+            await writer.run(size.bound_log)
             await writer.execute("PRAGMA cache_size = -8192")
             # Debian's SQLite overwrites what is deleted with zeros by default: that would write every byte twice.
             await writer.execute("PRAGMA secure_delete = OFF")
@@ -150,12 +147,7 @@ class Spool:
                 folder=folder,
                 writer=writer,
                 reader=reader,
-                transactor=Transactor(
-                    folder,
-                    max_pages=settings.spool.max_size_bytes // PAGE_SIZE_BYTES - 2 * wal_pages,
-                    wal_pages=wal_pages,
-                    when_full=settings.spool.when_full,
-                ),
+                transactor=Transactor(folder, size),
                 lanes=lanes,
                 sessions=await writer.run(load_sessions),
                 tables=await writer.run(load_tables),
@@ -276,6 +268,20 @@ class Spool:
         """A block is to fit a frame of every uplink."""
         self._max_records = min((uplink.batch.max_records for uplink in settings.uplinks), default=2000)
         self._frame_bytes = min((uplink.batch.max_size_bytes for uplink in settings.uplinks), default=128 * 1024)
+
+    def resize(self, settings: SpoolSettings) -> tuple[str, ...]:
+        """Be of another size, and do something else when full, from the next commit on; returns the names of what
+        holds from the next start on only: durability.
+
+        A smaller spool gives its oldest records up step by step, with the commits that follow; the file on the disk
+        stays as large as it was, and what is free in it is used first.
+        """
+        size = Size.of(settings)
+        self._folder.reserve_bytes = size.reserve_bytes
+        self._transactor.resize(size)
+        self._congested_bytes = min(CONGESTED_BYTES, settings.max_size_bytes // 16)
+        self._committer.work.set()
+        return ("durability",) if settings.durability_s != self._settings.durability_s else ()
 
     @property
     def counters(self) -> Counters:

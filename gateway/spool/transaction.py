@@ -19,10 +19,10 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from bridge.crashpoints import reach
 from bridge.database import in_transaction
-from config.settings import WhenFull
 from gateway.spool import tables
 from gateway.spool.errors import SpoolBusy, SpoolFull, translate
 from gateway.spool.folder import DataFolder
@@ -51,19 +51,20 @@ from gateway.spool.rows import (
 )
 from gateway.spool.schema import PAGE_SIZE_BYTES
 from gateway.spool.sealer import SealedBlock, Sealer
+from gateway.spool.size import Size
+
+SHRINK_PAGES: Final = 4096
+"""By so much, about, a spool that is to be smaller shrinks with each commit."""
 
 
 class Transactor:
     """Carries plans out; belongs to the database's thread."""
 
-    def __init__(self, folder: DataFolder, *, max_pages: int, wal_pages: int, when_full: WhenFull) -> None:
-        """`wal_pages`: beyond this size a commit is followed by a checkpoint of the write-ahead log."""
+    def __init__(self, folder: DataFolder, size: Size) -> None:
         self._folder = folder
-        self._max_pages = max_pages
-        self._wal_bytes = wal_pages * 3 // 2 * PAGE_SIZE_BYTES
-        """What the log takes at most, the commit that goes beyond `wal_pages` included."""
+        self._size = self._new_size = size
+        self._max_pages = size.max_pages
         self._ceiling: int | None = None
-        self._when_full = when_full
         self._sealer = Sealer()
 
     @property
@@ -75,9 +76,14 @@ class Transactor:
         """The disk has room again."""
         self._ceiling = None
 
+    def resize(self, size: Size) -> None:
+        """From the next commit on the spool is of another size. Safe from any thread."""
+        self._new_size = size
+
     def carry_out(self, connection: sqlite3.Connection, plan: Plan) -> Result:
         """Write the plan. Raises SpoolCorrupt or SpoolUnusable; for a lack of room it returns Outcome.FULL, and
         Outcome.FAILED when another program holds the database."""
+        self._follow_size(connection)
         sealed = self._seal(plan)
         try:
             return self._attempt(connection, plan, sealed)
@@ -103,13 +109,23 @@ class Transactor:
             result.lazy_lost = sum(map(len, plan.lazy.values()))
         return result
 
+    def _follow_size(self, connection: sqlite3.Connection) -> None:
+        if self._new_size is not self._size:
+            self._size = self._new_size
+            self._size.bound_log(connection)
+            self._max_pages = max(self._max_pages, self._size.max_pages)
+        if self._max_pages > self._size.max_pages:
+            # A spool that is to be smaller loses its oldest records step by step: no acknowledgement waits for all.
+            smaller = min(self._max_pages, used_pages(connection)) - SHRINK_PAGES
+            self._max_pages = max(self._size.max_pages, smaller)
+
     def _live_within_the_disk(self, connection: sqlite3.Connection) -> None:
         """Give the reserve back, have the write-ahead log begin anew, and set the ceiling."""
         self._folder.give_reserve()
         with contextlib.suppress(sqlite3.OperationalError):  # not even room for that: the next commit tries again
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         pages: int = connection.execute("PRAGMA page_count").fetchone()[0]
-        room_bytes = self._folder.free_bytes() - max(0, self._wal_bytes - self._folder.wal_size_bytes())
+        room_bytes = self._folder.free_bytes() - max(0, self._size.wal_bytes - self._folder.wal_size_bytes())
         self._ceiling = pages + max(0, room_bytes // PAGE_SIZE_BYTES)
 
     @staticmethod
@@ -231,7 +247,7 @@ class Transactor:
     def _ceiling_pages(self) -> int:
         ceiling = self._max_pages if self._ceiling is None else min(self._ceiling, self._max_pages)
         # A log that has outgrown its share (another program reads the database, so it can't begin anew) counts, too.
-        return ceiling - max(0, self._folder.wal_size_bytes() - 2 * self._wal_bytes) // PAGE_SIZE_BYTES
+        return ceiling - max(0, self._folder.wal_size_bytes() - 2 * self._size.wal_bytes) // PAGE_SIZE_BYTES
 
     def _make_room(self, connection: sqlite3.Connection, plan: Plan, result: Result) -> None:
         result.drops += make_room(
@@ -239,7 +255,7 @@ class Transactor:
             streams={lane.stream: lane.name for lane in plan.lanes},
             size_bytes=_size_bytes(plan, result.sealed),
             ceiling_pages=self._ceiling_pages(),
-            when_full=self._when_full,
+            when_full=self._size.when_full,
             discarded=result.discarded,
         )
 

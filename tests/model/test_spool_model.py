@@ -1,8 +1,8 @@
 """The spool against a model: a list of payloads for each stream, and a set of what each uplink still has to get.
 
-Random steps (publish, release, dead-letter, damage a block, close and open again) go to the real spool on a real disk
-and to the model. After each of them every uplink must see exactly what the model says, in order, with every missing
-number declared as a gap.
+Random steps (publish, release, dead-letter, replay and discard letters, damage a block, close and open again) go to
+the real spool on a real disk and to the model. After each of them every uplink must see exactly what the model says, in
+order, with every missing number declared as a gap.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from gateway.spool.outbox import UplinkOutbox
 from gateway.spool.ports import Outcome
 from gateway.spool.schema import key_of, seq_of
 from gateway.spool.spool import Spool
+from gateway.spool.stored_record import StoredRecord
 from tests.support.spool import Commits, StepClock, put, settings
 
 STREAMS = ("alarms", "telemetry")
@@ -116,6 +117,38 @@ class SpoolModel(RuleBasedStateMachine):
         self.runner.run(self.spool.outbox(uplink).dead_letter(stream, first, count, reason="payload_format_invalid"))
         self.missing[key] |= set(range(first, first + count))
 
+    @rule(data=st.data())
+    def replay_dead_letters(self, data: st.DataObject) -> None:
+        letters = {letter.id: letter for letter in self.runner.run(self.spool.dead_letters.list(limit=1000))}
+        if not letters:
+            return
+        ids = data.draw(st.lists(st.sampled_from(sorted(letters)), min_size=1, max_size=6, unique=True))
+        sound = [number for number in ids if letters[number].uplink]
+        read = {number: self.runner.run(self.spool.dead_letters.read(number)) for number in sound}
+        replayed = self.runner.run(self.spool.dead_letters.replay([*ids, 1 << 40]))
+        assert [refused.id for refused in replayed.refused] == [*(n for n in ids if n not in read), 1 << 40]
+        assert replayed.letters == len(read)
+        assert replayed.records == sum(map(len, read.values()))
+        for number, records in read.items():
+            letter = letters[number]
+            old = self.stored[letter.stream][letter.first_seq - 1 : letter.first_seq - 1 + letter.count]
+            assert [record.payload for record in records] == old
+            first = len(self.stored[letter.stream]) + 1
+            self.stored[letter.stream] += old
+            for uplink in UPLINKS:
+                if uplink.name != letter.uplink:  # it has had them under their first numbers
+                    self.missing[uplink.name, letter.stream] |= set(range(first, first + letter.count))
+
+    @rule(data=st.data())
+    def discard_dead_letters(self, data: st.DataObject) -> None:
+        ids = self.runner.run(self.spool.dead_letters.find(uplink=data.draw(st.sampled_from(["cloud", "archive"]))))
+        if not ids:
+            return
+        before = self.spool.dead_letters.letters
+        chosen = data.draw(st.lists(st.sampled_from(list(ids)), min_size=1, max_size=3))
+        assert self.runner.run(self.spool.dead_letters.discard(chosen)) == len(set(chosen))
+        assert self.spool.dead_letters.letters == before - len(set(chosen))
+
     @precondition(lambda self: any(self.stored.values()))
     @rule(data=st.data())
     def damage_a_block_while_closed(self, data: st.DataObject) -> None:
@@ -159,6 +192,25 @@ class SpoolModel(RuleBasedStateMachine):
                 assert gaps == set(range(self.released[key], end)) - set(expected)
                 backlog = outbox.backlog(stream)
                 assert (backlog.next_to_deliver_seq, backlog.next_seq) == (self.released[key], end)
+
+    @invariant()
+    def what_somebody_still_has_to_get_can_be_looked_at(self) -> None:
+        if not hasattr(self, "spool"):
+            return
+        letters = self.runner.run(self.spool.dead_letters.list(limit=1000))
+        assert self.spool.dead_letters.letters == len(letters)
+        assert self.spool.dead_letters.records == sum(letter.count for letter in letters)
+        for stream in STREAMS:
+            seen = {record.seq: record.payload for record in self.runner.run(exported(self.spool, stream))}
+            assert list(seen) == sorted(seen)
+            assert all(self.stored[stream][seq - 1] == payload for seq, payload in seen.items())
+            for uplink in UPLINKS:
+                needed = range(self.released[uplink.name, stream], len(self.stored[stream]) + 1)
+                assert set(needed) - self.missing[uplink.name, stream] <= set(seen)
+
+
+async def exported(spool: Spool, stream: str) -> list[StoredRecord]:
+    return [record async for record in spool.queue.export(stream)]
 
 
 async def everything(outbox: UplinkOutbox, stream: str) -> tuple[dict[int, bytes], set[int]]:

@@ -26,10 +26,10 @@ from gateway.spool.spool import Spool
 from tests.support.spool import Commits, StepClock, put, settings
 
 Change = tuple[str, Table, int, bytes]
-"""keep, discard, or discard from the key to the end of its session; table, place of the key, body."""
+"""keep, keep lazily, discard, or discard from the key to the end of its session; table, place of the key, body."""
 CHANGES = st.lists(
     st.tuples(
-        st.sampled_from(["keep", "keep", "discard", "discard", "range"]),
+        st.sampled_from(["keep", "keep", "lazy", "discard", "discard", "range"]),
         st.sampled_from(list(Table)),
         st.integers(0, 3),
         st.binary(max_size=9),
@@ -92,13 +92,28 @@ class RowsModel(RuleBasedStateMachine):
         committer.REMOVALS_AT_ONCE = self.limit  # type: ignore[misc]
         logging.getLogger("gateway.spool").setLevel(logging.NOTSET)
 
-    def change(self, changes: list[Change], *, is_kept: bool) -> None:
+    def change(self, changes: list[Change], *, is_kept: bool, is_lazy_kept: bool | None = None) -> None:
         """Give the changes to the spool and, rows only if they will be kept, to the model."""
+        lazy: dict[tuple[Table, int | str], bytes] = {}
+        self.give(changes, lazy, is_kept=is_kept)
+        if is_kept if is_lazy_kept is None else is_lazy_kept:
+            for (table, key), body in lazy.items():
+                if key in self.rows[table]:
+                    self.waiting.setdefault((table, key), set()).add(self.rows[table][key])
+                self.rows[table][key] = body
+
+    def give(self, changes: list[Change], lazy: dict[tuple[Table, int | str], bytes], *, is_kept: bool) -> None:
+        """The same; `lazy` has then what was kept lazily and nothing came after."""
         for kind, table, place, body in changes:
             rows = self.rows[table]
-            key: int | str = f"plant/{place}" if table is Table.RETAINED else (place // 2) << 32 | place % 2
+            key: int | str = f"plant/{place}" if table.has_text_key else (place // 2) << 32 | place % 2
+            if kind == "lazy":
+                self.spool.keep_lazily(table, key, body)
+                lazy[table, key] = body
+                continue
             if kind == "keep":
                 self.spool.keep(table, key, body)
+                lazy.pop((table, key), None)
                 if is_kept:
                     if key in rows:  # where its removal could only be put off, the row may come back as it was
                         self.waiting.setdefault((table, key), set()).add(rows[key])
@@ -108,9 +123,13 @@ class RowsModel(RuleBasedStateMachine):
             if kind == "range" and isinstance(key, int):
                 last = key | 0xFFFFFFFF
                 self.spool.discard_range(table, key, last)
+                for other, old in list(lazy):
+                    if other is table and isinstance(old, int) and key <= old <= last:
+                        del lazy[other, old]
                 gone = [old for old in rows if isinstance(old, int) and key <= old <= last]
             else:
                 self.spool.discard(table, key)
+                lazy.pop((table, key), None)
             for old in gone:
                 if old in rows:
                     self.waiting.setdefault((table, old), set()).add(rows.pop(old))
@@ -121,7 +140,7 @@ class RowsModel(RuleBasedStateMachine):
             self.change(changes, is_kept=True)
             if records:
                 put(self.spool, [b"record"])
-            if wait or any(kind == "keep" for kind, *_ in changes):
+            if wait or any(kind in {"keep", "lazy"} for kind, *_ in changes):
                 assert await Commits().expect(self.spool) is Outcome.DURABLE
 
         self.runner.run(changed())
@@ -157,11 +176,12 @@ class RowsModel(RuleBasedStateMachine):
             with contextlib.closing(sqlite3.connect(self.folder / "spool.db", isolation_level=None)) as other:
                 await self.spool._writer.execute("PRAGMA busy_timeout = 1")
                 other.execute("BEGIN IMMEDIATE")
-                self.change(changes, is_kept=False)
+                self.change(changes, is_kept=False, is_lazy_kept=True)  # they wait for a commit that can
                 put(self.spool, [b"refused"])
                 assert await Commits().expect(self.spool) is Outcome.FAILED
                 other.execute("ROLLBACK")
                 await self.spool._writer.execute("PRAGMA busy_timeout = 10000")
+                assert await Commits().expect(self.spool) is Outcome.DURABLE
 
         self.runner.run(failed())
 
