@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -68,6 +69,7 @@ class UplinkMachine(RuleBasedStateMachine):
             link_factory=self.broker.link,
             clock=self.clock,
             rng=self.rng.random,
+            paused_by=self.uplink.paused_by if hasattr(self, "uplink") else None,
         )
         self.task = self.loop.create_task(self.uplink.run())
 
@@ -139,6 +141,26 @@ class UplinkMachine(RuleBasedStateMachine):
         assert self.uplink.status.in_flight == 0
         self.start()
 
+    @rule(window=st.integers(1, 8), max_records=st.integers(1, 30), linger_s=st.sampled_from((0.0, 0.2, 5.0)))
+    def other_settings_take_their_place(self, window: int, max_records: int, linger_s: float) -> None:
+        self.loop.run_until_complete(self.uplink.stop(0.5))
+        self.loop.run_until_complete(self.task)
+        batch = Batch(max_records=max_records, max_size_bytes=1000, linger_s=linger_s)
+        self.settings = replace(self.settings, window=window, batch=batch)
+        self.start()
+
+    @rule()
+    def somebody_pauses_it(self) -> None:
+        self.uplink.pause("anna")
+
+    @rule()
+    def somebody_resumes_it(self) -> None:
+        self.uplink.resume()
+
+    @rule()
+    def somebody_hurries_it(self) -> None:
+        assert self.uplink.drain() is not (self.uplink.is_paused or self.uplink.state.value == "stopped")
+
     @rule()
     def the_gateway_is_killed_and_started(self) -> None:
         self.task.cancel()
@@ -150,6 +172,14 @@ class UplinkMachine(RuleBasedStateMachine):
     def the_uplink_lives(self) -> None:
         if hasattr(self, "task"):
             assert not self.task.done(), self.task.exception()
+            assert len(self.uplink.in_flight()) == self.uplink.status.in_flight <= self.settings.window
+            assert all(frame.attempt >= 1 for frame in self.uplink.in_flight())
+
+    @invariant()
+    def a_paused_uplink_sends_nothing(self) -> None:
+        if hasattr(self, "task") and self.uplink.status.state == "paused":
+            assert self.uplink.is_paused
+            assert not self.uplink.in_flight()
 
     def teardown(self) -> None:
         try:
@@ -166,6 +196,7 @@ class UplinkMachine(RuleBasedStateMachine):
     def check_the_end(self) -> None:
         self.broker.mood = lambda _publish, _frame: 0
         self.broker.refuse_connect = None
+        self.uplink.resume()
         for _ in range(200):
             self.advance(1.0)
             if all(it.watermark == it.next_seq for it in self.outbox.of.values()):
