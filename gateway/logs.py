@@ -33,7 +33,7 @@ KIND_CHARACTERS = 200
 _NUMBERS = re.compile(r"\d+")
 _PLACEHOLDERS = re.compile(r"%(?:\([^)]*\))?[#0\- +]*[\d*]*(?:\.[\d*]+)?[a-zA-Z%]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_RESERVED = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "repeated"}
+_RESERVED = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "repeated", "always"}
 
 
 def set_up(log: Log, *, stream: TextIO | None = None) -> None:
@@ -107,7 +107,7 @@ class _Kind:
 
 
 class RepeatFilter(logging.Filter):
-    """The limiter on a handler. Critical lines always pass."""
+    """The limiter on a handler. Critical lines always pass, and those that are logged with `always` as an extra."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -115,7 +115,7 @@ class RepeatFilter(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """False for a line that is left out; the next of its kind says how many were."""
-        if record.levelno >= logging.CRITICAL:
+        if record.levelno >= logging.CRITICAL or getattr(record, "always", False):  # an audit has no gaps
             return True
         left_out = self._limiter.admit(time.monotonic(), record.name, record.levelno, _wording(record))
         if left_out is None:

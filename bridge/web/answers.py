@@ -34,6 +34,18 @@ def problem_response(problem: Problem) -> web.Response:
     return json_response(problem.body(), status=problem.status, headers=problem.headers)
 
 
+def event_stream(headers: Mapping[str, str]) -> web.StreamResponse:
+    """The beginning of server-sent events, not sent yet."""
+    return web.StreamResponse(
+        headers={
+            **headers,
+            "Content-Type": "text/event-stream; charset=utf-8",
+            "Cache-Control": "no-store",
+            "X-Accel-Buffering": "no",
+        }
+    )
+
+
 def asset_response(asset: Asset, *, accept_encoding: str | None, if_none_match: str | None) -> web.Response:
     """A file, or 304 where the caller has it already; he asks each time, so that an update shows at once."""
     content, etag = asset.content, asset.etag

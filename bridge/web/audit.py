@@ -32,19 +32,23 @@ class Audit:
     outcome: Outcome
     why: str = ""
 
-    def __str__(self) -> str:
-        who = "a stranger" if self.user is None else f"{self.user} ({self.role})"
-        what = f"{self.action}: {self.target}" if self.target else self.action
-        why = f": {self.why}" if self.why else ""
-        return f"{who} from {self.address}: {what}: {self.outcome}{why}"
+    @property
+    def sentence(self) -> str:
+        """What a person reads: "anna: disconnect a device: pump-1: done"."""
+        parts = (self.user or "a stranger", self.action, self.target, self.outcome, self.why)
+        return ": ".join(part for part in parts if part)
 
 
 def write(audit: Audit) -> None:
-    """Put it into the log: what was done as information, the rest as a warning."""
+    """Put it into the log: what was done as information, the rest as a warning.
+
+    Lines about who is known are never left out as repetitions; those about strangers are, or they could fill the disk.
+    """
     logger.log(
         logging.INFO if audit.outcome == "done" else logging.WARNING,
-        "%s",
-        audit,
+        "Asked to %s: %s",  # the wording by which repetitions are known
+        audit.action,
+        f"{audit.outcome}: {audit.why}" if audit.why else audit.outcome,
         extra={
             "user": audit.user,
             "role": audit.role,
@@ -52,6 +56,7 @@ def write(audit: Audit) -> None:
             "action": audit.action,
             "target": audit.target,
             "outcome": audit.outcome,
+            "always": audit.user is not None,
         },
     )
 

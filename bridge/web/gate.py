@@ -122,9 +122,9 @@ class Gate:
         """Who asks; None: a stranger. A token that is given decides, right or wrong."""
         if not self.asks_who:
             return Identity(user=LOCAL_USER, role="operator")
-        if authorization is not None:
-            scheme, _, token = authorization.partition(" ")
-            found = self._tokens.find(token.strip()) if scheme.casefold() == "bearer" else None
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.casefold() == "bearer":  # other schemes may be a proxy's in front of us
+            found = self._tokens.find(token.strip())
             return None if found is None else Identity(user=found.name, role=found.role)
         if session_id is None or self._verifier is None:
             return None

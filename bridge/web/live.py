@@ -9,16 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 
 from aiohttp import web
 
 from bridge.web.answers import encoded
+from bridge.web.channel import Channel, Compute, event
 from bridge.web.errors import Problem
-
-log = logging.getLogger(__name__)
+from bridge.web.line import Line
 
 TICK_S: Final = 1.0
 PING_S: Final = 10.0
@@ -29,74 +28,8 @@ RETRY_MS: Final = 2000
 _PING: Final = b": ping\n\n"
 _FIRST: Final = f"retry: {RETRY_MS}\n\n".encode()
 
-Compute = Callable[[], Awaitable[Any]]
-"""Makes the body; raises Problem."""
 IsStillKnown = Callable[[], bool]
 """Whether the caller may go on looking."""
-
-
-def event(name: str, data: bytes, number: int | None = None) -> bytes:
-    """One server-sent event; `data` holds no newline."""
-    head = b"" if number is None else b"id: %d\n" % number
-    return b"%sevent: %s\ndata: %s\n\n" % (head, name.encode(), data)
-
-
-class _Channel:
-    """One address that is looked at: its newest event, and who waits for the next."""
-
-    def __init__(self, compute: Compute, tick_s: float) -> None:
-        self.watchers = 0
-        self.version = 0
-        self.newest = b""
-        self.problem: Problem | None = None
-        self._compute = compute
-        self._tick_s = tick_s
-        self._data: bytes | None = None
-        self._changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="live body")
-
-    def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-        self._wake()
-
-    async def changed(self, timeout_s: float) -> None:
-        """Wait for a newer event, at most so long."""
-        await asyncio.wait([self._changed], timeout=timeout_s)
-
-    async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            due_s = loop.time() + self._tick_s
-            await self._read()
-            # A body that takes longer than a tick leaves the loop to others for a while all the same.
-            await asyncio.sleep(max(self._tick_s / 4, due_s - loop.time()))
-
-    async def _read(self) -> None:
-        try:
-            data, name, problem = encoded(await self._compute()), "body", None
-        except Problem as error:
-            data, name, problem = encoded(error.body()), "problem", error
-        except asyncio.CancelledError:
-            raise
-        except Exception:  # whatever broke, those who look are told, and the next tick tries again
-            log.exception("A live body could not be made.")
-            problem = Problem(500, "The body could not be made; the log says why.")
-            data, name = encoded(problem.body()), "problem"
-        self.problem = problem
-        if data != self._data:
-            self._data = data
-            self.version += 1
-            self.newest = event(name, data, self.version)
-            self._wake()
-
-    def _wake(self) -> None:
-        if not self._changed.done():
-            self._changed.set_result(None)
-        self._changed = asyncio.get_running_loop().create_future()
 
 
 class Live:
@@ -114,7 +47,7 @@ class Live:
         self._ping_s = ping_s
         self._stuck_s = stuck_s
         self._max_streams = max_streams
-        self._channels: dict[str, _Channel] = {}
+        self._channels: dict[str, Channel] = {}
         self._streams = 0
         self._is_closed = False
         self._closed: asyncio.Future[None] | None = None
@@ -144,7 +77,7 @@ class Live:
         with self._place():
             channel = self._channels.get(key)
             if channel is None:
-                channel = self._channels[key] = _Channel(compute, self._tick_s)
+                channel = self._channels[key] = Channel(compute, self._tick_s)
                 channel.start()
             channel.watchers += 1
             try:
@@ -163,9 +96,9 @@ class Live:
         return response
 
     async def _send(
-        self, request: web.BaseRequest, response: web.StreamResponse, channel: _Channel, is_still_known: IsStillKnown
+        self, request: web.BaseRequest, response: web.StreamResponse, channel: Channel, is_still_known: IsStillKnown
     ) -> None:
-        line = _Line(request, self._stuck_s)
+        line = Line(request, self._stuck_s)
         await response.prepare(request)
         await response.write(_FIRST)
         sent, last_s = 0, line.now_s
@@ -191,7 +124,7 @@ class Live:
         with self._place():
             if self._closed is None:
                 self._closed = asyncio.get_running_loop().create_future()
-            line = _Line(request, self._stuck_s)
+            line = Line(request, self._stuck_s)
             await response.prepare(request)
             await response.write(_FIRST)
             next_event: asyncio.Task[tuple[str, Any]] | None = None
@@ -231,7 +164,7 @@ class Live:
         return response
 
     @contextlib.contextmanager
-    def _place(self) -> Any:
+    def _place(self) -> Iterator[None]:
         if self._is_closed:
             raise _closing()
         if self._streams >= self._max_streams:
@@ -249,44 +182,6 @@ class Live:
 
 class _Ended(Exception):
     """The sender of events has no more."""
-
-
-class _Line:
-    """The connection of a stream: whether it takes more, and since when it does not."""
-
-    def __init__(self, request: web.BaseRequest, stuck_s: float) -> None:
-        self._request = request
-        self._stuck_s = stuck_s
-        self._loop = asyncio.get_running_loop()
-        self._busy_since_s: float | None = None
-
-    @property
-    def now_s(self) -> float:
-        return self._loop.time()
-
-    @property
-    def is_open(self) -> bool:
-        transport = self._request.transport
-        return transport is not None and not transport.is_closing()
-
-    @property
-    def is_free(self) -> bool:
-        """Whether what was written before has left; cuts off who takes nothing for too long."""
-        transport = self._request.transport
-        if transport is None or not transport.get_write_buffer_size():
-            self._busy_since_s = None
-            return True
-        if self._busy_since_s is None:
-            self._busy_since_s = self.now_s
-        elif self.now_s - self._busy_since_s > self._stuck_s:
-            transport.abort()
-        return False
-
-    def end(self) -> None:
-        """Nothing waits for a reader who is behind when the stream ends."""
-        transport = self._request.transport
-        if transport is not None and transport.get_write_buffer_size():
-            transport.abort()
 
 
 async def _next(events: AsyncIterator[tuple[str, Any]]) -> tuple[str, Any]:

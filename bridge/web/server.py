@@ -11,7 +11,7 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -19,7 +19,7 @@ from urllib.parse import parse_qsl, urlencode
 from aiohttp import web
 
 from bridge.web import audit as audits
-from bridge.web.answers import asset_response, json_response, problem_response
+from bridge.web.answers import asset_response, event_stream, problem_response
 from bridge.web.audit import Audit, OnAudit
 from bridge.web.bodies import read_body
 from bridge.web.certificates import make_context, renew
@@ -31,8 +31,9 @@ from bridge.web.live import Live
 from bridge.web.openapi import document
 from bridge.web.operation import Operation
 from bridge.web.pages import SHELL, STATIC_FOLDER, Asset, load_assets
+from bridge.web.results import Results
 from bridge.web.router import Router
-from bridge.web.routes import Answer, Call, EventStream, Route, is_enough
+from bridge.web.routes import Call, Role, Route, is_enough
 from bridge.web.serving import BoundedServer
 from bridge.web.session import SessionRoutes
 from bridge.web.shape import check_body, read_query
@@ -41,9 +42,6 @@ from config.settings import Address, Api
 log = logging.getLogger(__name__)
 
 SHUTDOWN_S: Final = 1.0
-WRITE_S: Final = 60.0
-"""A reader of an export who takes nothing for so long is cut off."""
-MAX_EXPORTS: Final = 8
 MAX_QUERY_FIELDS: Final = 1000
 STATIC: Final = "/static/"
 DESCRIPTION: Final = "/api/v1/openapi.json"
@@ -78,9 +76,9 @@ class WebServer:
         self._now_s = now_s
         self._assets = load_assets(static)
         self._live = live or Live()
-        self._exports = 0
         self._is_tls = api.tls.cert_file is not None
         self._headers = standing_headers(is_tls=self._is_tls)
+        self._results = Results(self._live, self._headers)
         # Cookies do not tell ports apart: without names of their own, a gateway and a receiver on one machine would
         # log each other's users out.
         self._cookie = "fieldgate_session" if program == "gateway" else f"fieldgate_{program}_session"
@@ -129,6 +127,11 @@ class WebServer:
     def routes(self) -> tuple[Route, ...]:
         """All of them, its own too."""
         return self._routes
+
+    @property
+    def description(self) -> dict[str, Any]:
+        """The OpenAPI document, as it is served."""
+        return self._document
 
     @property
     def live(self) -> Live:
@@ -298,7 +301,9 @@ class WebServer:
             return await self._follow(request, route, call, given)
         if route.is_live:
             call.user = call.role = call.session_id = None
-        return await self._respond(request, await route.handler(call))
+        return await self._results.respond(
+            request, await route.handler(call), lambda: is_enough(_role(self._identify(request)), route.role)
+        )
 
     def _check_rights(self, request: web.BaseRequest, route: Route, identity: Identity | None) -> None:
         if not is_enough(identity.role if identity is not None else None, route.role):
@@ -326,65 +331,8 @@ class WebServer:
             f"{call.url_path}?{urlencode(sorted(given))}",
             lambda: route.handler(shared),
             lambda: is_enough(_role(self._identify(request)), route.role),
-            self._event_stream(),
+            event_stream(self._headers),
         )
-
-    def _event_stream(self) -> web.StreamResponse:
-        return web.StreamResponse(
-            headers={
-                **self._headers,
-                "Content-Type": "text/event-stream; charset=utf-8",
-                "Cache-Control": "no-store",
-                "X-Accel-Buffering": "no",
-            }
-        )
-
-    async def _respond(self, request: web.BaseRequest, result: Any) -> web.StreamResponse:
-        if isinstance(result, EventStream):
-            return await self._live.send_events(
-                request,
-                result.events,
-                lambda: self._identify(request) is not None,
-                self._event_stream(),
-            )
-        if not isinstance(result, Answer):
-            return json_response(result)
-        if isinstance(result.body, AsyncIterator):
-            return await self._export(request, result, result.body)
-        if isinstance(result.body, bytes | str):
-            body = result.body.encode() if isinstance(result.body, str) else result.body
-            headers = {"Cache-Control": "no-store", **result.headers}
-            headers["Content-Type"] = result.content_type or "application/octet-stream"
-            return web.Response(body=body, status=result.status, headers=headers)
-        if result.body is None:
-            return web.Response(status=result.status, headers={"Cache-Control": "no-store", **result.headers})
-        return json_response(result.body, status=result.status, headers=result.headers)
-
-    async def _export(
-        self, request: web.BaseRequest, answer: Answer, chunks: AsyncIterator[bytes]
-    ) -> web.StreamResponse:
-        if self._exports >= MAX_EXPORTS:
-            raise Problem(503, f"{self._exports} exports are under way. Wait for one of them.")
-        response = web.StreamResponse(status=answer.status, headers={"Cache-Control": "no-store", **answer.headers})
-        response.headers.update(self._headers)
-        response.headers["Content-Type"] = answer.content_type or "application/octet-stream"
-        self._exports += 1
-        try:
-            await response.prepare(request)
-            if request.method != "HEAD":
-                async for chunk in chunks:
-                    async with asyncio.timeout(WRITE_S):
-                        await response.write(chunk)
-        except Exception:  # of whatever kind: the status is out already, so only a cut tells that the rest is missing
-            if request.transport is not None:
-                request.transport.abort()
-            raise
-        finally:
-            self._exports -= 1
-            close = getattr(chunks, "aclose", None)
-            if close is not None:
-                await close()
-        return response
 
     def _audit(self, route: Route, call: Call, problem: Problem | None) -> None:
         audit = Audit(
@@ -401,5 +349,5 @@ class WebServer:
             self._on_audit(audit)
 
 
-def _role(identity: Identity | None) -> Any:
+def _role(identity: Identity | None) -> Role | None:
     return identity.role if identity is not None else None

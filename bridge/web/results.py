@@ -1,0 +1,95 @@
+"""What handlers return, made into responses: bodies at once, exports and events as they come."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final
+
+from aiohttp import web
+
+from bridge.web.answers import event_stream, json_response
+from bridge.web.errors import Problem
+from bridge.web.live import IsStillKnown, Live
+from bridge.web.routes import Answer, EventStream
+
+WRITE_S: Final = 60.0
+"""A reader of an export who takes nothing for so long is cut off."""
+MAX_EXPORTS: Final = 8
+
+
+class Results:
+    """`headers` go with every response that is begun here."""
+
+    def __init__(self, live: Live, headers: Mapping[str, str], *, write_s: float = WRITE_S) -> None:
+        self._live = live
+        self._headers = headers
+        self._write_s = write_s
+        self._exports = 0
+
+    async def respond(self, request: web.BaseRequest, result: Any, is_still_known: IsStillKnown) -> web.StreamResponse:
+        """The response of a JSON-able body, an Answer or an EventStream. Raises Problem."""
+        if isinstance(result, EventStream):
+            if request.method == "HEAD":
+                await _close(result.events)
+                return web.Response(content_type="text/event-stream")
+            return await self._live.send_events(request, result.events, is_still_known, event_stream(self._headers))
+        if not isinstance(result, Answer):
+            return json_response(result)
+        if isinstance(result.body, AsyncIterator):
+            return await self._export(request, result, result.body)
+        if isinstance(result.body, bytes | str):
+            body = result.body.encode() if isinstance(result.body, str) else result.body
+            return web.Response(body=body, status=result.status, headers=_headers(result))
+        if result.body is None:
+            return web.Response(status=result.status, headers={"Cache-Control": "no-store", **result.headers})
+        return json_response(result.body, status=result.status, headers=result.headers)
+
+    async def _export(
+        self, request: web.BaseRequest, answer: Answer, chunks: AsyncIterator[bytes]
+    ) -> web.StreamResponse:
+        """Chunk by chunk, as fast as the reader takes them."""
+        try:
+            if self._exports >= MAX_EXPORTS:
+                raise Problem(
+                    503, f"{self._exports} exports are under way. Try again in a moment.", headers={"Retry-After": "10"}
+                )
+            self._exports += 1
+            try:
+                return await self._send(request, answer, chunks)
+            finally:
+                self._exports -= 1
+        finally:
+            await _close(chunks)
+
+    async def _send(self, request: web.BaseRequest, answer: Answer, chunks: AsyncIterator[bytes]) -> web.StreamResponse:
+        # What can't be exported at all is found out at the first chunk, while there still can be an error's status.
+        chunk = await anext(chunks, None)
+        response = web.StreamResponse(status=answer.status, headers={**_headers(answer), **self._headers})
+        if request.method == "HEAD":
+            chunk = None
+        try:
+            await response.prepare(request)
+            while chunk is not None:
+                async with asyncio.timeout(self._write_s):
+                    await response.write(chunk)
+                chunk = await anext(chunks, None)
+        except Exception:  # of whatever kind: the status is out already, so only a cut tells that the rest is missing
+            if request.transport is not None:
+                request.transport.abort()
+            raise
+        return response
+
+
+def _headers(answer: Answer) -> dict[str, str]:
+    """As the handler gave them; nobody on the way may keep what it is about."""
+    headers = {"Cache-Control": "no-store", **answer.headers}
+    headers["Content-Type"] = answer.content_type or "application/octet-stream"
+    return headers
+
+
+async def _close(items: AsyncIterator[Any]) -> None:
+    """End a generator that nobody reads any more."""
+    close = getattr(items, "aclose", None)
+    if close is not None:
+        await close()
