@@ -11,7 +11,7 @@ PYTHON :=
 QUICK := tests/unit tests/model tests/conformance tests/crash tests/deploy tests/docs
 SLOW  := tests/crash tests/outage tests/interop tests/fuzz tests/hostile tests/deploy tests/docs
 
-.PHONY: help demo run receive bench test test-slow test-conformance test-fuzz fuzz-codec check reference format clean
+.PHONY: openapi help demo run receive bench test test-slow test-conformance test-fuzz fuzz-codec check reference format clean
 
 help:
 	@echo "make demo              the whole of it on this machine, with an outage and a crash, in about a minute"
@@ -26,6 +26,7 @@ help:
 	@echo "make check             ruff, mypy, import-linter"
 	@echo "make bench             measure this machine, and write docs/benchmarks.md"
 	@echo "make reference         write docs/reference from the code"
+	@echo "make openapi           write docs/openapi.json, the description of the HTTP interface"
 	@echo "make format            let ruff format the code"
 	@echo "make clean             remove the virtual environment and the caches"
 	@echo 'Arguments are passed on: make demo ARGS="--keep"'
@@ -77,6 +78,9 @@ check: $(STAMP)
 # Pages that are made from the code; a test holds them against it.
 reference: $(STAMP)
 	@$(BIN)/python docs/make_reference.py
+
+openapi: $(STAMP)
+	$(BIN)/python docs/make_openapi.py
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -132,6 +132,11 @@ class Api:
         """Where it really listens. Only between `start` and `close`."""
         return self._server.address
 
+    @property
+    def web(self) -> WebServer:
+        """The server behind it."""
+        return self._server
+
     async def start(self) -> None:
         """Listen. Raises AddressTaken."""
         try:
