@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Any
 
 from gateway.cli.outcome import Failed
 
 
-def believing(ca_file: Path | None) -> ssl.SSLContext:
+class ClientContext(ssl.SSLContext):
+    """Checks certificate and name, and remembers its newest socket: paho leaves it open when it is not believed."""
+
+    wrapped: ssl.SSLSocket | None = None
+
+    def wrap_socket(self, *args: Any, **more: Any) -> ssl.SSLSocket:
+        """As `ssl.SSLContext` does."""
+        self.wrapped = super().wrap_socket(*args, **more)
+        return self.wrapped
+
+
+def believing(ca_file: Path | None) -> ClientContext:
     """A server with a certificate for its name, signed by one of these; by one of the system's where it is None."""
-    context = ssl.create_default_context()
-    if ca_file is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
+    if ca_file is None:
+        context.load_default_certs()
+    else:
         try:
             context.load_verify_locations(ca_file)
         except (OSError, ssl.SSLError) as error:
@@ -20,12 +33,12 @@ def believing(ca_file: Path | None) -> ssl.SSLContext:
     return context
 
 
-def pinned(cert_file: Path) -> ssl.SSLContext:
+def pinned(cert_file: Path) -> ClientContext:
     """The server that has just this certificate, under whatever name: our own, which our configuration names."""
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     try:
