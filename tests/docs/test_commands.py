@@ -108,6 +108,8 @@ class Shell:
         """End all of it."""
         self._holder.kill()  # and with it everything in its namespaces
         self._holder.wait()
+        assert self._holder.stdout is not None
+        self._holder.stdout.close()
         for process in self._background:
             process.wait(TIMEOUT_S)
             assert process.stdout is not None

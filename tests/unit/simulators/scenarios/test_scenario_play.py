@@ -11,7 +11,8 @@ import pytest
 from rich.console import Console
 
 from simulators.scenarios.account import Account
-from simulators.scenarios.crowd import BUFFER_FULL, INTERRUPTED
+from simulators.scenarios.crowd import INTERRUPTED
+from simulators.scenarios.member import BUFFER_FULL
 from simulators.scenarios.options import ScenarioOptions
 from simulators.scenarios.plan import make_plan
 from simulators.scenarios.play import play_scenario
