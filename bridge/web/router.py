@@ -26,11 +26,13 @@ class Template:
     @classmethod
     def of(cls, path: str) -> Template:
         """Read `/devices/{client}`, `/topics/{rest...}`. Raises ValueError."""
+        if not path.startswith("/"):
+            raise ValueError(f"A path begins with /: {path!r} does not.")
         segments = tuple(path.split("/")[1:])
         names = tuple(part[1:-1] if part.startswith("{") and part.endswith("}") else None for part in segments)
         takes_rest = names[-1] is not None and names[-1].endswith("...")
-        if not path.startswith("/") or any("..." in (name or "") for name in names[:-1]):
-            raise ValueError(f"A path begins with / and only its end may be {{name...}}: {path!r}.")
+        if any("..." in (name or "") for name in names[:-1]):
+            raise ValueError(f"Only the end of a path may be {{name...}}: {path!r}.")
         if takes_rest:
             names = (*names[:-1], (names[-1] or "")[:-3])
         return cls(segments=segments, names=names, takes_rest=takes_rest)
