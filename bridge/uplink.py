@@ -117,6 +117,11 @@ class Uplink:
     # What it tells.
 
     @property
+    def settings(self) -> UplinkSettings:
+        """What it was made with."""
+        return self._settings
+
+    @property
     def status(self) -> UplinkStatus:
         """A moment's reading for the API."""
         return self._meter.reading(len(self._in_flight))

@@ -21,6 +21,7 @@ from typing import Final
 
 from bridge.clock import SystemClock
 from bridge.memory import return_freed_memory
+from bridge.notify import Notifier, keep_telling, waiting
 from bridge.uplink import Uplink, link_factory
 from bridge.web.gate import Gate
 from config.advice import advice
@@ -47,6 +48,7 @@ from gateway.spool.notes import Notes
 from gateway.spool.spool import Spool
 from gateway.tasks import Tasks
 from gateway.traffic.traffic import Traffic
+from gateway.verdict import verdict
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +75,9 @@ async def run_gateway(source: Configuration | GatewaySettings) -> None:
 
 
 async def _run_once(configuration: Configuration, stop: asyncio.Event, reload: asyncio.Event) -> None:
-    gateway = await Gateway.open(configuration)
+    notifier = Notifier.of(os.environ)
+    async with waiting(notifier):
+        gateway = await Gateway.open(configuration, notifier=notifier)
     try:
         try:
             await gateway.start(reload)
@@ -99,7 +103,9 @@ def _configuration(source: Configuration | GatewaySettings) -> Configuration:
 class Gateway:
     """All parts of one edge gateway. `start` once; `stop` any number of times."""
 
-    def __init__(self, configuration: Configuration, spool: Spool, accesses: Accesses) -> None:
+    def __init__(
+        self, configuration: Configuration, spool: Spool, accesses: Accesses, notifier: Notifier | None = None
+    ) -> None:
         clock = self._clock = SystemClock()
         settings = configuration.settings
         self.configuration = configuration
@@ -134,10 +140,11 @@ class Gateway:
         )
         self.api = self._api(settings.api)
         self.tasks = Tasks()
+        self._notifier = notifier or Notifier(None)
         self._stopping = False
 
     @classmethod
-    async def open(cls, source: Configuration | GatewaySettings) -> Gateway:
+    async def open(cls, source: Configuration | GatewaySettings, *, notifier: Notifier | None = None) -> Gateway:
         """Read who may come in, and open the store. Raises AccessError, or SpoolError, with sentences."""
         configuration = _configuration(source)
         settings = configuration.settings
@@ -148,7 +155,7 @@ class Gateway:
             await accesses.close()
             raise
         try:
-            return cls(configuration, spool, accesses)
+            return cls(configuration, spool, accesses, notifier)
         except BaseException:  # the threads of both would keep a process alive that nobody serves
             await accesses.close()
             await spool.close()
@@ -209,6 +216,8 @@ class Gateway:
         for sentence in advice(settings):
             log.warning("%s", sentence)
         self.configuration.serve(self._reloading())
+        self.tasks.own("notify", keep_telling(self._notifier, probe=self.spool.probe, status=self._sentence))
+        self._notifier.ready(self._sentence())
         log.info("Gateway %s is ready; its data is in %s.", settings.gateway.id, settings.gateway.data_dir)
 
     def _reloading(self) -> Reloading:
@@ -223,6 +232,7 @@ class Gateway:
                 tasks=self.tasks,
                 make_listener=self._listener,
                 make_uplink=self._uplink,
+                api=self.api,
             )
         )
 
@@ -240,7 +250,15 @@ class Gateway:
 
     async def reload(self) -> None:
         """Read the configuration again, and every file that it names; what is broken leaves everything as it was."""
-        await self.configuration.reload("SIGHUP")
+        self._notifier.reloading()
+        try:
+            await self.configuration.reload("SIGHUP")
+        finally:
+            self._notifier.ready()
+
+    def _sentence(self) -> str:
+        """For the service manager."""
+        return verdict(self.overview.figures()).sentence
 
     def check(self) -> None:
         """Raise the error of a task that has ended on its own."""
@@ -253,6 +271,7 @@ class Gateway:
         self._stopping = True
         grace_s = self.configuration.settings.gateway.grace_period_s
         log.info("Stopping.")
+        self._notifier.stopping()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2 * grace_s):
                 await self.configuration.close()

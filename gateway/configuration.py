@@ -220,11 +220,11 @@ class Configuration:
         except BaseException:  # raised again: what was prepared must not stay
             await prepared.discard()
             raise
-        await prepared.adopt()
         before, self._wanted = self.loaded, plan.wanted
         waiting = [change.key for change in plan.changes if change.effect is Applies.RESTART]
         self.loaded = Loaded(settings=plan.reachable, origins=_origins(before, plan.wanted, waiting))
         self.read_at_us = self._clock.now_us()
+        await prepared.adopt()
         return self._done(plan, by)
 
     async def _plan(self, text: str | None) -> _Plan:

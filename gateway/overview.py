@@ -65,7 +65,7 @@ class Overview:
 
     def uplink_settings(self, name: str) -> UplinkSettings:
         """Those of an uplink that is there."""
-        return next(uplink for uplink in self.settings.uplinks if uplink.name == name)
+        return self._uplinks[name].settings
 
     def feed(self) -> None:
         """Take a reading of what came in and what went out."""

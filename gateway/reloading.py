@@ -19,6 +19,7 @@ from gateway import logs
 from gateway.access.ports import Entry
 from gateway.accesses import Accesses
 from gateway.accesses import Prepared as PreparedAccesses
+from gateway.api.server import ApiServer
 from gateway.broker.broker import Broker
 from gateway.configuration import CannotApply
 from gateway.listener.certificates import Certificates
@@ -46,6 +47,7 @@ class Parts:
     tasks: Tasks
     make_listener: Callable[[Listener, Entry], MqttListener]
     make_uplink: Callable[[UplinkSettings], Uplink]
+    api: ApiServer
 
 
 class Reloading:
@@ -126,6 +128,8 @@ class PreparedChange:
             parts.broker.order_streams(after.streams)
         parts.broker.rights_changed()
         await self._change_doors()
+        for problem in await parts.api.reload(after.api):  # a file that was right a moment ago
+            logger.error("%s", problem)
         await self._change_uplinks()
 
     async def _change_doors(self) -> None:

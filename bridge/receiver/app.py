@@ -15,6 +15,7 @@ from bridge.flow.backoff import Backoff
 from bridge.link import MqttLink
 from bridge.link_settings import LinkSettings
 from bridge.memory import return_freed_memory
+from bridge.notify import Notifier, keep_telling
 from bridge.ports import Link, LinkEvents
 from bridge.receiver.api import Api
 from bridge.receiver.decoder import Decoder
@@ -106,13 +107,17 @@ async def run_receiver(
         )
         await api.start()
         stack.push_async_callback(api.close)
+        notifier = Notifier.of(os.environ)
+        notifier.ready(view.sentence())
         if on_ready is not None:
             on_ready(api.address)
         try:
             async with asyncio.TaskGroup() as tasks:
                 beside = [
                     tasks.create_task(api.feed(), name="rates"),
-                    tasks.create_task(_reload_at(reload, api), name="reload"),
+                    tasks.create_task(_reload_at(reload, api, notifier), name="reload"),
+                    tasks.create_task(keep_telling(notifier, probe=state.check, status=view.sentence), name="notify"),
+                    tasks.create_task(_tell_of_stop(stop, notifier), name="notify of the stop"),
                 ]
                 await receiver.run(stop)
                 for task in beside:
@@ -183,11 +188,18 @@ def _backoff(settings: ReceiverSettings) -> Backoff:
     return Backoff(settings.receiver.retry, random.random)
 
 
-async def _reload_at(reload: asyncio.Event, api: Api) -> None:
+async def _tell_of_stop(stop: asyncio.Event, notifier: Notifier) -> None:
+    await stop.wait()
+    notifier.stopping()
+
+
+async def _reload_at(reload: asyncio.Event, api: Api, notifier: Notifier) -> None:
     while True:
         await reload.wait()
         reload.clear()
+        notifier.reloading()
         problems = await api.reload()
+        notifier.ready()
         for sentence in problems:
             log.error("%s", sentence)
         if problems:

@@ -47,6 +47,10 @@ class StatusView:
             if writer.state != "ready"
         ]
 
+    def sentence(self) -> str:
+        """How it stands, in one line, for a service manager."""
+        return " ".join(self.problems()) or f"Connected to {self.url}; every sink is ready."
+
     def status(self) -> dict[str, Any]:
         """Everything, as the API answers it."""
         tally = self.settler.tally

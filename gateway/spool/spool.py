@@ -339,6 +339,12 @@ class Spool:
         self.failure = str(error)
         mark_damaged(self._folder)
 
+    async def probe(self) -> None:
+        """Return when the store has made progress: the commit that is being written has ended, whatever came of it,
+        and the database's thread has answered. A disk that does not answer holds it up; one that is full does not."""
+        await self._committer.settled()
+        await self._writer.run(lambda _connection: None)
+
     async def flush(self) -> None:
         """Wait until all that was given is committed; `run` must be running, and nobody giving more."""
         await self._committer.flush()
