@@ -20,8 +20,9 @@ const SPAN_NAMES = /** @type {Record<string, string>} */ ({ "1h": "1 hour", "6h"
 export function OverviewPage({ summary, verdict }) {
   const now = summary.body;
   const [span, setSpan] = useQueryValue("span", "24h");
-  const lastDay = useHistory("24h");
-  const wanted = useHistory(span);
+  const states = now ? now.uplinks.map((/** @type {any} */ uplink) => `${uplink.name} ${uplink.state} ${uplink.since}`).join("\n") : "";
+  const lastDay = useHistory("24h", states);
+  const wanted = useHistory(span, states);
   if (!now) return html`<${PageHead} title="Overview" /><${NoBody} problem=${summary.problem} />`;
   return html`
     <${PageHead} title="Overview" heading=${html`<span class="hidden">Overview</span>`} />
@@ -36,8 +37,9 @@ export function OverviewPage({ summary, verdict }) {
     <//>`;
 }
 
-/** The history of a span, asked for as often as a new point can be in it. @param {string} span */
-function useHistory(span) {
+/** The history of a span, asked for as often as a new point can be in it, and when an uplink's state is another.
+ * @param {string} span @param {string} states */
+function useHistory(span, states) {
   const [history, setHistory] = useState(/** @type {any} */ (null));
   useEffect(() => {
     const left = new AbortController();
@@ -61,7 +63,7 @@ function useHistory(span) {
       left.abort();
       clearTimeout(timer);
     };
-  }, [span]);
+  }, [span, states]);
   return history;
 }
 
@@ -74,7 +76,7 @@ function Tiles({ now }) {
     : queued.drained_in_s !== null && queued.drained_in_s !== undefined && queued.records > 0
       ? `Delivered in about ${duration(queued.drained_in_s)}`
       : queued.records > 0 ? "Waits for the uplink" : "Nothing waits";
-  return html`<div class="tiles">
+  return html`<div class="tiles road">
     <${Tile} name="In" href="/devices" value=${rate(now.in.per_s)} lines=${[
       `${counted(now.in.records, "record")} since the start`,
       `${counted(devices.connected, "device")} connected${devices.absent ? `, ${count(devices.absent)} away` : ""}`,

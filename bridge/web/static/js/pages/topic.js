@@ -36,7 +36,7 @@ export function TopicPanel({ topic }) {
     <${FieldPlot} points=${points} field=${field} onField=${setField} topic=${topic} />
     ${body.retained &&
     html`<h3>Retained</h3>
-      <p class="quiet">Whoever subscribes gets this first; kept since <${When} at=${body.retained.at} isClock />.</p>
+      <p class="quiet">Whoever subscribes gets this first; from <${DeviceText} text=${body.retained.client} max=${40} />.</p>
       <${PayloadBlock} payload=${body.retained.payload} label="The retained payload of ${visible(topic, 80)}" />`}
     ${body.recent.length > 0 &&
     html`<h3>Recent messages</h3>

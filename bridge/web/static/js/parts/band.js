@@ -21,7 +21,7 @@ function drawn(stretches, from_s, to_s) {
     const to = Math.min(to_s, stretch.to ?? to_s);
     if (to < from || stretch.from > to_s) continue;
     const last = shown.at(-1);
-    const isNarrow = (to - from) / whole_s < NARROWEST;
+    const isNarrow = stretch.to !== null && (to - from) / whole_s < NARROWEST; // what is now is always seen by itself
     if (last && isNarrow && (last.to - last.from) / whole_s < NARROWEST && from - last.to < 1) {
       last.to = to;
       last.changes += 1;
@@ -39,7 +39,7 @@ export function Band({ name, stretches, from_s, to_s }) {
   const [pointed, setPointed] = useState(/** @type {number | null} */ (null));
   const shown = drawn(stretches, from_s, to_s);
   const at = pointed === null ? null : (shown[Math.min(pointed, shown.length - 1)] ?? null);
-  const place = (/** @type {number} */ value_s) => `${(((value_s - from_s) / (to_s - from_s)) * 100).toFixed(3)}%`;
+  const share = (/** @type {number} */ part_s) => `${((part_s / (to_s - from_s)) * 100).toFixed(3)}%`;
   const onKey = (/** @type {KeyboardEvent} */ event) => {
     const last = shown.length - 1;
     const step = { ArrowLeft: -1, ArrowRight: 1, Home: -last, End: last }[event.key];
@@ -57,7 +57,7 @@ export function Band({ name, stretches, from_s, to_s }) {
       onBlur=${() => setPointed(null)} onMouseLeave=${() => setPointed(null)}>
       ${shown.map(
         (stretch, number) => html`<div key=${stretch.from} class="stretch" data-state=${stretch.state} data-pointed=${number === pointed}
-          style=${{ left: place(stretch.from), right: `calc(100% - ${place(stretch.to)})` }} onMouseEnter=${() => setPointed(number)}></div>`,
+          style=${{ right: `calc(100% - ${share(stretch.to - from_s)})`, width: share(stretch.to - stretch.from) }} onMouseEnter=${() => setPointed(number)}></div>`,
       )}
     </div>
     <div class="band-marks" aria-hidden="true">${marks.map((mark) => html`<span>${axisTime(Math.round(mark / 60) * 60, 60)}</span>`)}</div>
