@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from gateway.cli import (
+    backup,
     bench,
     check,
     completion,
@@ -17,6 +18,7 @@ from gateway.cli import (
     pub,
     receive,
     reload,
+    restore,
     run,
     schema,
     simulate,
@@ -82,6 +84,8 @@ app.command(epilog=sub.EXAMPLE)(sub.sub)
 app.command(epilog=passwd.EXAMPLE)(passwd.passwd)
 app.command(epilog=token.EXAMPLE)(token.token)
 app.add_typer(importing.app, name="import", epilog=importing.EXAMPLE)
+app.command(epilog=backup.EXAMPLE)(backup.backup)
+app.command(epilog=restore.EXAMPLE)(restore.restore)
 app.command(epilog=schema.EXAMPLE)(schema.schema)
 app.command(epilog=completion.EXAMPLE)(completion.completion)
 app.command(epilog=demo.EXAMPLE)(demo.demo)

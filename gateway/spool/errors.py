@@ -6,7 +6,8 @@ SpoolError
 ├── SpoolCorrupt         the database can't be read as one; it is set aside and saved from at the next opening
 ├── SpoolFull            no room, and the policy or the disk gives none
 ├── SpoolBusy            another program holds the database; this commit failed, the next one may not
-└── SpoolUnusable        the disk failed in a way that can't be trusted any more
+├── SpoolUnusable        the disk failed in a way that can't be trusted any more
+└── BackupError          a backup can't be made, or what is to be restored is none
 """
 
 from __future__ import annotations
@@ -55,6 +56,12 @@ class SpoolUnusable(SpoolError):
     """The disk failed: what was written can't be trusted to be there."""
 
     code = "spool_unusable"
+
+
+class BackupError(SpoolError):
+    """A backup can't be made, or what is to be restored is none."""
+
+    code = "backup"
 
 
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}

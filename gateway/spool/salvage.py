@@ -1,4 +1,4 @@
-"""Saving what can be read of a damaged database into a new one.
+"""Saving what can be read of a database that is damaged, or came out of a backup, into a new one.
 
 The new database begins new epochs, so that no number is ever given to two records, and each stream's numbers begin at 1
 again: every number is moved down by the same amount. Holes stay holes: a gap that was known keeps its reason, what
@@ -14,7 +14,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -35,6 +35,7 @@ _CARRIED_OVER: Final = (
 _LAST_BLOCK: Final = "SELECT key FROM block ORDER BY key DESC LIMIT 1"
 _NEXT_BLOCK: Final = f"SELECT {BLOCK_COLUMNS} FROM block WHERE key > ? ORDER BY key LIMIT 1"  # noqa: S608 - a constant
 _ROWS_AT_ONCE: Final = 512
+_BLOCKS_BETWEEN: Final = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +77,17 @@ class _Stream:
     lost: list[Gap] = field(default_factory=list)
 
 
-def save(old: sqlite3.Connection, new: sqlite3.Connection, aside: Path) -> Salvage:
-    """Copy what can be read. Errors of `old` are what this is for; one of `new` is raised."""
+def save(
+    old: sqlite3.Connection,
+    new: sqlite3.Connection,
+    aside: Path,
+    *,
+    on_records: Callable[[int], None] = lambda _records: None,
+) -> Salvage:
+    """Copy what can be read. Errors of `old` are what this is for; one of `new` is raised.
+
+    `on_records` is told from time to time how many records have been copied.
+    """
     names = {row[0]: row[1] for row in _rows(old, "SELECT id, name FROM stream") if _is_name(row)}
     marks = [row for row in _rows(old, "SELECT uplink, stream, seq FROM watermark") if isinstance(row[2], int)]
     gaps = list(_rows(old, "SELECT stream, uplink, first_seq, count, reason FROM gap"))
@@ -104,6 +114,8 @@ def save(old: sqlite3.Connection, new: sqlite3.Connection, aside: Path) -> Salva
         stream.next_seq = block.next_seq
         records += block.count
         blocks += 1
+        if blocks % _BLOCKS_BETWEEN == 0:
+            on_records(records)
     taken = set(names.values())
     for number in sorted(set(names) | set(streams)):
         stream = streams.get(number) or _Stream(number, base=0, next_seq=1)

@@ -1,0 +1,212 @@
+"""A backup becomes the data folder again.
+
+All of it is checked before anything changes. What is there is set aside, never deleted. Every stream begins a new
+epoch: the receiver has seen numbers that were given after the backup was made, and would take the new records that get
+them now for duplicates. Places of uplinks and gaps are kept (`gateway.spool.salvage`). So records that were delivered
+since the backup was made go again, under new numbers, and arrive a second time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gateway.spool import archive
+from gateway.spool.archive import CONFIGURATION, DATABASE, Manifest
+from gateway.spool.errors import BackupError, DataFolderInUse
+from gateway.spool.folder import DataFolder
+from gateway.spool.salvage import Salvage, save
+from gateway.spool.schema import PAGE_SIZE_BYTES, SCHEMA_VERSION, prepare
+
+_ENDINGS: Final = ("-shm", "-wal", "")
+_MARK: Final = "spool.damaged"
+_SCRATCH: Final = "restore.partial"
+
+OnProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """What was done."""
+
+    manifest: Manifest
+    records: int
+    streams: int
+    set_aside: Path | None
+    """Where the data is that was there; None when there was none."""
+    files: Sequence[Path]
+    """Of the configuration, as they were written."""
+
+
+def look_at(path: Path) -> Manifest:
+    """The manifest of a backup, whose other members are not looked at. Raises BackupError."""
+    with archive.reading(path) as reader:
+        return reader.manifest
+
+
+def restore(
+    path: Path,
+    data_dir: Path,
+    *,
+    files_to: Path | None = None,
+    on_progress: OnProgress = lambda _what, _done, _of: None,
+) -> Restored:
+    """Check the backup, set aside what is there, begin with what is in it. Blocking.
+
+    `files_to`: the folder for the files of the configuration; None: they stay in the archive. Raises BackupError,
+    DataFolderInUse while a gateway runs on the folder, and OSError.
+    """
+    folder = DataFolder(data_dir, reserve_bytes=0)
+    try:
+        folder.open()
+    except DataFolderInUse as error:
+        raise DataFolderInUse(f"{error} A backup can be restored only while no gateway runs on the folder.") from None
+    try:
+        with _scratch(data_dir) as scratch:
+            manifest = _extract(path, scratch, on_progress)
+            salvage = _renumber(scratch / DATABASE, folder.database, manifest, on_progress)
+            written = [] if files_to is None else _write_files(scratch, manifest, files_to)
+            set_aside = _set_aside(folder)
+            folder.database.with_name(DATABASE + ".new").replace(folder.database)
+            _sync(data_dir)
+        return Restored(
+            manifest=manifest,
+            records=salvage.records,
+            streams=_streams(folder.database),
+            set_aside=set_aside,
+            files=written,
+        )
+    finally:
+        folder.close()
+
+
+@contextlib.contextmanager
+def _scratch(data_dir: Path) -> Iterator[Path]:
+    scratch = data_dir / _SCRATCH
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(mode=0o700)
+    (scratch / CONFIGURATION).mkdir(mode=0o700)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _extract(path: Path, scratch: Path, on_progress: OnProgress) -> Manifest:
+    """Have all members in the scratch folder, checked."""
+    with archive.reading(path) as reader:
+        manifest = reader.manifest
+        if manifest.schema > SCHEMA_VERSION:
+            raise BackupError(
+                f"The backup was made by a newer Fieldgate ({manifest.fieldgate}, schema {manifest.schema}; this one "
+                f"knows {SCHEMA_VERSION}). Upgrade Fieldgate, then restore it."
+            )
+        size = sum(member.size_bytes for member in manifest.members.values())
+        free = shutil.disk_usage(scratch).free
+        if free < 2 * size:
+            raise BackupError(
+                f"Restoring needs {2 * size} bytes on the disk of {scratch.parent}, and {free} are free. "
+                "Make room, or set gateway.data_dir to another disk."
+            )
+        done = 0
+
+        def on_bytes(number: int) -> None:
+            nonlocal done
+            done += number
+            on_progress("Checking", done, size)
+
+        reader.extract({name: scratch / name for name in manifest.members}, on_bytes)
+    return manifest
+
+
+def _renumber(copy: Path, database: Path, manifest: Manifest, on_progress: OnProgress) -> Salvage:
+    """The database of the backup, in new epochs, in `spool.db.new`."""
+    fresh = database.with_name(database.name + ".new")
+    fresh.unlink(missing_ok=True)
+    os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    with (
+        contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as old,
+        contextlib.closing(sqlite3.connect(fresh, isolation_level=None)) as new,
+    ):
+        try:
+            (verdict,) = old.execute("PRAGMA quick_check(1)").fetchone()
+            (schema,) = old.execute("PRAGMA user_version").fetchone()
+            (total,) = old.execute("SELECT coalesce(sum(count), 0) FROM block").fetchone()
+        except sqlite3.Error as error:
+            raise BackupError(f"The database in the backup can't be read: {error}.") from error
+        if verdict != "ok" or schema != manifest.schema:
+            raise BackupError(f"The database in the backup is damaged: {verdict}.")
+        try:
+            new.execute(f"PRAGMA page_size = {PAGE_SIZE_BYTES}")
+            new.execute("PRAGMA journal_mode = OFF").fetchone()  # one that was not finished is thrown away
+            new.execute("PRAGMA synchronous = OFF")
+            prepare(new)
+            salvage = save(old, new, copy, on_records=lambda done: on_progress("Restoring", done, total))
+        except sqlite3.Error as error:
+            raise BackupError(f"The database can't be written: {error}. Nothing was changed.") from error
+    if salvage.records != total or salvage.blocks_unreadable or salvage.rows_unreadable:
+        raise BackupError(
+            f"Only {salvage.records} of the {total} records in the backup can be read, so nothing was changed. "
+            "Restore another backup."
+        )
+    _sync(fresh)
+    return salvage
+
+
+def _write_files(scratch: Path, manifest: Manifest, files_to: Path) -> list[Path]:
+    """The files of the configuration; one that is there and differs is kept beside it."""
+    files_to.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name in manifest.members:
+        if name == DATABASE:
+            continue
+        source, target = scratch / name, files_to / name.removeprefix(CONFIGURATION)
+        if target.exists() and target.read_bytes() != source.read_bytes():
+            target.rename(_free_name(target.with_name(target.name + ".replaced")))
+        part = target.with_name(target.name + ".partial")
+        fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(fd, "wb") as file:
+            file.write(source.read_bytes())
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+        written.append(target)
+    return written
+
+
+def _set_aside(folder: DataFolder) -> Path | None:
+    """Move the database that is there, and what belongs to it, to a folder of its own."""
+    names = [folder.database.name + ending for ending in _ENDINGS]
+    there = [folder.path / name for name in (*names, _MARK) if (folder.path / name).exists()]
+    if not there:
+        return None
+    aside = _free_name(folder.path / "replaced")
+    aside.mkdir(mode=0o700)
+    for path in there:
+        path.rename(aside / path.name)
+    _sync(aside)
+    return aside
+
+
+def _free_name(path: Path) -> Path:
+    return next(found for n in range(1, 10_000) if not (found := path.with_name(f"{path.name}-{n}")).exists())
+
+
+def _streams(database: Path) -> int:
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        (streams,) = connection.execute("SELECT count(*) FROM stream").fetchone()
+    return int(streams)
+
+
+def _sync(path: Path) -> None:
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
