@@ -65,6 +65,12 @@ class Account:
         return self.comparison.unacknowledged - sum(tally.forgotten for tally in self.tallies)
 
     @property
+    def unpromised(self) -> int:
+        """Published, neither acknowledged nor arrived: QoS 0, refused, or forgotten by its device."""
+        result = self.comparison
+        return result.published - result.received - len(result.missing)
+
+    @property
     def problems(self) -> tuple[str, ...]:
         """Why it does not add up, in sentences; empty when it does."""
         result, found = self.comparison, []
@@ -106,6 +112,7 @@ class Account:
         arrival: dict[str, Any] = {
             "arrived": result.received,
             "missing": len(result.missing),
+            "neither_acknowledged_nor_arrived": self.unpromised,
             "duplicates": result.duplicates,
             "duplicates_dropped": self.duplicates_dropped,
             "arrived_again_after_resend": result.resent,

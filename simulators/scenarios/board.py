@@ -158,7 +158,10 @@ def show_account(console: Console, account: Account) -> None:
         ("forgotten by devices without power", sum(tally.forgotten for tally in account.tallies), False),
     ]
     if account.knows_arrivals:
-        rows += [("arrived in the cloud", result.received, False)]
+        rows += [
+            ("arrived in the cloud", result.received, False),
+            ("neither acknowledged nor arrived", account.unpromised, False),
+        ]
         rows += [(f"dropped by policy: {reason}", count, False) for reason, count in account.dropped.items()]
         dropped = sum(account.dropped.values())
         rows += [

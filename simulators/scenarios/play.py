@@ -102,6 +102,8 @@ class _Play:
         began_s = asyncio.get_running_loop().time()
         devices = len(self._plan.devices)
         self._view.tell(f"{devices} devices, {len(self._plan.messages):,} messages, schedule {self._plan.digest}.")
+        if self._road is None and any(phase.link != Weather() for phase in self._scenario.phases):
+            self._view.tell("The link's weather is left out: the link of a gateway that is there is its own.")
         weather = asyncio.create_task(self._phases(), name="scenario phases")
         try:
             await crowd.run(self._stop)

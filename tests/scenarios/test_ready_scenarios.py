@@ -84,7 +84,7 @@ def a_flood(ledger: Ledger) -> None:
     assert mad["acknowledged"] == mad["planned"] == 10_000
     assert sensors["acknowledged"] == sensors["planned"]
     assert sensors["acknowledged_after_ms"]["median"] < mad["acknowledged_after_ms"]["median"] / 3
-    assert ledger["elapsed_s"] > 17, "400 messages a second of each of the two, and no more"
+    assert mad["acknowledged_after_ms"]["median"] > 150, "100 that wait for an answer, at 400 a second"
 
 
 def bad_payloads(ledger: Ledger) -> None:
@@ -95,6 +95,7 @@ def bad_payloads(ledger: Ledger) -> None:
     assert oversized > 5
     assert bloated["reconnects"] > 5, "an oversized packet is one"
     assert ledger["arrived"] == ledger["planned"] - oversized
+    assert ledger["neither_acknowledged_nor_arrived"] == oversized
     assert ledger["fleets"]["good"]["reconnects"] == 0
 
 
