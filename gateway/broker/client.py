@@ -311,7 +311,7 @@ class Client:
         session = self.session
         broker = self.broker
         if session.feed is None:
-            session.feed = RetainedFeed(session, broker.sessions.may_still_publish)
+            session.feed = RetainedFeed(session, broker.sessions.entitlements.may_still_publish)
         now_s = broker.clock.monotonic_s()
         for topic_filter in topic_filters:
             session.feed.add(topic_filter, broker.retained.match(topic_filter, now_s), arrivals)

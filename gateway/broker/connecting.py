@@ -157,7 +157,7 @@ class Connecting:
                 is_refused = broker.routes.refuses(packet.will.topic.encode())
             except TopicNameInvalid:
                 return ReasonCode.TOPIC_NAME_INVALID
-            rights = broker.sessions.rights(granted.access, client_id, granted.username)
+            rights = broker.sessions.entitlements.rights(granted.access, client_id, granted.username)
             if is_refused or not rights.may_publish(packet.will.topic):
                 return ReasonCode.NOT_AUTHORIZED
             if not broker.wills.has_room_for(packet.will):

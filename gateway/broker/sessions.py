@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Final
 
 from bridge.ports import Clock
 from config import settings
-from gateway.access.ports import NO_RIGHTS, UNLIMITED, Entry, Granted, Rights
+from gateway.access.ports import NO_RIGHTS, Entry, Granted
 from gateway.broker.activity import Activities
 from gateway.broker.agenda import TRY_AGAIN_AFTER_S, Actions, Agenda
-from gateway.broker.message import Message
+from gateway.broker.entitlements import Entitlements
 from gateway.broker.queue_limits import QueueLimits
 from gateway.broker.session import NEVER_EXPIRES, Session, SnapshotUnreadable
 from gateway.mqtt.packets import Connect, Version
@@ -33,9 +33,6 @@ logger = logging.getLogger(__name__)
 MAX_SESSIONS_BYTES: Final = 256 * 1024 * 1024
 SESSION_BYTES: Final = 2048
 """What all sessions may take in memory with their names, of which each may have 64 KiB, and what one takes, roughly."""
-
-MAX_PUBLISHERS: Final = 1000
-"""Publishers of retained messages whose rights are remembered."""
 
 MAX_NAMED: Final = 10
 """Sessions that a line of the log names."""
@@ -68,14 +65,13 @@ class Sessions(dict[str, Session]):
         self._clock = clock
         self._agenda = agenda
         self._limits = limits
-        self._entries = entries
+        self.entitlements = Entitlements(entries)
+        """What clients may do."""
         self._queue_limits = queue_limits
         self._on_end = on_end
         self._on_rights = on_rights
         self._actions = Actions()
         self._activities = Activities()
-        self._publishers: dict[tuple[str, str, str | None], list[Rights]] = {}
-        """What publishers of retained messages may do, as far as it was asked."""
         self._numbers: set[int] = set()
         self._last_number = 0
         self.expired = 0
@@ -120,7 +116,7 @@ class Sessions(dict[str, Session]):
             self._count(session, 1)
             self._last_number = max(self._last_number, session.number)
             session.expiry_interval_s = self.expiry_interval_s(session.expiry_interval_s)
-            session.rights = self.rights(session.access, client_id, session.username)
+            session.rights = self.entitlements.rights(session.access, client_id, session.username)
             self.expire_later(session)
             self._numbers.add(session.number)
         self._warn_of_lost_access()
@@ -139,7 +135,7 @@ class Sessions(dict[str, Session]):
         """Name the sessions that nobody can come back to, because the settings have no such access any more."""
         lost: dict[str, list[str]] = {}
         for session in self.values():
-            if session.access and self._entries is not None and session.access not in self._entries:
+            if self.entitlements.is_lost(session.access):
                 lost.setdefault(session.access, []).append(session.client_id)
         for access, client_ids in lost.items():
             more = f" and {len(client_ids) - MAX_NAMED} more" if len(client_ids) > MAX_NAMED else ""
@@ -152,47 +148,16 @@ class Sessions(dict[str, Session]):
                 more,
             )
 
-    def rights(self, access: str, client_id: str, username: str | None) -> Rights:
-        """What a client may do now. A session whose access was taken out of the settings may do nothing.
-
-        One of the first version does not know its access. Where there is only one, it is that: what comes before its
-        client is back is to wait for it. With several it may do nothing until then.
-        """
-        if self._entries is None:
-            return UNLIMITED
-        entry = self._entries.get(access)
-        if not access and len(self._entries) == 1:
-            (entry,) = self._entries.values()
-        return NO_RIGHTS if entry is None else entry.rights(client_id=client_id, username=username)
-
-    def may_still_publish(self, message: Message) -> bool:
-        """Whether the publisher of a retained message may publish it now, by the rules of entry that let him in.
-
-        By any of them, where the message is older than the note of which that was.
-        """
-        if not self._entries or message.topic.startswith("$SYS"):
-            return True
-        publisher = (message.origin_access, message.origin, message.origin_username)
-        rights = self._publishers.get(publisher)
-        if rights is None:
-            if len(self._publishers) >= MAX_PUBLISHERS:
-                self._publishers.clear()
-            rights = self._publishers[publisher] = [
-                self.rights(access, message.origin, message.origin_username)
-                for access in ([message.origin_access] if message.origin_access else self._entries)
-            ]
-        return any(each.is_unlimited or each.may_publish(message.topic) for each in rights)
-
     def renew_rights(self) -> tuple[list[Session], list[Session]]:
         """Ask every entry anew what each session may do.
 
         Returns those whose users it no longer knows, and those of them whose users were removed: they may do nothing.
         """
-        self._publishers.clear()
+        self.entitlements.forget()
         unknown, removed = [], []
         for session in self.values():
-            session.rights = self.rights(session.access, session.client_id, session.username)
-            entry = None if self._entries is None else self._entries.get(session.access)
+            session.rights = self.entitlements.rights(session.access, session.client_id, session.username)
+            entry = self.entitlements.entry(session.access)
             if entry is not None and not entry.still_knows(session.username):
                 unknown.append(session)
                 if entry.has_removed(session.username):
@@ -253,7 +218,7 @@ class Sessions(dict[str, Session]):
                 session.change += 1
         if old is None or session.access != granted.access:  # one of the first version did not know its own
             session.access = granted.access
-            session.rights = self.rights(granted.access, client_id, granted.username)
+            session.rights = self.entitlements.rights(granted.access, client_id, granted.username)
             self._on_rights(session)
         if session.is_durable and not session.number:
             session.number = self._new_number()

@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-PER_S: Final = 3000
+PER_S: Final = 4000
 WINDOW_US: Final = 200_000
 MAX_OF_RUN: Final = 32
 """Messages of one run that are looked at."""

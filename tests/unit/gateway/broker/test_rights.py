@@ -370,10 +370,10 @@ def test_a_will_is_judged_by_the_access_of_its_client_too() -> None:
     message = house.broker.retained.get("a")
     assert message is not None
     assert message.origin_access == "strict"
-    assert house.broker.sessions.may_still_publish(message)
+    assert house.broker.sessions.entitlements.may_still_publish(message)
     strict.topics.clear()
     house.broker.rights_changed()
-    assert not house.broker.sessions.may_still_publish(message)
+    assert not house.broker.sessions.entitlements.may_still_publish(message)
 
 
 def test_a_session_is_not_handed_to_the_same_name_that_came_by_another_access() -> None:
