@@ -8,8 +8,8 @@ ARGS   :=
 PYTHON :=
 
 # Suites by how long they take. The quick ones are `make test`; the slow ones start real brokers, cut links, kill processes.
-QUICK := tests/unit tests/model tests/conformance tests/crash tests/deploy tests/docs
-SLOW  := tests/crash tests/outage tests/scenarios tests/interop tests/fuzz tests/hostile tests/deploy tests/docs
+QUICK := tests/unit tests/model tests/conformance tests/crash tests/api tests/deploy tests/docs
+SLOW  := tests/api tests/crash tests/outage tests/scenarios tests/interop tests/fuzz tests/hostile tests/deploy tests/docs
 
 .PHONY: openapi help demo run receive bench test test-slow test-conformance test-fuzz fuzz-codec check reference format clean
 

@@ -96,12 +96,14 @@ HEALTH: Final = Operation(
     tag="health",
     answer=_VERDICT,
     statuses={503: "It can't be read."},
+    bodies={503: _VERDICT},
 )
 READINESS: Final = Operation(
     summary="Whether the link and all sinks are up",
     tag="health",
     answer=_VERDICT,
     statuses={503: "One of them is not."},
+    bodies={503: _VERDICT},
 )
 METRICS: Final = Operation(summary="The status as Prometheus reads it", tag="health", answer_type="text/plain")
 STATUS: Final = Operation(summary="Everything that is known", tag="receiver", answer={"type": "object"})

@@ -23,6 +23,7 @@ _ERROR: Final = {
         }
     },
 }
+_ERROR_REF: Final = {"$ref": "#/components/schemas/Error"}
 _SENTENCES: Final = {
     400: "The address or the body is wrong; the sentence says where.",
     401: "Nobody is logged in.",
@@ -151,7 +152,7 @@ def _responses(route: Route, operation: Operation) -> dict[str, Any]:
         **{
             str(status): {
                 "description": sentence,
-                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+                "content": {"application/json": {"schema": operation.bodies.get(status, _ERROR_REF)}},
             }
             for status, sentence in sorted(sentences.items())
         },

@@ -42,3 +42,5 @@ class Operation:
     answer_type: str = "application/json"
     status: int = 200
     statuses: Mapping[int, str] = field(default_factory=dict)
+    bodies: Mapping[int, Schema] = field(default_factory=dict)
+    """What an answer of another status holds where it is no error with a sentence."""

@@ -60,6 +60,7 @@ def routes(view: GatewayView, heartbeat: Heartbeat, *, max_lag_s: float) -> list
                 tag="health",
                 answer=_VERDICT,
                 statuses=_FAILED,
+                bodies={503: _VERDICT},
             ),
         ),
         Route(
@@ -67,7 +68,13 @@ def routes(view: GatewayView, heartbeat: Heartbeat, *, max_lag_s: float) -> list
             path="/readyz",
             handler=ready,
             role="open",
-            operation=Operation(summary="May devices be sent here?", tag="health", answer=_VERDICT, statuses=_FAILED),
+            operation=Operation(
+                summary="May devices be sent here?",
+                tag="health",
+                answer=_VERDICT,
+                statuses=_FAILED,
+                bodies={503: _VERDICT},
+            ),
         ),
         Route(
             method="GET",

@@ -45,6 +45,11 @@ class ReceiverProcess:
         self._address = self._process.stdout.readline().strip()
         return bool(self._address)
 
+    @property
+    def address(self) -> str:
+        """Where its HTTP interface listens, once it is ready."""
+        return self._address
+
     def get(self, path: str) -> Any:
         """What the HTTP interface answers."""
         with urllib.request.urlopen(f"http://{self._address}{path}", timeout=TIMEOUT_S) as answer:
