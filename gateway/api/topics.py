@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from bridge.web.operation import Operation, Parameter
@@ -12,12 +10,12 @@ from gateway.api import schemas as s
 from gateway.api.parts import Parts
 from gateway.api.shapes import ALONE_BYTES, moment, payload, retained, sample
 from gateway.broker.message import Message
+from gateway.broker.retained_page import retained_page
 from gateway.mqtt.errors import TopicFilterInvalid
 from gateway.mqtt.topics import validate_topic_filter
 from gateway.traffic.topics import Branch, Sort
 
 NEWEST_MESSAGES: Final = 100
-_STRIDE: Final = 200
 
 _LAST: Final = s.maybe(s.thing({"at": s.maybe(s.TIME), "client": s.TEXT, "payload": s.PAYLOAD}))
 _LEVEL: Final = s.thing(
@@ -99,13 +97,20 @@ def routes(parts: Parts) -> list[Route]:
             validate_topic_filter(topic_filter)
         except TopicFilterInvalid as error:
             raise Problem(400, f"The filter is wrong: {error}") from error
-        limit: int = call.query["limit"]
-        found = [message async for message in _after(parts, topic_filter, call.query["after"], limit + 1)]
-        page = found[:limit]
+        try:
+            page = await retained_page(
+                parts.broker.retained,
+                topic_filter,
+                now_s=parts.clock.monotonic_s,
+                after=call.query["after"],
+                limit=call.query["limit"],
+            )
+        except ValueError as error:
+            raise Problem(400, f"Nothing can follow after that topic: {error}") from error
         return {
             "total": parts.broker.retained.from_clients,
-            "retained": [retained(message) for message in page],
-            "next_after": page[-1].topic if len(found) > limit else None,
+            "retained": [retained(message) for message in page.messages],
+            "next_after": page.next_after,
         }
 
     return [
@@ -183,20 +188,3 @@ def _branch(parts: Parts, branch: Branch) -> dict[str, Any]:
 def _retained_on(parts: Parts, topic: str) -> Message | None:
     kept = parts.broker.retained.get(topic)
     return None if kept is None or kept.is_expired(parts.clock.monotonic_s()) else kept
-
-
-async def _after(parts: Parts, topic_filter: str, after: str | None, most: int) -> AsyncIterator[Message]:
-    """What the filter matches behind a topic, in the order of the levels; lets others work every now and then."""
-    # The tree is walked in the order of its levels' names, each topic before those below it: so do lists compare.
-    start = None if after is None else after.split("/")
-    matches = parts.broker.retained.match(topic_filter, parts.clock.monotonic_s())
-    found = 0
-    while not matches.is_done:
-        for message in matches.take(_STRIDE, parts.clock.monotonic_s()):
-            if start is not None and message.topic.split("/") <= start:
-                continue
-            yield message
-            found += 1
-            if found >= most:
-                return
-        await asyncio.sleep(0)

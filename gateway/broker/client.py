@@ -213,7 +213,7 @@ class Client:
 
     def _on_pubrel(self, packet: PubRel) -> None:
         self.broker.counters.others_received += len(packet.packet_ids) - 1
-        self._incoming.release(packet)
+        self._incoming.releasing.release(packet)
 
     # ---- what commits decide --------------------------------------------------------------------------------------
 
@@ -279,7 +279,7 @@ class Client:
 
     def complete_again(self, packet_ids: Sequence[bytes]) -> None:
         """The disk did not take a run of PUBRELs: in a while, ask again."""
-        self._incoming.complete_again(packet_ids)
+        self._incoming.releasing.complete_again(packet_ids)
 
     def try_again(self, item: Unsubscribed) -> None:
         """The disk did not take a removal: in a while, ask again. A client that is gone by then asks itself."""

@@ -11,32 +11,26 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from bridge.record import FLAGS_MASK
-from gateway.broker.agenda import TRY_AGAIN_AFTER_S
 from gateway.broker.batches import first_invalid, fitting, part, rows_of
-from gateway.broker.exchanges import Receipt, Released, Repeat
+from gateway.broker.exchanges import Receipt, Repeat
+from gateway.broker.releasing import WAITING_BYTES, Releasing
 from gateway.broker.routes import MAX_CACHED_TOPIC_BYTES, SLOW, Route
 from gateway.broker.unreleased import FREE_IDS
 from gateway.broker.watch import WatchedRun
-from gateway.mqtt import writer
 from gateway.mqtt.errors import (
     LimitExceeded,
-    ProtocolError,
     ProtocolViolation,
     ReceiveMaximumExceeded,
     TopicNameInvalid,
 )
-from gateway.mqtt.packets import PublishBatch, PubRel, Version
+from gateway.mqtt.packets import PublishBatch, Version
 from gateway.mqtt.reason_codes import ReasonCode
 
 if TYPE_CHECKING:
     from gateway.broker.client import Client
 
-WAITING_BYTES: Final = 64
-"""What a publish that only waits for a commit takes in memory, roughly."""
 MAX_ALLOWED_TOPICS: Final = 1000
 """How many topics it is remembered of that a client may publish to them."""
-
-_DUP: Final = 0x08
 
 _RECORD_FLAGS: Final = bytes(first & FLAGS_MASK for first in range(256))
 """A PUBLISH's first byte to a record's flags: QoS and RETAIN stay, type and DUP go."""
@@ -56,10 +50,9 @@ class Incoming:
         "_client",
         "_inherited",
         "_receive_maximum",
-        "_repeated",
         "_session",
         "_traffic",
-        "_unreleased",
+        "releasing",
         "unanswered",
     )
 
@@ -70,12 +63,9 @@ class Incoming:
         self._activity = client.session.activity
         self._traffic = client.broker.traffic
         self._receive_maximum = receive_maximum
-        self._inherited = set(client.session.awaiting_release)
-        self._repeated: dict[bytes, int | None] = {}
-        """Pending ids whose PUBLISH came again on this connection without DUP, and what it said."""
+        self.releasing = Releasing(client)
+        self._inherited = self.releasing.inherited
         self.unanswered = 0
-        self._unreleased: dict[bytes, None] = {}
-        """Ids whose PUBREL the disk did not take yet."""
         self._allowed: set[bytes] | None = None
         """Topics that the client may publish to; None: any."""
         self.forget_rights()
@@ -160,7 +150,7 @@ class Incoming:
                 seen.clear()
                 if packet_id not in awaiting:
                     continue  # The first of the two was refused just now, in its place: that answer is for both.
-                self._count_repeat(batch, i)
+                self.releasing.count_repeat(batch, i)
                 self._broker.counters.duplicates += 1
                 self._broker.store.after_commit(
                     self._client, Repeat(packet_id, awaiting[packet_id]), held_bytes=WAITING_BYTES
@@ -168,25 +158,6 @@ class Incoming:
             else:
                 seen.add(packet_id)
         self._publish(part(batch, start, len(batch)), now_us)
-
-    def _count_repeat(self, batch: PublishBatch, i: int) -> None:
-        """Raises ProtocolError where a pending id comes again and again with the same message, and none says DUP.
-
-        A repeat with DUP is answered however often it comes [MQTT-4.3.3-10]. Without it a client either repeats and
-        does not say so [MQTT-3.3.1-1], or gives two messages one id [MQTT-2.2.1-3]: that is let pass once, as
-        Mosquitto does, but a client that goes on so would send the same for ever.
-        """
-        if batch.first_bytes[i] & _DUP:
-            return
-        packet_id = batch.packet_ids[i]
-        if packet_id in self._inherited and packet_id not in self._repeated:
-            self._repeated[packet_id] = None  # on this connection it is the first
-            return
-        said = hash((batch.topics[i], batch.payloads[i]))
-        if self._repeated.get(packet_id) == said:
-            number = int.from_bytes(packet_id, "big")
-            raise ProtocolError(f"The PUBLISH with packet identifier {number} came three times, and not marked as DUP.")
-        self._repeated[packet_id] = said
 
     def _publish(self, batch: PublishBatch, now_us: int) -> None:
         topics = batch.topics
@@ -352,42 +323,3 @@ class Incoming:
         if session.is_durable and packet_ids:
             receipt.change = self._broker.sessions.remember(session)
         self._broker.store.after_commit(self._client, receipt, held_bytes=held_bytes)
-
-    def release(self, packet: PubRel) -> None:
-        """PUBREL: the ids are free again; PUBCOMP says so when the disk knows."""
-        session = self._session
-        awaiting = session.awaiting_release
-        is_committing = False
-        for packet_id in packet.packet_ids:
-            # An id that is not pending is answered like the others, without reason 0x92: its exchange was completed
-            # before a crash or a lost connection, and a client that reads of an error would report a loss.
-            receipt = awaiting.pop(packet_id, None)
-            is_committing |= receipt is not None and receipt.outcome is None
-            self._inherited.discard(packet_id)
-            if self._repeated:
-                self._repeated.pop(packet_id, None)
-        if session.is_durable or is_committing:
-            # Durable: also when none was pending, for the disk may still hold what memory has let go of.
-            # Else the client did not wait for PUBREC; PUBCOMP does not overtake it.
-            self._complete(packet.packet_ids)
-        else:
-            self._client.reply(writer.pubcomps(packet.packet_ids, version=self._client.version))
-
-    def _complete(self, packet_ids: list[bytes]) -> None:
-        session = self._session
-        released = Released(session, packet_ids)
-        if session.is_durable:
-            released.change = self._broker.sessions.remember(session)
-        self._broker.store.after_commit(self._client, released, held_bytes=WAITING_BYTES * len(packet_ids))
-
-    def complete_again(self, packet_ids: Iterable[bytes]) -> None:
-        """The disk did not take these: in a while, all of them in one, however often a client says so meanwhile."""
-        if not self._unreleased:
-            self._broker.later((self, "release"), TRY_AGAIN_AFTER_S, self._try_again)
-        self._unreleased.update(dict.fromkeys(packet_ids))
-
-    def _try_again(self) -> None:
-        packet_ids = list(self._unreleased)
-        self._unreleased.clear()
-        if self._client.is_open:
-            self._complete(packet_ids)
