@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -129,26 +130,33 @@ class Crowd:
         duration_s = self._plan.scenario.duration_s
         while not stop.is_set() and (elapsed_s := loop.time() - began_s) < duration_s:
             self._stirred.clear()
-            while switches and switches[0].at_s <= elapsed_s:
-                self._switch(switches.popleft())
-            while messages and messages[0].at_s <= elapsed_s:
-                message = messages.popleft()
-                self._members[message.device].want(message)
-                self._eager[message.device] = self._members[message.device]
+            self._do_due(switches, messages, elapsed_s)
             if self._publish():
                 await asyncio.sleep(0)
                 continue
             due_s = min([duration_s, *(queue[0].at_s for queue in (switches, messages) if queue)])
             left_s = began_s + due_s - loop.time()
             await self._until_stirred(min(left_s, _LOOK_AGAIN_S) if self._eager else left_s, stop)
-        for switch in switches:
-            if switch.kind == _RETURNING:  # at an interruption; else there is none left
-                self._switch(switch)
+        if stop.is_set():
+            for switch in switches:
+                if switch.kind == _RETURNING:  # who is away now comes back, to get his answers
+                    self._switch(switch)
+        else:  # what became due while this loop was held up
+            self._do_due(switches, messages, math.inf)
         await self._drain(messages, is_stopped=stop.is_set())
 
+    def _do_due(self, switches: deque[_Switch], messages: deque[PlannedMessage], elapsed_s: float) -> None:
+        """Let come and go who is to, and give each device what it has to say by now."""
+        while switches and switches[0].at_s <= elapsed_s:
+            self._switch(switches.popleft())
+        while messages and messages[0].at_s <= elapsed_s:
+            message = messages.popleft()
+            self._members[message.device].want(message)
+            self._eager[message.device] = self._members[message.device]
+
     async def _drain(self, left: Iterable[PlannedMessage], *, is_stopped: bool) -> None:
-        for message in left:
-            self._members[message.device].tally.unsent[INTERRUPTED if is_stopped else NOT_SENT_IN_TIME] += 1
+        for message in left:  # there are none, unless it was interrupted
+            self._members[message.device].tally.unsent[INTERRUPTED] += 1
         if is_stopped:
             for member in self._members:
                 member.give_up(INTERRUPTED)
