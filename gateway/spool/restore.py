@@ -27,6 +27,7 @@ from gateway.spool.schema import PAGE_SIZE_BYTES, SCHEMA_VERSION, prepare
 _ENDINGS: Final = ("-shm", "-wal", "")
 _MARK: Final = "spool.damaged"
 _SCRATCH: Final = "restore.partial"
+_FRESH: Final = "fresh.db"
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -70,10 +71,11 @@ def restore(
     try:
         with _scratch(data_dir) as scratch:
             manifest = _extract(path, scratch, on_progress)
-            salvage = _renumber(scratch / DATABASE, folder.database, manifest, on_progress)
+            fresh = scratch / _FRESH
+            salvage = _renumber(scratch / DATABASE, fresh, manifest, on_progress)
             written = [] if files_to is None else _write_files(scratch, manifest, files_to)
             set_aside = _set_aside(folder)
-            folder.database.with_name(DATABASE + ".new").replace(folder.database)
+            fresh.replace(folder.database)
             _sync(data_dir)
         return Restored(
             manifest=manifest,
@@ -125,10 +127,8 @@ def _extract(path: Path, scratch: Path, on_progress: OnProgress) -> Manifest:
     return manifest
 
 
-def _renumber(copy: Path, database: Path, manifest: Manifest, on_progress: OnProgress) -> Salvage:
-    """The database of the backup, in new epochs, in `spool.db.new`."""
-    fresh = database.with_name(database.name + ".new")
-    fresh.unlink(missing_ok=True)
+def _renumber(copy: Path, fresh: Path, manifest: Manifest, on_progress: OnProgress) -> Salvage:
+    """The database of the backup, in new epochs, as another file."""
     os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with (
         contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as old,

@@ -1,0 +1,54 @@
+"""A spool that is made larger or smaller while it is at work."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config.settings import Spool as SpoolSettings
+from config.settings import Uplink, WhenFull
+from gateway.spool import transaction
+from gateway.spool.ports import Outcome
+from tests.support.spool import running, settings, store
+from tests.unit.gateway.spool.test_retention import noise
+from tests.unit.gateway.spool.test_spool import payloads_of
+
+MIB = 1024 * 1024
+
+
+async def test_a_larger_spool_takes_what_a_smaller_one_refused(tmp_path: Path) -> None:
+    async with running(settings(tmp_path, max_size_bytes=2 * MIB, when_full=WhenFull.REJECT)) as spool:
+        while await store(spool, noise(5, 4000)) is Outcome.DURABLE:
+            pass
+        assert spool.resize(SpoolSettings(max_size_bytes=8 * MIB, when_full=WhenFull.REJECT)) == ()
+        for _ in range(50):
+            assert await store(spool, noise(5, 4000)) is Outcome.DURABLE
+
+
+async def test_a_smaller_spool_gives_its_oldest_records_up_step_by_step_and_counts_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transaction, "SHRINK_PAGES", 100)
+    async with running(settings(tmp_path, max_size_bytes=16 * MIB)) as spool:
+        lane = spool.lanes["telemetry"]
+        for _ in range(100):
+            await store(spool, noise(10, 8000))
+        assert spool.resize(SpoolSettings(max_size_bytes=2 * MIB, durability_s=1.0)) == ("durability",)
+        dropped = []
+        for _ in range(40):
+            assert await store(spool, [b"x"]) is Outcome.DURABLE
+            dropped.append(lane.dropped["full"])
+        assert 0 < dropped[0] < 400, "not all at once"
+        assert dropped[-1] > 750
+        assert dropped[-1] == dropped[-2], "and no more than it has to"
+        assert len(await payloads_of(spool.outbox(Uplink()))) == 1040 - dropped[-1]
+
+
+async def test_what_is_done_when_it_is_full_can_change(tmp_path: Path) -> None:
+    async with running(settings(tmp_path, max_size_bytes=2 * MIB, when_full=WhenFull.REJECT)) as spool:
+        while await store(spool, noise(5, 4000)) is Outcome.DURABLE:
+            pass
+        spool.resize(SpoolSettings(max_size_bytes=2 * MIB, when_full=WhenFull.DROP_OLDEST))
+        assert await store(spool, noise(5, 4000)) is Outcome.DURABLE
+        assert spool.lanes["telemetry"].dropped["full"] > 0
