@@ -7,6 +7,7 @@ from config.access_keys import ACCESS
 from config.kinds import Choice, Duration, FilePath, Maybe, Size, Text, Whole
 from config.limits_keys import LIMITS, RETAINED, SESSIONS
 from config.listener_keys import LISTENER
+from config.network import HttpUrl
 from config.settings import (
     GIB,
     KIB,
@@ -141,7 +142,7 @@ _TELEMETRY = Section(
     keys=(
         Key(
             name="url",
-            shape=Maybe(kind=Text(expected="an http:// or https:// address")),
+            shape=Maybe(kind=HttpUrl()),
             doc="Where metrics are pushed to (OTLP over HTTP); left out: nowhere. Needs the extra otel.",
         ),
         Key(

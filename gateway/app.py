@@ -31,13 +31,14 @@ from config.settings import Uplink as UplinkSettings
 from gateway.access.ports import Entry
 from gateway.access.web_users import open_web_users
 from gateway.accesses import Accesses
+from gateway.api.metrics import registry_of
 from gateway.api.parts import Parts as ApiParts
 from gateway.api.routes import PAGES, routes
 from gateway.api.server import ApiServer
 from gateway.broker.broker import Broker
 from gateway.chronicle import Chronicle
 from gateway.configuration import Configuration
-from gateway.errors import GatewayError
+from gateway.errors import CannotStart, GatewayError
 from gateway.listener.listener import MqttListener
 from gateway.listener.partials import Partials
 from gateway.listener.places import Places
@@ -207,6 +208,7 @@ class Gateway:
         for listener in self.listeners:
             await listener.start()
         await self.api.start()
+        self.push_metrics()
         self.tasks.own("rates", self._feed())
         self.tasks.own("reload", self._reload_at(reload))
         # Last: a second gateway that finds its ports taken must not have taken the first one's place at the cloud.
@@ -219,6 +221,18 @@ class Gateway:
         self.tasks.own("notify", keep_telling(self._notifier, probe=self.spool.probe, status=self._sentence))
         self._notifier.ready(self._sentence())
         log.info("Gateway %s is ready; its data is in %s.", settings.gateway.id, settings.gateway.data_dir)
+
+    def push_metrics(self) -> None:
+        """Where the settings name a collector: push to it. Raises CannotStart without the extra for it."""
+        settings = self.configuration.settings
+        if settings.telemetry.url is not None:
+            from gateway import otel
+
+            if not otel.is_installed():
+                raise CannotStart(otel.MISSING)
+            registry = registry_of(self.overview.status, lambda: self.api.worst_lag_s)
+            pusher = otel.Pusher(settings.telemetry, registry, service_id=settings.gateway.id)
+            self.tasks.own("telemetry", pusher.run())
 
     def _reloading(self) -> Reloading:
         return Reloading(
@@ -233,6 +247,7 @@ class Gateway:
                 make_listener=self._listener,
                 make_uplink=self._uplink,
                 api=self.api,
+                push_metrics=self.push_metrics,
             )
         )
 

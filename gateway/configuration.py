@@ -36,6 +36,8 @@ __all__ = ["Applies", "Configuration", "ConfigurationError", "FileChanged", "Fil
 logger = logging.getLogger(__name__)
 
 READ_AGAIN = "password files, keys of tokens, ACL files and certificates were read again"
+_ALWAYS = {"always": True}
+"""What an operator did is never left out of the log as a repetition."""
 MAX_NAMED = 10
 """Keys that a sentence names."""
 
@@ -262,10 +264,10 @@ class Configuration:
 
     def _refused(self, problems: Sequence[Problem], by: str) -> Report:
         for problem in problems:
-            logger.error("%s", problem)
+            logger.error("%s", problem, extra=_ALWAYS)
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         message = f"Nothing was changed{_by(by)}: {count} in the new configuration. What held before stays in force."
-        logger.error("%s", message)
+        logger.error("%s", message, extra=_ALWAYS)
         return Report(
             problems=problems,
             base=configuration_file.hash_of(self.path),
@@ -282,7 +284,7 @@ class Configuration:
         if waiting:
             told = [f"{change.key} ({change.reason})" for change in waiting]
             message += f" Waiting for a restart: {_named(told)}."
-        logger.info("%s", message)
+        logger.info("%s", message, extra=_ALWAYS)
         sentences = self._advice(plan.wanted)
         for sentence in sentences:
             logger.warning("%s", sentence)

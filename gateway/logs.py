@@ -1,16 +1,18 @@
 """The log: one line an event on standard error, as text for people or JSON for machines; repeated lines are limited.
 
 Text:  2026-01-31T12:00:00.123Z INFO    gateway.listener: Listening on 127.0.0.1:1883
-JSON:  {"time":"2026-01-31T12:00:00.123456Z","level":"info","logger":"gateway.listener","message":"Listening on …"}
+JSON:  {"@timestamp":"2026-01-31T12:00:00.123456Z","log.level":"info","message":"Listening on …","ecs.version":"8.11.0",
+        "log.logger":"gateway.listener",…}      one object a line, by the Elastic Common Schema; extra facts are labels
 
-A traceback goes into the JSON line's `traceback`; a text line says only what was raised and where, and carries the
-traceback (the one case of more than one line an event) when the level is debug. What a device wrote can't break a line:
-control characters are escaped.
+A traceback goes into the JSON line's `error.stack_trace`; a text line says only what was raised and where, and carries
+the traceback (the one case of more than one line an event) when the level is debug. What a device wrote can't break a
+line: control characters are escaped. What an operator did, and what came of it, is never left out.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import re
 import sys
 import time
@@ -21,6 +23,7 @@ from typing import Any, TextIO
 
 import orjson
 
+from bridge.version import VERSION
 from config.settings import Log, LogFormat
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -30,18 +33,28 @@ WINDOW_S = 30.0
 MAX_KINDS = 1000
 KIND_CHARACTERS = 200
 
+AUDIT = "fieldgate.audit"
+_ECS_OF_AUDIT = {"user": "user.name", "role": "user.roles", "address": "source.address", "action": "event.action"}
+_ECS_OUTCOMES = {"done": "success", "refused": "failure", "failed": "failure"}
+
+ECS_VERSION = "8.11.0"
+SERVICE = "fieldgate"
+
 _NUMBERS = re.compile(r"\d+")
 _PLACEHOLDERS = re.compile(r"%(?:\([^)]*\))?[#0\- +]*[\d*]*(?:\.[\d*]+)?[a-zA-Z%]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _RESERVED = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName", "repeated", "always"}
 
 
-def set_up(log: Log, *, stream: TextIO | None = None) -> None:
-    """Send every logger's lines to `stream` (standard error if left out); a second call replaces the first."""
+def set_up(log: Log, *, stream: TextIO | None = None, service: str = SERVICE) -> None:
+    """Send every logger's lines to `stream` (standard error if left out); a second call replaces the first.
+
+    `service` is what JSON lines say of whom they are.
+    """
     level = LEVELS[log.level]
     handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
     handler.setFormatter(
-        JsonLines() if log.format is LogFormat.JSON else TextLines(with_traceback=level <= logging.DEBUG)
+        JsonLines(service) if log.format is LogFormat.JSON else TextLines(with_traceback=level <= logging.DEBUG)
     )
     if level > logging.DEBUG:
         handler.addFilter(RepeatFilter())
@@ -174,23 +187,42 @@ class TextLines(logging.Formatter):
 
 
 class JsonLines(logging.Formatter):
-    """For machines: one JSON object a line."""
+    """For machines: one JSON object a line, by the Elastic Common Schema (ECS logging, dotted names)."""
+
+    def __init__(self, service: str = SERVICE) -> None:
+        super().__init__()
+        self._service = service
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line, without its end. A value JSON has no form for is written as its text."""
+        """The line, without its end. Labels are words in ECS: whatever they are, their text is written."""
+        is_audit = record.name == AUDIT
         line: dict[str, Any] = {
-            "time": _time(record, "microseconds"),
-            "level": record.levelname.lower(),
-            "logger": record.name,
+            "@timestamp": _time(record, "microseconds"),
+            "log.level": record.levelname.lower(),
             "message": record.getMessage(),
+            "ecs.version": ECS_VERSION,
+            "log.logger": record.name,
+            "event.kind": "event",
+            "event.dataset": f"{self._service}.{'audit' if is_audit else 'log'}",
+            "service.name": self._service,
+            "service.version": VERSION,
+            "process.pid": record.process or os.getpid(),
         }
-        line.update((key, value) for key, value in _extras(record).items() if key not in line)
+        facts = _extras(record)
+        if is_audit:
+            line["event.outcome"] = _ECS_OUTCOMES.get(str(facts.pop("outcome", "")), "unknown")
+            told = {name: facts.pop(key, None) for key, name in _ECS_OF_AUDIT.items()}
+            line.update((name, value) for name, value in told.items() if value is not None)
+        labels = {key: str(value) for key, value in facts.items()}
         if repeated := getattr(record, "repeated", 0):
-            line["repeated"] = repeated
+            labels["left_out"] = str(repeated)
+        if labels:
+            line["labels"] = labels
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
-            line["error"] = f"{type(error).__name__}: {error}"
-            line["traceback"] = "".join(traceback.format_exception(error))
+            line["error.type"] = type(error).__name__
+            line["error.message"] = str(error)
+            line["error.stack_trace"] = "".join(traceback.format_exception(error))
         return _dumps(line)
 
 

@@ -14,7 +14,7 @@ from config.settings import GatewaySettings, ReceiverSettings, Tls
 def check_named_files(loaded: Loaded[GatewaySettings]) -> None:
     """Read them all. Blocks for as long as the disk needs. Raises ConfigError with everything that is wrong."""
     settings = loaded.settings
-    problems = [*_access(settings), *_listeners(loaded)]
+    problems = [*_access(settings), *_listeners(loaded), *_telemetry(loaded)]
     for uplink in settings.uplinks:
         problems += check_link(loaded, f"uplinks[{uplink.name}].tls", uplink.tls)
     if problems:
@@ -63,6 +63,14 @@ def _listeners(loaded: Loaded[GatewaySettings]) -> Iterator[Problem]:
                 load(listener.tls, alpn="mqtt")
             except CertificateError as error:
                 yield _problem(loaded, f"listeners[{listener.name}].tls.cert_file", str(error))
+
+
+def _telemetry(loaded: Loaded[GatewaySettings]) -> Iterator[Problem]:
+    if loaded.settings.telemetry.url is not None:
+        from gateway import otel
+
+        if not otel.is_installed():
+            yield _problem(loaded, "telemetry.url", otel.MISSING)
 
 
 class _Encrypted(Exception):

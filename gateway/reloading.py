@@ -48,6 +48,7 @@ class Parts:
     make_listener: Callable[[Listener, Entry], MqttListener]
     make_uplink: Callable[[UplinkSettings], Uplink]
     api: ApiServer
+    push_metrics: Callable[[], None]
 
 
 class Reloading:
@@ -130,6 +131,11 @@ class PreparedChange:
         await self._change_doors()
         for problem in await parts.api.reload(after.api):  # a file that was right a moment ago
             logger.error("%s", problem)
+        if after.telemetry != before.telemetry:
+            if (pushing := parts.tasks.release("telemetry")) is not None:
+                pushing.cancel()
+                await asyncio.gather(pushing, return_exceptions=True)
+            parts.push_metrics()
         await self._change_uplinks()
 
     async def _change_doors(self) -> None:

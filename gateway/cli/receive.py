@@ -24,7 +24,7 @@ def receive(config: ReceiverConfig = None) -> None:
 
     path = found(config, RECEIVER_FILE)
     settings = load_receiver(path, os.environ)
-    logs.set_up(settings.log)
+    logs.set_up(settings.log, service="fieldgate-receiver")
     source = f"Configuration: {path}" if path is not None else f"No ./{RECEIVER_FILE}: running with the defaults"
     logging.getLogger("fieldgate").info(source)
 

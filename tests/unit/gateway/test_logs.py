@@ -5,10 +5,12 @@ from __future__ import annotations
 import io
 import json
 import logging
+import os
 from collections.abc import Iterator
 
 import pytest
 
+from bridge.version import VERSION
 from config.settings import Log, LogFormat
 from gateway import logs
 from gateway.logs import RepeatLimiter
@@ -44,11 +46,13 @@ def test_a_json_line_is_one_object_with_the_extra_facts() -> None:
     stream = _written(Log(format=LogFormat.JSON))
     logging.getLogger("gateway.spool").warning("Full", extra={"stream": "telemetry", "records": 3})
     line = json.loads(stream.getvalue())
-    assert line["level"] == "warning"
-    assert line["logger"] == "gateway.spool"
-    assert line["message"] == "Full"
-    assert (line["stream"], line["records"]) == ("telemetry", 3)
-    assert line["time"].endswith("Z")
+    assert list(line)[:4] == ["@timestamp", "log.level", "message", "ecs.version"]  # the order of ECS logging
+    assert line["@timestamp"].endswith("Z")
+    assert (line["log.level"], line["log.logger"], line["message"]) == ("warning", "gateway.spool", "Full")
+    assert line["labels"] == {"stream": "telemetry", "records": "3"}
+    assert (line["service.name"], line["service.version"]) == ("fieldgate", VERSION)
+    assert line["process.pid"] == os.getpid()
+    assert line["event.dataset"] == "fieldgate.log"
 
 
 def test_lines_below_the_level_are_not_written() -> None:
@@ -105,8 +109,27 @@ def test_json_carries_the_traceback_on_its_one_line() -> None:
     text = stream.getvalue()
     assert text.count("\n") == 1
     line = json.loads(text)
-    assert line["error"] == "ValueError: the disk is made of cheese"
-    assert "in _raise" in line["traceback"]
+    assert (line["error.type"], line["error.message"]) == ("ValueError", "the disk is made of cheese")
+    assert "in _raise" in line["error.stack_trace"]
+
+
+def test_the_json_of_a_receiver_says_that_it_is_one_and_audit_lines_what_they_are() -> None:
+    stream = io.StringIO()
+    logs.set_up(Log(format=LogFormat.JSON), stream=stream, service="fieldgate-receiver")
+    audit = {
+        "user": "anna",
+        "role": "operator",
+        "address": "::1",
+        "action": "discard",
+        "outcome": "refused",
+        "target": 3,
+    }
+    logging.getLogger("fieldgate.audit").info("Asked to %s", "discard", extra=audit)
+    line = json.loads(stream.getvalue())
+    assert (line["service.name"], line["event.dataset"]) == ("fieldgate-receiver", "fieldgate-receiver.audit")
+    assert (line["user.name"], line["user.roles"], line["source.address"]) == ("anna", "operator", "::1")
+    assert (line["event.action"], line["event.outcome"]) == ("discard", "failure")
+    assert line["labels"] == {"target": "3"}
 
 
 def test_text_that_is_not_unicode_is_still_logged_as_json() -> None:

@@ -114,7 +114,7 @@ def test_a_log_for_machines_gets_the_error_as_json_and_nothing_beside_it() -> No
     assert result.stderr == ""
     line = log.getvalue()
     assert line.count("\n") == 1
-    assert '"level":"critical"' in line
+    assert '"log.level":"critical"' in line
     assert '"traceback":"Traceback' in line
 
 

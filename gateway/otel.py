@@ -1,0 +1,185 @@
+"""Metrics pushed by OpenTelemetry's protocol (OTLP over HTTP, protobuf): those that /metrics shows, by its names.
+
+The collectors are read on the event loop, like for a scrape, so that nothing changes under them; the body is sent by
+aiohttp, which blocks nobody. What could not be sent is not kept: counters are cumulative, so the next push tells it
+all. A collector that is away is one line of the log, and one more when it is back. Needs the extra `otel` (the messages
+of the protocol); nothing of it is imported before it is used.
+
+Headers, such as a token, are taken from OTEL_EXPORTER_OTLP_HEADERS, as OpenTelemetry defines it: `name=value,…`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import importlib.util
+import logging
+import os
+import time
+import urllib.parse
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from bridge.version import VERSION
+from config.settings import Telemetry
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.core import Metric, Sample
+
+logger = logging.getLogger(__name__)
+
+METRICS_PATH: Final = "/v1/metrics"
+HEADERS: Final = "OTEL_EXPORTER_OTLP_HEADERS"
+MAX_TIMEOUT_S: Final = 10.0
+MAX_ANSWER_BYTES: Final = 4096
+CUMULATIVE: Final = 2
+"""AGGREGATION_TEMPORALITY_CUMULATIVE."""
+
+MISSING: Final = (
+    "telemetry.url needs the extra otel, which is not installed here. Run: pip install 'fieldgate[otel]'; or leave "
+    "telemetry.url out."
+)
+
+
+class CannotPush(Exception):
+    """The collector did not take the metrics; the message is the half of a sentence."""
+
+
+def is_installed() -> bool:
+    """Whether the extra is there."""
+    try:
+        return importlib.util.find_spec("opentelemetry.proto.collector.metrics.v1") is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def endpoint(url: str) -> str:
+    """Where metrics go: an address without a path is that of a collector, which has them at /v1/metrics."""
+    parts = urllib.parse.urlsplit(url)
+    return url if parts.path.strip("/") else parts._replace(path=METRICS_PATH).geturl()
+
+
+def headers_of(environ: Mapping[str, str]) -> dict[str, str]:
+    """The headers that the environment asks for; what is not `name=value` is left out."""
+    pairs = (item.partition("=") for item in environ.get(HEADERS, "").split(","))
+    return {
+        urllib.parse.unquote(name.strip()): urllib.parse.unquote(value.strip())
+        for name, _, value in pairs
+        if name.strip() and value.strip()
+    }
+
+
+def encoded(metrics: Iterable[Metric], *, service_id: str, started_ns: int, now_ns: int) -> bytes:
+    """The protobuf body. Counters are cumulative sums since `started_ns`; all else is a gauge. Times are Unix."""
+    from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+
+    request = ExportMetricsServiceRequest()
+    resource = request.resource_metrics.add()
+    own = {"service.name": "fieldgate", "service.version": VERSION, "service.instance.id": service_id}
+    _label(resource.resource.attributes, own)
+    scope = resource.scope_metrics.add()
+    scope.scope.name, scope.scope.version = "fieldgate", VERSION
+    for metric in metrics:
+        for name, samples in _by_name(metric):
+            into = scope.metrics.add()
+            into.name, into.description, into.unit = name, metric.documentation, _unit(name)
+            if metric.type == "counter":
+                into.sum.is_monotonic, into.sum.aggregation_temporality = True, CUMULATIVE
+            points = into.sum.data_points if metric.type == "counter" else into.gauge.data_points
+            for sample in samples:
+                point = points.add()
+                point.time_unix_nano, point.as_double = now_ns, float(sample.value)
+                if metric.type == "counter":
+                    point.start_time_unix_nano = started_ns
+                _label(point.attributes, sample.labels)
+    return bytes(request.SerializeToString())
+
+
+def _by_name(metric: Metric) -> Iterator[tuple[str, list[Sample]]]:
+    found: dict[str, list[Sample]] = {}
+    for sample in metric.samples:
+        if not sample.name.endswith("_created"):
+            found.setdefault(sample.name, []).append(sample)
+    yield from found.items()
+
+
+def _unit(name: str) -> str:
+    """UCUM's word for what the name ends in."""
+    plain = name.removesuffix("_total")
+    return "s" if plain.endswith("_seconds") else "By" if plain.endswith("_bytes") else ""
+
+
+def _label(attributes: Any, labels: Mapping[str, str]) -> None:
+    for key, value in labels.items():
+        attribute = attributes.add()
+        attribute.key, attribute.value.string_value = key, str(value)
+
+
+class Pusher:
+    """Pushes a registry until cancelled: `run` it in a task that somebody owns. It raises nothing of its own."""
+
+    def __init__(
+        self,
+        settings: Telemetry,
+        registry: CollectorRegistry,
+        *,
+        service_id: str,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        if settings.url is None:
+            raise ValueError("Metrics are pushed where the settings name an address, and nowhere else.")
+        self._url = endpoint(settings.url)
+        self._interval_s = settings.interval_s
+        self._registry = registry
+        self._service_id = service_id
+        self._headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip", **headers_of(environ)}
+        self._started_ns = time.time_ns()
+        self._is_away = False
+
+    async def run(self) -> None:
+        """Push at each interval."""
+        import aiohttp
+
+        timeout = aiohttp.ClientTimeout(total=min(MAX_TIMEOUT_S, self._interval_s))
+        async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+            loop = asyncio.get_running_loop()
+            while True:
+                due_s = loop.time() + self._interval_s
+                try:
+                    await self._push(session)
+                except (CannotPush, TimeoutError, aiohttp.ClientError, OSError, ValueError) as error:
+                    self._failed(error)
+                else:
+                    self._went()
+                await asyncio.sleep(max(0.0, due_s - loop.time()))
+
+    async def _push(self, session: Any) -> None:
+        body = encoded(
+            self._registry.collect(),
+            service_id=self._service_id,
+            started_ns=self._started_ns,
+            now_ns=time.time_ns(),
+        )
+        async with session.post(
+            self._url, data=gzip.compress(body, 1), headers=self._headers, allow_redirects=False
+        ) as answer:
+            if answer.status != 200:
+                said = (await answer.content.read(MAX_ANSWER_BYTES)).decode("utf-8", "replace")
+                raise CannotPush(f"it answered {answer.status} {answer.reason or ''}: {' '.join(said.split())[:200]}")
+
+    def _failed(self, error: Exception) -> None:
+        if not self._is_away:
+            reason = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
+            logger.warning(
+                "Metrics can't be pushed to %s: %s. Nothing is lost by it, and it is tried again every %g s.",
+                self._url,
+                reason.rstrip(". "),
+                self._interval_s,
+            )
+        self._is_away = True
+
+    def _went(self) -> None:
+        if self._is_away:
+            logger.info("Metrics are pushed to %s again.", self._url)
+        self._is_away = False
