@@ -69,7 +69,7 @@ def backup(
         return
     beside = f"; with {', '.join(name.partition('/')[2] for name in made.files)}" if made.files else ""
     typer.echo(
-        f"Wrote {file}, {size(made.size_bytes)}: {count(made.records)} records that wait, "
+        f"Wrote {file}, {size(made.size_bytes)}: {count(made.records)} records, "
         f"{count(made.dead_letters)} dead letters{beside}."
     )
 
