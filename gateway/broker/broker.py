@@ -268,6 +268,7 @@ class Broker:
             filters,
             max_pending=max_pending,
             max_pending_bytes=max_pending_bytes,
+            now_s=self.clock.monotonic_s,
             retained=RetainedBelow(self.retained, filters, self.clock.monotonic_s) if with_retained else None,
             on_close=self._unwatch,
         )

@@ -152,11 +152,12 @@ class Devices:
         key = self._key(sort)
         first = (heapq.nlargest if is_descending else heapq.nsmallest)(offset + limit, found, key=key)
         connected = self._broker.counters.connected_now
+        rates = self._rates()
         return DevicePage(
             total=len(found),
             connected=connected,
             absent=len(sessions) - connected,
-            devices=[self._device(session) for session in first[offset:]],
+            devices=[self._device(session, rates) for session in first[offset:]],
         )
 
     def one(self, client_id: str) -> DeviceDetail | None:
@@ -168,7 +169,7 @@ class Devices:
         will = session.will
         filters = heapq.nsmallest(MAX_SUBSCRIPTIONS, session.subscriptions)
         return DeviceDetail(
-            device=self._device(session),
+            device=self._device(session, self._rates()),
             session_expiry_s=None if expiry_s >= NEVER_EXPIRES else expiry_s,
             subscriptions=[_held(each, session.subscriptions[each]) for each in filters],
             will_topic=None if will is None else will.topic,
@@ -185,7 +186,7 @@ class Devices:
         if sort is Order.CLIENT:
             return lambda session: session.client_id
         numbers: Mapping[Order, Callable[[Session], float]] = {
-            Order.PER_S: self._per_s,
+            Order.PER_S: self._rates(),
             Order.PUBLISHED: lambda session: session.activity.published,
             Order.SINCE: lambda session: 0 if session.client is None else session.client.since_us,
             Order.QUEUED: lambda session: session.outgoing.queued,
@@ -193,16 +194,22 @@ class Devices:
         number = numbers[sort]
         return lambda session: (number(session), session.client_id)
 
-    def _per_s(self, session: Session) -> float:
-        activity = session.activity
-        now_s = self._broker.clock.monotonic_s()
-        span_s = now_s - self._marked_before_s
-        if not activity.mark_before and session.client is not None:  # it may be here for less than that
-            connected_s = (self._broker.clock.now_us() - session.client.since_us) / 1e6
-            span_s = min(span_s, connected_s)
-        return (activity.published - activity.mark_before) / max(1.0, span_s)
+    def _rates(self) -> Callable[[Session], float]:
+        """What tells each session's publishes a second, as of now."""
+        clock = self._broker.clock
+        now_us = clock.now_us()
+        span_s = max(1.0, clock.monotonic_s() - self._marked_before_s)
 
-    def _device(self, session: Session) -> Device:
+        def per_s(session: Session) -> float:
+            activity, client = session.activity, session.client
+            if activity.mark_before or client is None:
+                return (activity.published - activity.mark_before) / span_s
+            # It may be here for less than that.
+            return activity.published / max(1.0, min(span_s, (now_us - client.since_us) / 1e6))
+
+        return per_s
+
+    def _device(self, session: Session, per_s: Callable[[Session], float]) -> Device:
         client, activity, outgoing = session.client, session.activity, session.outgoing
         topic = activity.last_topic
         return Device(
@@ -215,7 +222,7 @@ class Devices:
             username=session.username,
             published=activity.published,
             published_bytes=activity.published_bytes,
-            per_s=self._per_s(session),
+            per_s=per_s(session),
             delivered=activity.delivered,
             last_topic=None if topic is None else topic.decode(errors="replace"),
             last_published_at_us=activity.last_us or None,
@@ -231,7 +238,8 @@ class Devices:
     def list(self) -> Sequence[Device]:
         """All of them, by client id."""
         sessions = sorted(self._broker.sessions.values(), key=lambda session: session.client_id)
-        return [self._device(session) for session in sessions]
+        rates = self._rates()
+        return [self._device(session, rates) for session in sessions]
 
 
 def _has(session: Session, text: str) -> bool:

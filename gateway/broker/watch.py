@@ -11,7 +11,8 @@
 It sees everything that its filters match, whoever published it and whatever his rights are: it is the operator's. It
 sees a message when its commit is on disk, QoS 0 and what no stream takes too, and nothing of what was refused. Topics
 that nobody watches cost nothing, for watches are found with a topic's route; of those that are watched no more is made
-into objects than somebody has room for.
+into objects than somebody has room for, and than a person or a file can take: who watches everything of a busy gateway
+must not halve what it can do for its devices.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 MAX_PENDING: Final = 1000
 MAX_PENDING_BYTES: Final = 1024 * 1024
+MAX_PER_S: Final = 2000
+"""On the long run; a burst may fill all that may be pending."""
 MAX_PAYLOAD_BYTES: Final = 64 * 1024
 """Of a longer payload the beginning is shown."""
 SAMPLE_BYTES: Final = 200
@@ -45,10 +48,13 @@ class Watch:
         "_has_news",
         "_max_pending",
         "_max_pending_bytes",
+        "_now_s",
         "_on_close",
         "_pending",
         "_pending_bytes",
         "_retained",
+        "_tokens",
+        "_tokens_at_s",
         "filters",
         "is_closed",
         "lost",
@@ -60,6 +66,7 @@ class Watch:
         *,
         max_pending: int,
         max_pending_bytes: int,
+        now_s: Callable[[], float],
         retained: RetainedBelow | None,
         on_close: Callable[[Watch], None],
     ) -> None:
@@ -71,6 +78,10 @@ class Watch:
         self._pending_bytes = 0
         self._max_pending = max_pending
         self._max_pending_bytes = max_pending_bytes
+        self._now_s = now_s
+        self._tokens = float(max_pending)
+        """How many more may come now; they grow by MAX_PER_S."""
+        self._tokens_at_s = now_s()
         self._retained = retained
         self._on_close = on_close
         self._has_news = asyncio.Event()
@@ -116,8 +127,10 @@ class Watch:
         """These came; `sample` makes one of them."""
         if self.is_closed:
             return
+        now_s = self._now_s()
+        tokens = min(self._max_pending, self._tokens + (now_s - self._tokens_at_s) * MAX_PER_S)
         kept = 0
-        for i in rows[: self._max_pending - len(self._pending)]:
+        for i in rows[: min(self._max_pending - len(self._pending), int(tokens))]:
             each = sample(i)
             size_bytes = _size_bytes(each)
             if self._pending_bytes + size_bytes > self._max_pending_bytes:
@@ -125,6 +138,8 @@ class Watch:
             self._pending.append(each)
             self._pending_bytes += size_bytes
             kept += 1
+        self._tokens = tokens - kept
+        self._tokens_at_s = now_s
         self.lost += len(rows) - kept
         self._has_news.set()
 
@@ -146,7 +161,10 @@ class WatchedRun:
         routes = self._routes
         topics = self._batch.topics
         for watch in {watch for route in routes.values() for watch in route.watches}:
-            rows = [i for i, topic in enumerate(topics) if watch in routes[topic].watches]
+            watched = {topic for topic, route in routes.items() if watch in route.watches}
+            rows: Sequence[int] = range(len(topics))
+            if len(watched) < len(routes):
+                rows = [i for i, topic in enumerate(topics) if topic in watched]
             watch.offer(rows, self._sample)
 
     def _sample(self, i: int) -> Sample:

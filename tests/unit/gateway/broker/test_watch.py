@@ -11,7 +11,7 @@ from bridge.record import Properties
 from config.settings import Stream
 from gateway.broker.message import Message
 from gateway.broker.routes import SLOW
-from gateway.broker.watch import MAX_PAYLOAD_BYTES, Watch
+from gateway.broker.watch import MAX_PAYLOAD_BYTES, MAX_PENDING, MAX_PER_S, Watch
 from gateway.mqtt.errors import TopicFilterInvalid
 from gateway.mqtt.packets import Version, Will
 from gateway.spool.ports import Outcome
@@ -105,10 +105,25 @@ def test_what_does_not_fit_is_counted_and_what_comes_later_is_seen_again() -> No
     house.store.commit()
     assert watch.lost == 2
     assert [each[2] for each in seen(watch)] == [b"0", b"1", b"2"]
+    house.clock.s += 1
     client.handle(run(0, "a"))
     house.store.commit()
     assert len(watch.take()) == 1
     assert watch.lost == 2
+
+
+def test_no_more_is_shown_a_second_than_somebody_could_take() -> None:
+    house = House()
+    watch = house.broker.watch(["#"])
+    client, _ = house.connect()
+    shown = 0
+    for _ in range(100):
+        client.handle(run(0, *["a"] * 200))
+        house.store.commit()
+        shown += len(watch.take())
+        house.clock.s += 0.01
+    assert MAX_PER_S <= shown <= MAX_PENDING + MAX_PER_S
+    assert shown + watch.lost == 20_000
 
 
 def test_bytes_are_bounded_too() -> None:
@@ -119,6 +134,7 @@ def test_bytes_are_bounded_too() -> None:
     house.store.commit()
     assert (len(watch.take(1)), watch.lost) == (1, 1)
     assert len(watch.take()) == 1
+    house.clock.s += 1
     client.handle(run(0, "a", payloads=[b"x" * 1000]))
     house.store.commit()
     assert len(watch.take()) == 1
