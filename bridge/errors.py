@@ -4,6 +4,7 @@ BridgeError
 ├── FrameError                a frame's bytes are not what docs/frame-format.md says; a resend will not help
 │   ├── BadMagic              these bytes are no frame at all
 │   ├── UnknownVersion        a frame of a version this receiver does not read
+│   ├── FrameProbe            it asks whether a frame may be published there
 │   ├── FrameTruncated        it ends before its own lengths say
 │   ├── ChecksumMismatch      the bytes changed on the way
 │   ├── InflateBound          it would inflate past its declared length or the configured cap
@@ -48,6 +49,12 @@ class UnknownVersion(FrameError):
     """The frame's version is not one this code reads."""
 
     code = "unknown_version"
+
+
+class FrameProbe(FrameError):
+    """Not a frame but a question whether one may be published there (`bridge.frame.PROBE`)."""
+
+    code = "probe"
 
 
 class FrameTruncated(FrameError):

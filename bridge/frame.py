@@ -40,6 +40,7 @@ from bridge.errors import (
     ChecksumMismatch,
     FrameError,
     FrameMalformed,
+    FrameProbe,
     FrameTruncated,
     UnknownVersion,
 )
@@ -50,6 +51,8 @@ from config.settings import Compression, Encoding
 
 MAGIC: Final = b"FG\x9d"
 VERSION: Final = 1
+PROBE: Final = MAGIC + b"\x00"
+"""What is published to find out whether frames may be: a reader counts it, and sets nothing aside."""
 HEAD_SIZE_BYTES: Final = 16
 MAX_HEADER_BYTES: Final = 256 * 1024
 MAX_GAPS: Final = 1000
@@ -209,6 +212,8 @@ def decode_header(data: bytes) -> tuple[FrameHeader, bytes]:
     magic = data[: len(MAGIC)]
     if not magic or not MAGIC.startswith(magic):
         raise BadMagic("These bytes are not a Fieldgate frame: they do not begin with 46 47 9D.")
+    if data == PROBE:
+        raise FrameProbe("This is no frame: somebody asks whether one may be published here.")
     if len(data) > len(MAGIC) and data[len(MAGIC)] != VERSION:
         raise UnknownVersion(f"The frame has version {data[len(MAGIC)]}; this receiver reads version {VERSION}.")
     if len(data) < HEAD_SIZE_BYTES:

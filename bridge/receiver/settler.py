@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from bridge.errors import FrameProbe
 from bridge.ports import Clock
 from bridge.receiver.held import Item
 from bridge.receiver.ledger import Draft, LaneKey, Ledger
@@ -70,6 +71,8 @@ class Settler:
         for item in items:
             if item.frame is not None:
                 self._enter(item, draft, counted, news)
+            elif isinstance(item.error, FrameProbe):
+                counted["probes"] += 1
             elif item.error is not None:
                 asides.append(
                     Aside(

@@ -13,6 +13,7 @@ from gateway.cli import (
     check,
     completion,
     demo,
+    doctor,
     importing,
     passwd,
     pub,
@@ -79,6 +80,7 @@ app.command(epilog=receive.EXAMPLE)(receive.receive)
 app.command(epilog=check.EXAMPLE)(check.check)
 app.command(epilog=reload.EXAMPLE)(reload.reload)
 app.command(epilog=status.EXAMPLE)(status.status)
+app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command(epilog=pub.EXAMPLE)(pub.pub)
 app.command(epilog=sub.EXAMPLE)(sub.sub)
 app.command(epilog=passwd.EXAMPLE)(passwd.passwd)

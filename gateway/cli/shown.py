@@ -15,7 +15,7 @@ def shown(text: str) -> str:
     """`text` on one line; controls, changes of direction and lone surrogates as Python writes them."""
     if text.isprintable():
         return text
-    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+    return "".join(one if one.isprintable() or unicodedata.category(one) == "Zs" else repr(one)[1:-1] for one in text)
 
 
 def one_line(text: str) -> str:

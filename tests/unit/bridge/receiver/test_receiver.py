@@ -15,6 +15,7 @@ import pytest
 import bridge.receiver.receiver as receiver_module
 from bridge.errors import SinkRefused, SinkUnavailable
 from bridge.flow.backoff import Backoff
+from bridge.frame import PROBE
 from bridge.ports import Delivery, Gap
 from bridge.receiver.batch import Refusal
 from bridge.receiver.decoder import Decoder
@@ -173,6 +174,19 @@ async def test_what_is_no_frame_is_set_aside_with_its_reason_and_blocks_nothing(
     assert [row[0] for row in kept] == list(reasons)
     assert kept[0][1].startswith("These bytes are not a Fieldgate frame")
     assert kept[0][2:] == ("fieldgate/v1/edge-01/telemetry", b"not a frame")
+
+
+async def test_a_probe_is_acknowledged_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    sink = FakeSink("sink")
+    async with running(tmp_path, sink) as it:
+        link = await it.broker.online()
+        probe = Delivery(topic="fieldgate/v1/edge/t", payload=PROBE, qos=1, retain=False, packet_id=1)
+        link.events.on_delivery(probe)
+        await until(lambda: link.acknowledged == [1])
+        status = it.status()
+        assert status["set_aside"]["count"] == 0
+        assert (status["frames"], status["streams"]) == (0, [])
+    assert set_aside(tmp_path) == []
 
 
 async def test_a_record_that_a_sink_will_never_take_is_counted_and_not_set_aside_a_second_time(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ COMMANDS = [
     ["passwd"],
     ["schema"],
     ["status"],
+    ["doctor"],
     ["pub"],
     ["sub"],
     ["completion"],
