@@ -63,10 +63,24 @@ class Problem:
 
 
 class ConfigError(Exception):
-    """The configuration can't be used. `problems` holds all mistakes, those of a file in the order of its lines."""
+    """The configuration can't be used. `problems` holds all mistakes: file by file, the first that was met first, those
+    of the environment last; within a file in the order of its lines, what is about all of it last."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(problems, key=lambda p: (p.line is None, p.line or 0, p.column or 0)))
+        met = list(problems)
+        order = {file: number for number, file in reversed(list(enumerate(problem.file for problem in met)))}
+        self.problems = tuple(
+            sorted(
+                met,
+                key=lambda p: (
+                    p.file.startswith(_VARIABLE),
+                    order[p.file],
+                    p.line is None,
+                    p.line or 0,
+                    p.column or 0,
+                ),
+            )
+        )
         count = len(self.problems)
         head = "1 problem in the configuration:" if count == 1 else f"{count} problems in the configuration:"
         super().__init__("\n".join([head, *(f"  {problem}" for problem in self.problems)]))

@@ -73,6 +73,8 @@ _SINKS = {
     ),
 }
 
+SINKS = SectionList(noun="sink", label="type", variants=_SINKS)
+
 RECEIVER = Section(
     settings=ReceiverSettings,
     keys=(
@@ -80,7 +82,7 @@ RECEIVER = Section(
         Key(name="api", shape=API, doc="The HTTP interface."),
         Key(
             name="sinks",
-            shape=SectionList(noun="sink", label="type", variants=_SINKS),
+            shape=SINKS,
             doc="Where records go. A frame is acknowledged when every sink has it.",
         ),
         Key(name="log", shape=LOG, doc="What is logged, and how."),

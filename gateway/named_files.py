@@ -1,4 +1,4 @@
-"""The files that gateway.yaml names: whether each can be used, before a gateway starts, or changes, by them."""
+"""The files that a configuration names: whether each can be used, before a program starts, or changes, by them."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
+from config.difference import by_label
 from config.errors import ConfigError, Problem
 from config.loader import Loaded
-from config.settings import GatewaySettings, ReceiverSettings, Tls
+from config.receiver_keys import SINKS
+from config.settings import GatewaySettings, MqttSink, ReceiverSettings, Tls
 
 
 def check_named_files(loaded: Loaded[GatewaySettings]) -> None:
@@ -16,13 +18,46 @@ def check_named_files(loaded: Loaded[GatewaySettings]) -> None:
     settings = loaded.settings
     problems = [*_access(settings), *_listeners(loaded), *_telemetry(loaded)]
     for uplink in settings.uplinks:
-        problems += check_link(loaded, f"uplinks[{uplink.name}].tls", uplink.tls)
+        problems += _link(loaded, f"uplinks[{uplink.name}].tls", uplink.tls)
+    problems += _api(loaded)
     if problems:
         raise ConfigError(problems)
 
 
-def check_link(loaded: Loaded[GatewaySettings] | Loaded[ReceiverSettings], key: str, tls: Tls) -> Iterator[Problem]:
-    """The certificates of a link to a broker."""
+def check_receiver_files(loaded: Loaded[ReceiverSettings]) -> None:
+    """The same for receiver.yaml."""
+    settings = loaded.settings
+    problems = [*_link(loaded, "receiver.tls", settings.receiver.tls), *_api(loaded)]
+    for label, sink in by_label(SINKS, settings.sinks).items():
+        if isinstance(sink, MqttSink):
+            problems += _link(loaded, f"sinks[{label}].tls", sink.tls)
+    if problems:
+        raise ConfigError(problems)
+
+
+def _api(loaded: Loaded[GatewaySettings] | Loaded[ReceiverSettings]) -> Iterator[Problem]:
+    """Passwords, tokens and certificate of the HTTP interface."""
+    api = loaded.settings.api
+    if api.password_file is not None:
+        from gateway.access.entry import SEED_BYTES
+        from gateway.access.web_users import read_web_users
+
+        try:
+            read_web_users(api.password_file, seed=bytes(SEED_BYTES))
+        except ConfigError as error:
+            yield from error.problems
+    if api.token_file is not None:
+        from bridge.web.tokens import read_tokens
+
+        try:
+            read_tokens(api.token_file)
+        except ConfigError as error:
+            yield from error.problems
+    yield from _link(loaded, "api.tls", Tls(cert_file=api.tls.cert_file, key_file=api.tls.key_file))
+
+
+def _link(loaded: Loaded[GatewaySettings] | Loaded[ReceiverSettings], key: str, tls: Tls) -> Iterator[Problem]:
+    """The certificates of a link to a broker, or of the HTTP interface."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if tls.ca_file is not None:
         try:

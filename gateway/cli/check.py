@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -29,8 +32,8 @@ def check(
 ) -> None:
     """Validate a configuration and show what it comes to.
 
-    Prints every mistake with its file and line (exit code 78), those in password and ACL files too; or the effective
-    settings: each key with where its value came from, secrets masked.
+    Prints every mistake with its file and line (exit code 78), those in the files that it names too: passwords, tokens,
+    ACL files, certificates; or the effective settings: each key with where its value came from, secrets masked.
     """
     from config.errors import ConfigError
     from gateway.cli.outcome import report
@@ -52,14 +55,31 @@ def _effective(path: Path | None) -> str:
     from config.advice import advice
     from config.describe import describe
     from config.loader import load_gateway_with_origins, load_receiver_with_origins, program_of
+    from gateway.named_files import check_named_files, check_receiver_files
 
-    if path is not None and program_of(path) == "receiver":
-        return describe(load_receiver_with_origins(path, os.environ)).rstrip()
-    loaded = load_gateway_with_origins(path, os.environ)
-    for sentence in advice(loaded.settings):
-        typer.echo(f"Warning: {sentence}", err=True)
-    if any(access.has_authentication or access.has_authorization for access in loaded.settings.access):
-        from gateway.accesses import check_files
-
-        check_files(loaded.settings.access)
+    with _warnings_shown():
+        if path is not None and program_of(path) == "receiver":
+            receiver = load_receiver_with_origins(path, os.environ)
+            check_receiver_files(receiver)
+            return describe(receiver).rstrip()
+        loaded = load_gateway_with_origins(path, os.environ)
+        for sentence in advice(loaded.settings):
+            typer.echo(f"Warning: {sentence}", err=True)
+        check_named_files(loaded)
     return describe(loaded).rstrip()
+
+
+@contextlib.contextmanager
+def _warnings_shown() -> Iterator[None]:
+    """What the reading of a file has to say goes to the person, not to a log."""
+
+    class Shown(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            typer.echo(f"Warning: {record.getMessage()}", err=True)
+
+    root = logging.getLogger()
+    handlers, root.handlers[:] = list(root.handlers), [Shown(logging.WARNING)]
+    try:
+        yield
+    finally:
+        root.handlers[:] = handlers

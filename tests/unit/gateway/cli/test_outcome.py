@@ -115,7 +115,7 @@ def test_a_log_for_machines_gets_the_error_as_json_and_nothing_beside_it() -> No
     line = log.getvalue()
     assert line.count("\n") == 1
     assert '"log.level":"critical"' in line
-    assert '"traceback":"Traceback' in line
+    assert '"error.stack_trace":"Traceback' in line
 
 
 def test_ctrl_c_is_no_error_message() -> None:
