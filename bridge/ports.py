@@ -24,7 +24,8 @@ class Clock(Protocol):
 class Gap:
     """A range of sequence numbers that was dropped on purpose.
 
-    `reason` is one of full, expired, corrupt, dead_letter.
+    `reason` is one of full, expired, corrupt, dead_letter, and replayed: these records came out of the dead letters of
+    another uplink, and went through this one before, under other numbers.
     """
 
     first_seq: int

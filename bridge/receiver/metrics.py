@@ -33,7 +33,7 @@ _SINK_COUNTERS: Final = (
     ("refused", "Records that the sink will never take, since start."),
 )
 
-_GAP_REASONS: Final = frozenset({"full", "expired", "corrupt", "dead_letter"})
+_GAP_REASONS: Final = frozenset({"full", "expired", "corrupt", "dead_letter", "replayed"})
 """What `bridge.ports.Gap` names; anything else comes from a stranger and must not make labels without end."""
 
 

@@ -65,8 +65,9 @@ def restore(
         }  # fmt: skip
         typer.echo(json.dumps(document))
         return
+    streams = "stream" if done.streams == 1 else "streams"
     typer.echo(
-        f"Restored {count(done.records)} records of {count(done.streams)} streams, as they waited at "
+        f"Restored {count(done.records)} records of {count(done.streams)} {streams}, as they waited at "
         f"{_plain(manifest.made_at)}, into {data_dir}."
     )
     if done.set_aside is not None:
