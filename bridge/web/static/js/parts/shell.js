@@ -10,6 +10,9 @@ import { Banner } from "./banner.js";
 import { Icon, Mark } from "./icon.js";
 import { Notices, tell } from "./notices.js";
 
+/** Who looks where nobody has to say who he is; he has no session to leave. */
+const LOCAL = "local";
+
 /** @typedef {{path: string, name: string, icon: string, badge?: number}} Entry */
 
 /** @param {{entries: Entry[], strip: any, children: any}} props */
@@ -96,7 +99,7 @@ function Who() {
   };
   return html`<div class="who">
     <p><${Icon} name="user" size=${18} /><span><bdi>${who.user}</bdi><span class="quiet"> · ${who.role}</span></span></p>
-    ${who.is_login_needed && html`<button type="button" onClick=${leave}>Log out</button>`}
+    ${who.user !== LOCAL && html`<button type="button" onClick=${leave}>Log out</button>`}
     <p class="quiet version">Version ${who.version}</p>
   </div>`;
 }

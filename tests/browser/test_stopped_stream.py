@@ -1,0 +1,38 @@
+"""A dashboard whose gateway has gone must not go on saying that all is safe."""
+
+from __future__ import annotations
+
+from playwright.async_api import expect
+
+from tests.browser.conftest import Site
+from tests.support.dashboard import Dashboard
+
+
+async def test_a_banner_says_how_old_everything_is_until_the_gateway_is_back(page: Dashboard, site: Site) -> None:
+    device = await site.device("plc-1")
+    await device.publish("plant/line1/temp", b"21.5")
+    await page.open("/")
+    await page.says("Safe", within=".verdict-word")
+    await expect(page.page.locator(".liveness")).to_have_text("Live")
+
+    page.is_server_gone = True
+    site.gateway.kill()
+    banner = page.page.locator(".banner")
+    await expect(banner).to_contain_text("What you see is old: live data has stopped at")
+    await expect(banner).to_contain_text("next try is in")
+    await expect(page.page.locator(".verdict-word")).to_contain_text("Last known: Safe")
+    await expect(page.page.locator(".verdict")).not_to_have_attribute("data-tone", "ok")
+    await expect(page.page.locator(".liveness")).to_have_text("Not live")
+    await page.accessible()
+    # Another page says so too, rather than nothing.
+    await page.page.get_by_role("link", name="Devices", exact=True).click()
+    await expect(banner).to_contain_text("What you see is old")
+
+    await site.gateway.start()
+    await page.button("Try now").click()
+    await expect(banner).to_have_count(0)
+    await expect(page.page.locator(".liveness")).to_have_text("Live")
+    await page.settled()
+    page.is_server_gone = False
+    await page.page.get_by_role("link", name="Overview", exact=True).click()
+    await expect(page.page.locator(".verdict-word")).not_to_contain_text("Last known")
