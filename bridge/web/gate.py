@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hmac
+import math
 import secrets
 import socket
 from collections.abc import Callable
@@ -139,7 +140,7 @@ class Gate:
             raise Problem(409, "Nobody can log in with a password here: show a token, or configure api.password_file.")
         wait_s = self._tries.admit(address=address, user=user, now_s=now_s())
         if wait_s > 0:
-            seconds = int(wait_s) + 1
+            seconds = math.ceil(wait_s)
             raise Problem(
                 429,
                 f"Too many wrong passwords. Try again in {seconds} s.",

@@ -40,6 +40,19 @@ class Line:
             transport.abort()
         return False
 
+    async def write(self, response: web.StreamResponse, data: bytes) -> None:
+        """Send it; who takes nothing for too long is cut off. Raises ConnectionError when he is gone."""
+        try:
+            async with asyncio.timeout(self._stuck_s):
+                await response.write(data)
+        except TimeoutError:
+            self.cut()
+
+    def cut(self) -> None:
+        """End it without a proper end, so that the caller knows that something is missing."""
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
     def end(self) -> None:
         """Nothing waits for a reader who is behind when the stream ends."""
         transport = self._request.transport

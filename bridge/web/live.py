@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import weakref
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 
@@ -49,6 +50,7 @@ class Live:
         self._max_streams = max_streams
         self._channels: dict[str, Channel] = {}
         self._streams = 0
+        self._lines: weakref.WeakSet[Line] = weakref.WeakSet()
         self._is_closed = False
         self._closed: asyncio.Future[None] | None = None
 
@@ -62,6 +64,8 @@ class Live:
         self._is_closed = True
         for channel in self._channels.values():
             channel.stop()
+        for line in self._lines:
+            line.end()
         if self._closed is not None and not self._closed.done():
             self._closed.set_result(None)
 
@@ -98,20 +102,25 @@ class Live:
     async def _send(
         self, request: web.BaseRequest, response: web.StreamResponse, channel: Channel, is_still_known: IsStillKnown
     ) -> None:
-        line = Line(request, self._stuck_s)
+        line = self._line(request)
         await response.prepare(request)
-        await response.write(_FIRST)
+        await line.write(response, _FIRST)
         sent, last_s = 0, line.now_s
         while not self._is_closed and line.is_open and is_still_known():
             if line.is_free:
                 if channel.version != sent:
                     sent, last_s = channel.version, line.now_s
-                    await response.write(channel.newest)
+                    await line.write(response, channel.newest)
                 elif line.now_s - last_s >= self._ping_s:
                     last_s = line.now_s
-                    await response.write(_PING)
+                    await line.write(response, _PING)
             await channel.changed(min(self._tick_s, self._ping_s))
         line.end()
+
+    def _line(self, request: web.BaseRequest) -> Line:
+        line = Line(request, self._stuck_s)
+        self._lines.add(line)
+        return line
 
     async def send_events(
         self,
@@ -124,9 +133,9 @@ class Live:
         with self._place():
             if self._closed is None:
                 self._closed = asyncio.get_running_loop().create_future()
-            line = Line(request, self._stuck_s)
+            line = self._line(request)
             await response.prepare(request)
-            await response.write(_FIRST)
+            await line.write(response, _FIRST)
             next_event: asyncio.Task[tuple[str, Any]] | None = None
             last_s = line.now_s
             try:
@@ -137,11 +146,11 @@ class Live:
                         if next_event.done():
                             name, body = next_event.result()
                             next_event, last_s = None, line.now_s
-                            await response.write(event(name, encoded(body)))
+                            await line.write(response, event(name, encoded(body)))
                             continue
                         if line.now_s - last_s >= self._ping_s:
                             last_s = line.now_s
-                            await response.write(_PING)
+                            await line.write(response, _PING)
                     waits_for: list[asyncio.Future[Any]] = (
                         [self._closed] if next_event is None or next_event.done() else [self._closed, next_event]
                     )
@@ -152,14 +161,13 @@ class Live:
                     )
             except _Ended:
                 pass
+            except Exception:  # of whatever kind: the stream has begun, so only a cut tells that something broke
+                line.cut()
+                raise
             finally:
                 if next_event is not None:
                     next_event.cancel()
-                    with contextlib.suppress(asyncio.CancelledError, _Ended):
-                        await next_event
-                close = getattr(events, "aclose", None)
-                if close is not None:
-                    await close()
+                    await asyncio.gather(next_event, return_exceptions=True)
             line.end()
         return response
 

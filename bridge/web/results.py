@@ -33,7 +33,10 @@ class Results:
             if request.method == "HEAD":
                 await _close(result.events)
                 return web.Response(content_type="text/event-stream")
-            return await self._live.send_events(request, result.events, is_still_known, event_stream(self._headers))
+            try:
+                return await self._live.send_events(request, result.events, is_still_known, event_stream(self._headers))
+            finally:
+                await _close(result.events)
         if not isinstance(result, Answer):
             return json_response(result)
         if isinstance(result.body, AsyncIterator):
