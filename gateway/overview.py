@@ -13,6 +13,7 @@ from config.settings import GatewaySettings
 from config.settings import Uplink as UplinkSettings
 from gateway.api.status import (
     BrokerStatus,
+    DeadLetterStatus,
     GatewayStatus,
     ListenerStatus,
     RateStatus,
@@ -73,7 +74,7 @@ class Overview:
 
     def status(self) -> GatewayStatus:
         """Everything, now."""
-        self.feed()
+        figures = self.figures()
         now_s = self._clock.monotonic_s()
         return GatewayStatus(
             version=VERSION,
@@ -97,11 +98,19 @@ class Overview:
                 limit_bytes=self.settings.spool.max_size_bytes,
                 commits=self._spool.counters.commits,
                 recovery=self._recovery(),
+                is_refusing=figures.is_refusing,
+                disk_free_bytes=disk_free_bytes(self.settings.gateway.data_dir),
+                full_in_s=figures.full_in_s,
+                drained_in_s=figures.drained_in_s,
             ),
             rates=RateStatus(
                 in_per_s=self.meters.into.per_second(now_s),
                 out_per_s=self.meters.out.per_second(now_s),
             ),
+            dead_letters=DeadLetterStatus(
+                letters=self._spool.dead_letters.letters, records=self._spool.dead_letters.records
+            ),
+            paused={name: uplink.paused_by for name, uplink in self._uplinks.items() if uplink.paused_by is not None},
         )
 
     def health(self) -> list[Check]:

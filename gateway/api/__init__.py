@@ -3,6 +3,7 @@
 from gateway.api.server import ApiServer
 from gateway.api.status import (
     BrokerStatus,
+    DeadLetterStatus,
     GatewayStatus,
     ListenerStatus,
     RateStatus,
@@ -16,6 +17,7 @@ __all__ = [
     "ApiServer",
     "BrokerStatus",
     "Check",
+    "DeadLetterStatus",
     "GatewayStatus",
     "GatewayView",
     "ListenerStatus",

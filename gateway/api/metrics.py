@@ -61,6 +61,22 @@ _BROKER_REASONS: tuple[tuple[str, str, Callable[[BrokerStatus], Mapping[str, int
     ("fieldgate_refused_publishes", "Publishes that were not taken.", lambda item: item.refused_publishes),
     ("fieldgate_dropped_messages", "Messages that a subscriber did not get.", lambda item: item.dropped),
 )
+_SPOOL_GAUGES: tuple[tuple[str, str, Callable[[SpoolStatus], float | None]], ...] = (
+    ("fieldgate_spool_size_bytes", "The database and its WAL.", lambda item: item.size_bytes),
+    ("fieldgate_spool_limit_bytes", "The configured max_size.", lambda item: item.limit_bytes),
+    ("fieldgate_spool_refusing", "1 while new records are refused for lack of room.", lambda item: item.is_refusing),
+    ("fieldgate_spool_disk_free_bytes", "What the disk has left for the gateway.", lambda item: item.disk_free_bytes),
+    (
+        "fieldgate_spool_full_in_seconds",
+        "Until it is full at the present rates; absent where it does not fill up.",
+        lambda item: item.full_in_s,
+    ),
+    (
+        "fieldgate_spool_drained_in_seconds",
+        "Until all is delivered at the present rates; absent where there is no saying.",
+        lambda item: item.drained_in_s,
+    ),
+)
 _UPLINK_GAUGES: tuple[tuple[str, str, Callable[[UplinkStatus], float]], ...] = (
     ("fieldgate_uplink_online", "1 while frames can leave, else 0.", lambda item: item.state == UPLINK_ONLINE),
     ("fieldgate_uplink_in_flight_frames", "Frames sent and not yet acknowledged.", lambda item: item.in_flight),
@@ -103,15 +119,28 @@ class StatusCollector(Collector):
         yield from _gauges(_STREAM_GAUGES, status.streams, "stream")
         yield from _stream_counters(status.streams)
         yield from _gauges(_UPLINK_GAUGES, status.uplinks, "uplink")
+        paused = GaugeMetricFamily("fieldgate_uplink_paused", "1 while an operator has paused it.", labels=["uplink"])
+        for uplink in status.uplinks:
+            paused.add_metric([uplink], uplink in status.paused)
+        yield paused
         for name, text, value in _UPLINK_COUNTERS:
             counter = CounterMetricFamily(name, text, labels=["uplink"])
             for uplink, item in status.uplinks.items():
                 counter.add_metric([uplink], value(item))
             yield counter
-        spool = status.spool
-        yield GaugeMetricFamily("fieldgate_spool_size_bytes", "The database and its WAL.", value=spool.size_bytes)
-        yield GaugeMetricFamily("fieldgate_spool_limit_bytes", "The configured max_size.", value=spool.limit_bytes)
-        yield CounterMetricFamily("fieldgate_spool_commits", "Group commits.", value=spool.commits)
+        yield from _spool(status.spool)
+        letters = status.dead_letters
+        yield GaugeMetricFamily("fieldgate_dead_letters", "That wait for a decision.", value=letters.letters)
+        yield GaugeMetricFamily("fieldgate_dead_letter_records", "Records in them.", value=letters.records)
+
+
+def _spool(spool: SpoolStatus) -> Iterable[Metric]:
+    yield CounterMetricFamily("fieldgate_spool_commits", "Group commits.", value=spool.commits)
+    for name, text, value in _SPOOL_GAUGES:
+        gauge = GaugeMetricFamily(name, text)
+        if (number := value(spool)) is not None:
+            gauge.add_metric([], float(number))
+        yield gauge
 
 
 def _local(status: BrokerStatus) -> Iterable[Metric]:

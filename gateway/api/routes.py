@@ -27,6 +27,7 @@ PAGES: Final = (
     "/topics",
     "/topics/{topic...}",
     "/dead-letters",
+    "/dead-letters/{id}",
     "/configuration",
     "/login",
 )

@@ -96,6 +96,21 @@ class SpoolStatus:
     limit_bytes: int
     commits: int
     recovery: Recovery | None = None
+    is_refusing: bool = False
+    """Whether new records are refused for lack of room."""
+    disk_free_bytes: int | None = None
+    full_in_s: float | None = None
+    """Until it is full at the present rates; None where it does not fill up, or there is no saying."""
+    drained_in_s: float | None = None
+    """Until all that waits is delivered at the present rates; None as above."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterStatus:
+    """What waits for a decision now."""
+
+    letters: int = 0
+    records: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +134,15 @@ class GatewayStatus:
     uplinks: Mapping[str, UplinkStatus]
     spool: SpoolStatus
     rates: RateStatus
+    dead_letters: DeadLetterStatus = DeadLetterStatus()
+    paused: Mapping[str, str] = field(default_factory=dict)
+    """Who has paused which uplink."""
 
     def to_dict(self) -> dict[str, Any]:
         """The status as the API writes it: plain values, in the order above."""
         spool = asdict(self.spool)
+        for name in ("full_in_s", "drained_in_s"):
+            spool[name] = None if spool[name] is None else round(spool[name], 1)
         if self.spool.recovery is None:
             del spool["recovery"]
         return {
@@ -132,7 +152,10 @@ class GatewayStatus:
             "listeners": [_listener(item) for item in self.listeners],
             "broker": {name: _plain(value) for name, value in asdict(self.broker).items()},
             "streams": {name: _stream(item) for name, item in self.streams.items()},
-            "uplinks": {name: asdict(item) for name, item in self.uplinks.items()},
+            "uplinks": {
+                name: {**asdict(item), "paused_by": self.paused.get(name)} for name, item in self.uplinks.items()
+            },
+            "dead_letters": asdict(self.dead_letters),
             "spool": spool,
             "rates": {"in_per_s": round(self.rates.in_per_s, 1), "out_per_s": round(self.rates.out_per_s, 1)},
         }

@@ -10,6 +10,7 @@ from config.settings import Address
 from gateway.api import (
     BrokerStatus,
     Check,
+    DeadLetterStatus,
     GatewayStatus,
     ListenerStatus,
     RateStatus,
@@ -81,7 +82,15 @@ def some_status() -> GatewayStatus:
                 dead_letters=1,
             )
         },
-        spool=SpoolStatus(size_bytes=524_288, limit_bytes=1_073_741_824, commits=90),
+        spool=SpoolStatus(
+            size_bytes=524_288,
+            limit_bytes=1_073_741_824,
+            commits=90,
+            disk_free_bytes=5_000_000,
+            drained_in_s=12.34,
+        ),
+        dead_letters=DeadLetterStatus(letters=3, records=33),
+        paused={},
         rates=RateStatus(in_per_s=123.46, out_per_s=100.0),
     )
 

@@ -14,6 +14,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from config.settings import Address, Api
 from gateway.api import ApiServer, Check, Recovery
+from gateway.api.metrics import describe
 from gateway.errors import CannotListen
 from tests.support.api_view import GivenView, some_status
 
@@ -120,9 +121,19 @@ async def test_the_status_has_exactly_the_documented_shape(http: aiohttp.ClientS
                 "raw_bytes": 64_000,
                 "wire_bytes": 6_400,
                 "dead_letters": 1,
+                "paused_by": None,
             }
         },
-        "spool": {"size_bytes": 524_288, "limit_bytes": 1_073_741_824, "commits": 90},
+        "dead_letters": {"letters": 3, "records": 33},
+        "spool": {
+            "size_bytes": 524_288,
+            "limit_bytes": 1_073_741_824,
+            "commits": 90,
+            "is_refusing": False,
+            "disk_free_bytes": 5_000_000,
+            "full_in_s": None,
+            "drained_in_s": 12.3,
+        },
         "rates": {"in_per_s": 123.5, "out_per_s": 100.0},
     }
 
@@ -238,9 +249,32 @@ async def test_the_metrics_parse_and_agree_with_the_status(http: aiohttp.ClientS
     assert of("fieldgate_spool_size_bytes") == 524_288
     assert of("fieldgate_spool_limit_bytes") == 1_073_741_824
     assert of("fieldgate_spool_commits_total") == 90
+    assert of("fieldgate_spool_refusing") == 0
+    assert of("fieldgate_spool_disk_free_bytes") == 5_000_000
+    assert of("fieldgate_spool_drained_in_seconds") == 12.34
+    assert ("fieldgate_spool_full_in_seconds", ()) not in samples
+    assert of("fieldgate_uplink_paused", uplink="cloud") == 0
+    assert of("fieldgate_dead_letters") == 3
+    assert of("fieldgate_dead_letter_records") == 33
     assert of("fieldgate_event_loop_lag_seconds") < 30
     assert of("process_resident_memory_bytes") > 0
     assert all(family.documentation for family in families.values())
+
+
+async def test_what_is_described_of_the_metrics_is_what_is_served(http: aiohttp.ClientSession) -> None:
+    async with http.get("/metrics") as response:
+        served = {
+            family.name: family
+            for family in text_string_to_metric_families(await response.text())
+            if family.name.startswith("fieldgate_")
+        }
+    entries = {entry.name.removesuffix("_total").removesuffix("_info"): entry for entry in describe()}
+    for name, family in served.items():
+        entry = entries[name.removesuffix("_info")]
+        assert family.documentation == entry.help
+        for sample in family.samples:
+            assert (sample.name, set(sample.labels)) == (entry.name, set(entry.labels))
+    assert all(entry.help.endswith(".") and entry.type in {"counter", "gauge"} for entry in entries.values())
 
 
 async def test_a_scraper_that_asks_for_openmetrics_gets_it(http: aiohttp.ClientSession) -> None:
