@@ -133,6 +133,33 @@ class Daemon:
         self._process.terminate()
         return await asyncio.wait_for(self._process.wait(), TIMEOUT_S)
 
+    async def reload(self, configuration: str) -> None:
+        """Have another configuration, and SIGHUP; returns when the log says what came of it."""
+        assert self._process is not None
+        self._file.write_text(configuration)
+        before = self._told()
+        self._process.send_signal(signal.SIGHUP)
+
+        async def told() -> bool:
+            assert self.is_running, f"{self.name} ended by itself"
+            return self._told() > before
+
+        await until(told, f"{self.name} has read its configuration again")
+
+    def _told(self) -> int:
+        text = self.log_text()
+        return text.count("Reloaded (SIGHUP)") + text.count("Nothing was changed (SIGHUP)")
+
+    @property
+    def configuration(self) -> str:
+        """What its file says."""
+        return self._file.read_text()
+
+    @property
+    def file(self) -> Path:
+        """Where its configuration is."""
+        return self._file
+
     async def status(self) -> dict[str, Any] | None:
         """What it says about itself; None while it does not answer."""
         return await self._get("/api/v1/status")
@@ -186,6 +213,7 @@ class Edge:
         self.cloud = Mosquitto(folder, port=steady_port(), lines=["max_queued_messages 0"])
         cloud_url = f"mqtt://127.0.0.1:{self.cloud.port}"
         api, receiver_api = steady_port(), steady_port()
+        self.api_url = f"http://127.0.0.1:{api}"
         self.gateway = Daemon(
             "run",
             f"""\
