@@ -12,12 +12,12 @@ from bridge.json_lines import rfc3339
 from bridge.ports import Clock
 from bridge.receiver import descriptions
 from bridge.receiver.aside_table import StoredAside
-from bridge.receiver.errors import AddressTaken, StateUnusable
+from bridge.receiver.errors import AddressTaken, ReceiverError, StateUnusable
 from bridge.receiver.metrics import registry_of
 from bridge.receiver.overview import overview
 from bridge.receiver.rates import Rates
 from bridge.web.audit import OnAudit
-from bridge.web.errors import CannotServe
+from bridge.web.errors import CannotServe, CannotUseCertificate
 from bridge.web.gate import Gate
 from bridge.web.routes import Answer, Call, Problem, Route
 from bridge.web.server import WebServer
@@ -138,9 +138,11 @@ class Api:
         return self._server
 
     async def start(self) -> None:
-        """Listen. Raises AddressTaken."""
+        """Listen. Raises AddressTaken, and ReceiverError for a certificate that can't be used."""
         try:
             await self._server.start()
+        except CannotUseCertificate as error:
+            raise ReceiverError(str(error)) from error
         except CannotServe as error:
             raise AddressTaken(
                 f"The receiver's HTTP interface cannot listen on {self._bind}: {error}. Is another receiver running? "

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ssl
 
-from bridge.web.errors import CannotServe
+from bridge.web.errors import CannotUseCertificate
 from config.settings import ApiTls
 
 
 def make_context(tls: ApiTls) -> ssl.SSLContext | None:
-    """What the server's TLS is; None where there is none. Raises CannotServe when the files can't be used."""
+    """What the server's TLS is; None where there is none. Raises CannotUseCertificate."""
     if tls.cert_file is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -18,7 +18,7 @@ def make_context(tls: ApiTls) -> ssl.SSLContext | None:
     try:
         _load(context, tls)
     except OSError as error:  # ssl.SSLError is one
-        raise CannotServe(_sentence(tls, error), error=error) from error
+        raise CannotUseCertificate(_sentence(tls, error), error=error) from error
     return context
 
 
@@ -28,7 +28,7 @@ def renew(context: ssl.SSLContext, tls: ApiTls) -> list[str]:
         _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tls)  # tried first: a half that fits nothing must not go in
         _load(context, tls)
     except OSError as error:
-        return [f"{_sentence(tls, error)}."]
+        return [_sentence(tls, error)]
     return []
 
 
@@ -41,7 +41,7 @@ def _load(context: ssl.SSLContext, tls: ApiTls) -> None:
 def _sentence(tls: ApiTls, error: OSError) -> str:
     if isinstance(error, ssl.SSLError):
         return (
-            f"the certificate {tls.cert_file} and the key {tls.key_file} can't be used ({error.reason or error}). "
-            "Expected PEM files that belong together, the key without a password"
+            f"The certificate {tls.cert_file} and the key {tls.key_file} can't be used: {error.reason or error}. "
+            "Expected PEM files that belong together, the key without a password (api.tls)."
         )
-    return f"{error.filename or tls.cert_file} can't be read: {error.strerror or error}"
+    return f"{error.filename or tls.cert_file} can't be read: {error.strerror or error}. Mend it, or api.tls."

@@ -1,7 +1,8 @@
 """What can go wrong in the HTTP house.
 
 Problem                   one request can't be answered as asked; becomes a JSON sentence with its status
-CannotServe (BridgeError) the address can't be had, or the TLS files can't be used
+CannotServe (BridgeError) the address can't be had
+└── CannotUseCertificate  the files of `api.tls` can't be used; the message is a whole sentence
 TokenFileError            (config.errors.ConfigError) the token file can't be used as it stands
 """
 
@@ -49,6 +50,12 @@ class CannotServe(BridgeError):
     def __init__(self, message: str, *, error: OSError | OverflowError | ValueError) -> None:
         super().__init__(message)
         self.error = error
+
+
+class CannotUseCertificate(CannotServe):
+    """Certificate or key of the HTTP interface can't be used; the message says which, why, and what is expected."""
+
+    code: ClassVar[str] = "cannot_use_certificate"
 
 
 class TokenFileError(ConfigError):

@@ -139,7 +139,7 @@ class WebServer:
         return self._live
 
     async def start(self) -> None:
-        """Listen. Raises CannotServe with the half of a sentence when the address can't be had."""
+        """Listen. Raises CannotServe with the half of a sentence for the address, and CannotUseCertificate."""
         context = make_context(self._api.tls)
         runner = web.ServerRunner(
             BoundedServer(self._handle, headers=self._headers), handle_signals=False, shutdown_timeout=SHUTDOWN_S

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bridge.version import VERSION
 from bridge.web.audit import OnAudit
-from bridge.web.errors import CannotServe
+from bridge.web.errors import CannotServe, CannotUseCertificate
 from bridge.web.gate import Gate
 from bridge.web.routes import Route
 from bridge.web.server import WebServer
@@ -15,7 +15,7 @@ from gateway.api import health
 from gateway.api.heartbeat import Heartbeat
 from gateway.api.schemas import COMPONENTS
 from gateway.api.view import GatewayView
-from gateway.errors import CannotListen
+from gateway.errors import CannotListen, CannotStart
 
 
 class ApiServer:
@@ -64,9 +64,11 @@ class ApiServer:
         return self._heartbeat.worst_lag_s
 
     async def start(self) -> None:
-        """Listen. Raises CannotListen with a sentence when the address can't be had."""
+        """Listen. Raises CannotListen when the address can't be had, CannotStart for a bad certificate."""
         try:
             await self._web.start()
+        except CannotUseCertificate as error:
+            raise CannotStart(str(error)) from error
         except CannotServe as error:
             raise CannotListen("api.bind", self._bind, error.error) from error
         self._heartbeat.start()
