@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from bridge.errors import BridgeError, SinkRefused
@@ -18,6 +21,7 @@ from bridge.ports import Publish
 from bridge.receiver.app import run_receiver
 from bridge.receiver.errors import AddressTaken, ReceiverError, StateLocked
 from bridge.receiver.state import State
+from bridge.web.errors import TokenFileError
 from config.settings import (
     Address,
     Api,
@@ -33,6 +37,7 @@ from config.settings import (
 from tests.support.mosquitto import Mosquitto
 from tests.support.receiver_frames import frame
 from tests.support.receiver_process import ReceiverProcess
+from tests.support.web_house import OPERATOR_TOKEN, VIEWER_TOKEN, write_tokens
 
 ANY_PORT = Address(host="127.0.0.1", port=0)
 
@@ -165,3 +170,34 @@ def test_a_second_signal_ends_it_at_once() -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+async def test_at_sighup_the_tokens_are_read_again(tmp_path: Path) -> None:
+    tokens = tmp_path / "tokens"
+    write_tokens(tokens, {OPERATOR_TOKEN: "operator"})
+    async with Mosquitto(tmp_path) as cloud, asyncio.timeout(20):
+        given = settings(tmp_path, cloud.port, JsonLinesSink(path=tmp_path / "received.jsonl"))
+        given = replace(given, api=Api(bind=ANY_PORT, token_file=tokens))
+        stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
+        running = asyncio.create_task(run_receiver(given, stop=stop, on_ready=ready.set_result))
+        headers = {"Authorization": f"Bearer {VIEWER_TOKEN}"}
+        async with aiohttp.ClientSession(f"http://{await ready}", headers=headers) as client:
+
+            async def status() -> int:
+                async with client.get("/api/v1/receiver") as answer:
+                    return answer.status
+
+            assert await status() == 401
+            write_tokens(tokens, {VIEWER_TOKEN: "viewer"})
+            os.kill(os.getpid(), signal.SIGHUP)
+            while await status() != 200:  # noqa: ASYNC110 - another process would see it no other way
+                await asyncio.sleep(0.01)
+        stop.set()
+        await running
+
+
+async def test_a_token_file_that_means_nothing_stops_the_start(tmp_path: Path) -> None:
+    (tmp_path / "tokens").write_text("what\n")
+    given = replace(settings(tmp_path, 1), api=Api(bind=ANY_PORT, token_file=tmp_path / "tokens"))
+    with pytest.raises(TokenFileError, match=r"tokens:1: a line is a name, a role and a SHA-256"):
+        await run_receiver(given)
