@@ -139,6 +139,7 @@ class Gateway:
         self.chronicle = Chronicle(
             spool=spool, broker=self.broker, uplinks=self.uplinks, overview=self.overview, clock=clock
         )
+        configuration.on_report = self.chronicle.reloaded
         self.api = self._api(settings.api)
         self.tasks = Tasks()
         self._notifier = notifier or Notifier(None)

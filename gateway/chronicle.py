@@ -16,6 +16,7 @@ from bridge.uplink_status import UplinkState
 from bridge.version import VERSION
 from bridge.web.audit import Audit
 from gateway.broker.broker import Broker
+from gateway.configuration import Report
 from gateway.episodes import Bursts, Episodes
 from gateway.events import Events, Kind, Severity
 from gateway.history import History
@@ -129,6 +130,13 @@ class Chronicle:
         else:
             text, severity = f"{who}: {what}: {entry.outcome}. {entry.why}".strip(), Severity.WARNING
         self.add(Kind.AUDIT, severity, text, subject=entry.target or None, state=entry.outcome, user=entry.user)
+
+    def reloaded(self, report: Report, by: str) -> None:
+        """The configuration was changed, or a change was refused (`Configuration.on_report`)."""
+        text = " ".join([report.message, *(str(problem) for problem in report.problems[:3])])
+        severity = Severity.INFO if report.is_valid else Severity.ERROR
+        state = "reloaded" if report.is_valid else "refused"
+        self.add(Kind.CONFIGURATION, severity, text, state=state, user=None if by in {"", "SIGHUP"} else by)
 
     def feed(self) -> None:
         """Look at what has changed; does nothing when it was called a moment ago."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -147,6 +147,8 @@ class Configuration:
         self._clock = clock or SystemClock()
         self.read_at_us = self._clock.now_us()
         """When the file was read last and held."""
+        self.on_report: Callable[[Report, str], None] = lambda _report, _by: None
+        """Told of every change, made or refused, and who asked for it."""
         self._applier: Applier | None = None
         self._lock = asyncio.Lock()
 
@@ -198,12 +200,16 @@ class Configuration:
                 )
             if configuration_file.hash_of(self.path) != base:
                 raise FileChanged(f"{self.path} was changed by somebody else meanwhile. Load it again, and look at it.")
-            return await self._change(text, by, is_new=True)
+            return self._told(await self._change(text, by, is_new=True), by)
 
     async def reload(self, by: str = "") -> Report:
         """Read the file again and apply it, with everything that it names; a bad one leaves the old one in force."""
         async with self._lock:
-            return await self._change(None, by, is_new=False)
+            return self._told(await self._change(None, by, is_new=False), by)
+
+    def _told(self, report: Report, by: str) -> Report:
+        self.on_report(report, by)
+        return report
 
     async def _change(self, text: str | None, by: str, *, is_new: bool) -> Report:
         applier = self._applier

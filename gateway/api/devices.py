@@ -86,7 +86,7 @@ _QUERY: Final = (
     Parameter(name="state", schema={**s.words(*Presence), "default": Presence.ALL.value}),
     Parameter(name="sort", schema={**s.words(*Order), "default": Order.CLIENT.value}),
     Parameter(name="order", schema={**s.words("asc", "desc"), "default": "asc"}),
-    Parameter(name="limit", schema=s.limit(1000, 100)),
+    Parameter(name="limit", schema=s.limit(500, 100)),
     Parameter(name="offset", schema={"type": "integer", "minimum": 0, "maximum": 1_000_000, "default": 0}),
 )
 _CLIENT: Final = {"client": "The client id, percent-encoded."}

@@ -11,10 +11,12 @@ from typing import Any
 
 import aiohttp
 import pytest
+import yaml
 
 from config.settings import BrokerUrl, GatewaySettings, Protocol, Retry, Uplink
 from gateway.app import Gateway
 from tests.support.in_process import running, settings_with
+from tests.support.live_gateway import live_gateway
 from tests.support.mosquitto import Mosquitto
 from tests.support.plain_mqtt import PlainClient
 from tests.support.site import until
@@ -214,3 +216,30 @@ async def test_what_is_live_sends_its_body_at_once(tmp_path: Path, path: str) ->
                     assert set(json.loads(line.removeprefix(b"data: "))) == set(plain)
                     break
         await device.abort()
+
+
+async def test_a_new_configuration_is_checked_applied_and_told(tmp_path: Path) -> None:
+    async with (
+        live_gateway(tmp_path) as box,
+        aiohttp.ClientSession(f"http://{box.gateway.api.address}") as http,
+    ):
+        operator = Operator(box.gateway, box.port(), http)
+        box.file["spool"] = {"max_size": "128MiB"}
+        text = yaml.safe_dump(box.file)
+        checked = await operator.post("configuration/check", {"text": text})
+        assert checked["is_valid"] is True
+        assert ("spool.max_size", "live") in [(change["key"], change["effect"]) for change in checked["changes"]]
+        bad = await operator.post(
+            "configuration", {"text": "spool: {max_size: -1}", "base": checked["base"]}, status=422
+        )
+        assert bad["error"]["problems"][0]["key"] == "spool.max_size"
+        applied = await operator.post("configuration", {"text": text, "base": checked["base"]})
+        assert "spool.max_size" in applied["applied"]
+        assert (await operator.get("streams"))["spool"]["limit_bytes"] == 128 << 20
+        await operator.post("configuration", {"text": text, "base": checked["base"]}, status=409)
+        await operator.post("configuration/reload")
+        values = {item["key"]: item["value"] for item in (await operator.get("configuration"))["values"]}
+        assert values["spool.max_size"] == "128MiB"
+        events = (await operator.get("events?kind=configuration"))["events"]
+        assert [event["state"] for event in events] == ["reloaded", "reloaded", "refused"]
+        assert {event["user"] for event in events} == {"local"}
