@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from gateway.cli.record_text import Payload, line
+from gateway.cli.words import count
 
 
 class Printer:
@@ -32,3 +33,10 @@ class Printer:
         self.printed += 1
         if self._is_terminal or not more:
             sys.stdout.flush()
+
+    def lost(self, number: int) -> None:
+        """So many more came than could be shown."""
+        if self._as_json:
+            sys.stdout.write(f'{{"lost": {number}}}\n')
+        else:
+            sys.stderr.write(f"({count(number)} more came than could be shown)\n")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperGroup
@@ -13,10 +13,12 @@ from gateway.cli import (
     check,
     completion,
     demo,
+    dlq,
     doctor,
     importing,
     passwd,
     pub,
+    queue,
     receive,
     reload,
     restore,
@@ -25,13 +27,27 @@ from gateway.cli import (
     simulate,
     status,
     sub,
+    tail,
     token,
+    top,
 )
 from gateway.cli.outcome import exit_code_of, report
+
+ORDER: Final = (
+    *("run", "receive", "check", "reload"),  # running it
+    *("status", "top", "tail", "queue", "dlq", "doctor"),  # looking after it
+    *("pub", "sub"),  # trying it
+    *("passwd", "token", "import", "backup", "restore", "schema", "completion"),  # now and then
+    *("demo", "bench", "simulate"),
+)
 
 
 class Program(TyperGroup):
     """Runs a command; whatever it raises ends in a sentence on standard error and an exit code."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """In the order of use; typer would have all groups at the end."""
+        return sorted(super().list_commands(ctx), key=lambda name: ORDER.index(name) if name in ORDER else len(ORDER))
 
     def invoke(self, ctx: Any) -> Any:
         """As typer does it, but for errors."""
@@ -74,12 +90,15 @@ def _options(
     del version
 
 
-# The order is that of the help: what runs, what is asked, what is tried out, what is set up once, what is measured.
 app.command(epilog=run.EXAMPLE)(run.run)
 app.command(epilog=receive.EXAMPLE)(receive.receive)
 app.command(epilog=check.EXAMPLE)(check.check)
 app.command(epilog=reload.EXAMPLE)(reload.reload)
 app.command(epilog=status.EXAMPLE)(status.status)
+app.command(epilog=top.EXAMPLE)(top.top)
+app.command(epilog=tail.EXAMPLE)(tail.tail)
+app.add_typer(queue.app, name="queue", epilog=queue.EXAMPLE)
+app.add_typer(dlq.app, name="dlq", epilog=dlq.EXAMPLE)
 app.command(epilog=doctor.EXAMPLE)(doctor.doctor)
 app.command(epilog=pub.EXAMPLE)(pub.pub)
 app.command(epilog=sub.EXAMPLE)(sub.sub)
