@@ -17,7 +17,7 @@ from bridge.version import VERSION
 from bridge.web.audit import Audit
 from gateway.broker.broker import Broker
 from gateway.configuration import Report
-from gateway.episodes import Bursts, Episodes
+from gateway.episodes import Admission, Bursts, Episodes, Floods
 from gateway.events import Events, Kind, Severity
 from gateway.history import History
 from gateway.overview import Overview
@@ -62,6 +62,7 @@ class Chronicle:
         self.events = Events(keep=self._keeper(Table.EVENT), discard=self._discarder(Table.EVENT))
         self._drops = Episodes()
         self._refused_connects = Bursts()
+        self._flaps = Floods()
         self._was_refusing = False
         self._dead_letters: int | None = None
         self._watched: dict[str, Uplink] = {}
@@ -195,7 +196,12 @@ class Chronicle:
                 severity, text = Severity.INFO, f"Uplink {name} has stopped."
             case _:
                 return  # to try is not worth a line; how it ends is
-        self.add(Kind.UPLINK, severity, text, subject=name, state=state.value)
+        admission = self._flaps.admit(self._clock.monotonic_s(), name)
+        if admission is Admission.LAST:
+            text = f"Uplink {name} comes and goes; this is not told of any more for a while."
+            self.add(Kind.UPLINK, Severity.WARNING, text, subject=name, state=state.value)
+        elif admission is Admission.TELL:
+            self.add(Kind.UPLINK, severity, text, subject=name, state=state.value)
 
     def _look_at_drops(self, now_s: float) -> None:
         for name, lane in self._spool.lanes.items():

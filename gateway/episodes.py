@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import Final
@@ -10,6 +11,15 @@ QUIET_S: Final = 60.0
 """An episode is over when nothing was counted for so long."""
 EVERY_S: Final = 60.0
 """A burst is told at once, and what comes after it together, this often."""
+
+
+class Admission(enum.Enum):
+    """What to do with one of many."""
+
+    TELL = "tell"
+    LAST = "last"
+    """Say that no more are told of for a while."""
+    SKIP = "skip"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,3 +77,22 @@ class Bursts:
             return 0
         self._told[key] = (now_s, total)
         return total - before
+
+
+class Floods:
+    """Lets `most` events of a key through within a window; of the one that is too many it says that it is the last."""
+
+    def __init__(self, *, most: int = 20, window_s: float = 600.0) -> None:
+        self._most = most
+        self._window_s = window_s
+        self._since: dict[str, tuple[float, int]] = {}
+
+    def admit(self, now_s: float, key: str) -> Admission:
+        """Whether one more is to be told of."""
+        start_s, number = self._since.get(key, (now_s, 0))
+        if now_s - start_s >= self._window_s:
+            start_s, number = now_s, 0
+        self._since[key] = (start_s, number + 1)
+        if number < self._most:
+            return Admission.TELL
+        return Admission.LAST if number == self._most else Admission.SKIP

@@ -1,0 +1,34 @@
+"""Numbers as people read them."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from gateway.words import age, count, counted, roughly
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "a few seconds"),
+        (12, "10 s"),
+        (58, "1 min"),
+        (178, "3 min"),
+        (59.4 * 60, "59 min"),
+        (59.6 * 60, "1 h"),
+        (47 * 3600, "47 h"),
+        (50 * 3600, "2 days"),
+        (math.inf, "more than 100 years"),
+    ],
+)
+def test_durations_are_said_in_one_unit(seconds: float, words: str) -> None:
+    assert roughly(seconds) == words
+
+
+def test_numbers_are_grouped_and_counted() -> None:
+    assert count(12480) == "12\u202f480"
+    assert counted(1, "record") == "1 record"
+    assert counted(2, "entry", "entries") == "2 entries"
+    assert (age(0), age(59), age(240)) == ("0 s", "59 s", "4 min")
