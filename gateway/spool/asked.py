@@ -3,38 +3,42 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gateway.spool.errors import SpoolFull
 from gateway.spool.plan import Job, Result
 from gateway.spool.replay import Taken
 
+Then = Callable[[Any], None]
+"""Carries what a job has written over to memory."""
+
 
 class Asked:
     """Collected until a commit takes it; then answered once."""
 
     def __init__(self) -> None:
-        self._jobs: list[tuple[Job, asyncio.Future[Any]]] = []
+        self._jobs: list[tuple[Job, asyncio.Future[Any], Then | None]] = []
         self._replay: tuple[Sequence[int], asyncio.Future[Taken]] | None = None
 
     def __bool__(self) -> bool:
         return bool(self._jobs) or self._replay is not None
 
-    @property
-    def jobs(self) -> list[Job]:
-        """In the order given."""
-        return [job for job, _ in self._jobs]
+    def take_jobs(self) -> list[Job]:
+        """In the order given; those that nobody waits for any more are left out, now and from the answers."""
+        self._jobs = [asked for asked in self._jobs if not asked[1].cancelled()]
+        return [job for job, _, _ in self._jobs]
 
     @property
     def replayed(self) -> Sequence[int] | None:
         """The letters that are to go back."""
         return None if self._replay is None else self._replay[0]
 
-    def do(self, job: Job) -> asyncio.Future[Any]:
-        """Have a job written; the future has what it returned."""
+    def do(self, job: Job, then: Then | None) -> asyncio.Future[Any]:
+        """Have a job written; the future has what it returned. `then` is called with it in any case: whoever waits may
+        have been cancelled while the job was written."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
-        self._jobs.append((job, future))
+        self._jobs.append((job, future, then))
         return future
 
     def replay(self, ids: Sequence[int]) -> asyncio.Future[Taken]:
@@ -46,14 +50,17 @@ class Asked:
     def answer(self, result: Result) -> None:
         """Tell them what became of it."""
         error = result.error or SpoolFull("The spool is full.")
-        for (_, future), value in zip(self._jobs, result.job_results or [None] * len(self._jobs), strict=True):
-            _set(future, value if result.written else error)
+        values = result.job_results if result.written else [error] * len(self._jobs)
+        for (_, future, then), value in zip(self._jobs, values, strict=True):
+            if then is not None and result.written:
+                then(value)
+            _set(future, value)
         if self._replay is not None:
             _set(self._replay[1], error if result.replayed is None or not result.written else result.replayed)
 
     def fail(self, error: BaseException) -> None:
         """Tell them that nothing more can be done."""
-        for _, future in self._jobs:
+        for _, future, _ in self._jobs:
             _set(future, error)
         if self._replay is not None:
             _set(self._replay[1], error)

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from bridge.database import Database
 from bridge.ports import Clock
-from gateway.spool.asked import Asked
+from gateway.spool.asked import Asked, Then
 from gateway.spool.errors import SpoolError
 from gateway.spool.gaps import EVERYONE
 from gateway.spool.lane import Lane
@@ -150,9 +150,12 @@ class Committer:
         self._dirty_watermarks = {(uplink, name) for uplink, name in self._dirty_watermarks if name != lane.name}
         self._dirty_watermarks |= {(uplink, lane.name) for uplink in lane.watermarks}
 
-    async def do(self, job: Job) -> Any:
-        """Have a job written with the next commit, durably; returns what it returned. Raises SpoolFull."""
-        future = self._asked.do(job)
+    async def do(self, job: Job, then: Then | None = None) -> Any:
+        """Have a job written with the next commit, durably; returns what it returned. Raises SpoolFull.
+
+        `then` is called with that, on the event loop, whenever the job was written: also when this was cancelled.
+        """
+        future = self._asked.do(job, then)
         self.work.set()
         return await future
 
@@ -294,7 +297,7 @@ class Committer:
             gaps_declared=tuple(declared),
             kept=commit.kept,
             removals=commit.removals,
-            jobs=asked.jobs,
+            jobs=asked.take_jobs(),
             replay=None if asked.replayed is None else Replay(ids=asked.replayed, roads=self._roads(now_us)),
             lazy=commit.lazy,
         )

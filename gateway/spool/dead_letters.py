@@ -166,10 +166,12 @@ class DeadLetters:
         async with self._changing:
             for start in range(0, len(numbers), _AT_ONCE):
                 job = partial(_discard, numbers=numbers[start : start + _AT_ONCE])
-                for stream, count in await self._committer.do(job):
-                    count_dropped(self._lanes, stream, GIVEN_UP, count)
-                    gone += 1
+                gone += len(await self._committer.do(job, self._count))
         return gone
+
+    def _count(self, given_up: Sequence[tuple[str, int]]) -> None:
+        for stream, count in given_up:
+            count_dropped(self._lanes, stream, GIVEN_UP, count)
 
     async def export(self, ids: Sequence[int] | None = None) -> AsyncIterator[tuple[DeadLetter, StoredRecord]]:
         """The records of these letters (None: of all), oldest first, one letter at a time in memory.

@@ -15,6 +15,7 @@ import zstandard
 from bridge.database import Database
 from bridge.ports import Backlog, Clock, Gap, Peek, StoredBlock
 from bridge.record import decode_blocks
+from gateway.spool.asked import Then
 from gateway.spool.committer import Committer
 from gateway.spool.errors import SpoolBusy, SpoolFull, translate
 from gateway.spool.lane import Lane
@@ -156,18 +157,21 @@ class UplinkOutbox:
             (self._uplink, stream, lane.epoch, part.first_seq, part.count, reason, at_us, part.compressed, part.body)
             for part in parts
         ]
-        await self._insist(_letters(rows, lane.id, gap, self._uplink))
-        lane.gaps.add(gap, self._uplink)
+
+        def then(_: None) -> None:
+            lane.gaps.add(gap, self._uplink)
+
+        await self._insist(_letters(rows, lane.id, gap, self._uplink), then)
         log.warning(
             "%d records of stream %s (from number %d) can't go through uplink %s and are kept as dead letters: %s",
             count, stream, first_seq, self._uplink, reason,
         )  # fmt: skip
 
-    async def _insist(self, job: Job) -> Any:
+    async def _insist(self, job: Job, then: Then) -> Any:
         """Have a job written; on a full disk, try again until there is room: nothing is forgotten for lack of it."""
         while True:
             try:
-                return await self._committer.do(job)
+                return await self._committer.do(job, then)
             except (SpoolFull, SpoolBusy):
                 await asyncio.sleep(TRY_AGAIN_S)
 
@@ -201,15 +205,17 @@ class UplinkOutbox:
             add_to_counter(connection, lane.name, f"dropped_{CORRUPT}", count)
             return gap
 
-        gap = await self._insist(write)
-        if gap is None:
-            return
-        lane.gaps.add(gap)
-        lane.dropped[CORRUPT] = lane.dropped.get(CORRUPT, 0) + gap.count
-        log.error(
-            "Records %d to %d of stream %s can't be read any more; what is left of them is kept as a dead letter.",
-            gap.first_seq, gap.first_seq + gap.count - 1, lane.name,
-        )  # fmt: skip
+        def then(gap: Gap | None) -> None:
+            if gap is None:
+                return
+            lane.gaps.add(gap)
+            lane.dropped[CORRUPT] = lane.dropped.get(CORRUPT, 0) + gap.count
+            log.error(
+                "Records %d to %d of stream %s can't be read any more; what is left of them is kept as a dead letter.",
+                gap.first_seq, gap.first_seq + gap.count - 1, lane.name,
+            )  # fmt: skip
+
+        await self._insist(write, then)
 
 
 def _letters(rows: Sequence[tuple[object, ...]], stream: int, gap: Gap, uplink: str) -> Job:

@@ -216,7 +216,7 @@ async def test_a_discard_that_can_not_be_written_is_said(tmp_path: Path, monkeyp
     async with running(settings(tmp_path)) as spool:
         await condemned(spool, [b"a"])
 
-        async def full(_job: Any) -> Any:
+        async def full(*_: Any) -> Any:
             raise SpoolFull("The disk is full.")
 
         monkeypatch.setattr(spool._committer, "do", full)
@@ -224,3 +224,45 @@ async def test_a_discard_that_can_not_be_written_is_said(tmp_path: Path, monkeyp
             await spool.dead_letters.discard([1])
         assert spool.dead_letters.letters == 1
         put(spool, [b"x"])
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_dead_letter_whose_writing_was_cancelled_is_there_with_its_gap_or_neither(
+    tmp_path: Path, turns: int
+) -> None:
+    async with running(settings(tmp_path)) as spool:
+        await store(spool, [b"a", b"b"])
+        outbox = spool.outbox(Uplink())
+        writing = asyncio.create_task(outbox.dead_letter("telemetry", 1, 2, reason="refused"))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        writing.cancel()
+        await asyncio.gather(writing, return_exceptions=True)
+        await spool.flush()
+        assert len(await payloads_of(outbox)) == (0 if spool.dead_letters.letters else 2)
+        if not spool.dead_letters.letters:
+            await outbox.dead_letter("telemetry", 1, 2, reason="refused")
+        assert (spool.dead_letters.letters, spool.dead_letters.records) == (1, 2)
+        assert await payloads_of(outbox) == []
+
+
+async def test_a_damaged_block_that_was_found_by_somebody_who_was_cancelled_is_one_gap(tmp_path: Path) -> None:
+    async with running(settings(tmp_path)) as spool:
+        await store(spool, [b"a", b"b"])
+        await store(spool, [b"c"])
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db", isolation_level=None)) as other:
+        other.execute("UPDATE block SET body = x'00' WHERE count = 2")
+    async with running(settings(tmp_path)) as spool:
+        outbox = spool.outbox(Uplink())
+        while not spool.dead_letters.letters:
+            finding = asyncio.create_task(outbox.peek("telemetry", 1, max_records=9, max_bytes=999))
+            async with asyncio.timeout(10):
+                while not (finding.done() or spool._committer._asked or not spool._committer._idle.is_set()):  # noqa: ASYNC110 - until the job is on its way
+                    await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            finding.cancel()
+            await asyncio.gather(finding, return_exceptions=True)
+            await spool.flush()
+        assert await payloads_of(outbox) == [b"c"]
+        assert spool.lanes["telemetry"].dropped["corrupt"] == 2
+        assert spool.dead_letters.letters == 1
