@@ -28,10 +28,22 @@ from config.overrides import PREFIX
 from config.settings import GatewaySettings
 from gateway import configuration_file
 from gateway.configuration_file import ConfigurationError, FileChanged, FileFull, FileReadOnly
+from gateway.configuration_report import Change, Proposal, Report, Value
 from gateway.live_keys import Applies, Waiting, applies
 from gateway.named_files import check_named_files
 
-__all__ = ["Applies", "Configuration", "ConfigurationError", "FileChanged", "FileFull", "FileReadOnly"]
+__all__ = [
+    "Applies",
+    "Change",
+    "Configuration",
+    "ConfigurationError",
+    "FileChanged",
+    "FileFull",
+    "FileReadOnly",
+    "Proposal",
+    "Report",
+    "Value",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -40,53 +52,6 @@ _ALWAYS = {"always": True}
 """What an operator did is never left out of the log as a repetition."""
 MAX_NAMED = 10
 """Keys that a sentence names."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Value:
-    """One key of what is in force; secrets masked. `change` says when another value would take hold."""
-
-    key: str
-    value: str
-    origin: str
-    change: Applies
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """One difference between what is in force and a file; None: not there. `reason` says why it waits, if it does."""
-
-    key: str
-    before: str | None
-    after: str | None
-    effect: Applies
-    reason: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
-    """What a text would come to. `base` is the hash of the file as it is now: `apply` wants it back."""
-
-    problems: Sequence[Problem] = ()
-    changes: Sequence[Change] = ()
-    advice: Sequence[str] = ()
-    base: str
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether it could be applied."""
-        return not self.problems
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report(Proposal):
-    """What was done: nothing, where there are problems. `message` is the sentence for whoever asked for it."""
-
-    applied: Sequence[str] = ()
-    """Dotted keys that hold now."""
-    waiting_for_restart: Sequence[str] = ()
-    """All that wait, also since earlier."""
-    message: str
 
 
 class Prepared(Protocol):

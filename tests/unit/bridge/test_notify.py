@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -18,36 +17,10 @@ from bridge.database import open_database
 from bridge.notify import MAX_STATUS_BYTES, Notifier, keep_telling, waiting
 from gateway.spool.spool import Spool
 from tests.support.in_process import settings_with
+from tests.support.service_manager import Manager
 
 TIMEOUT_S = 10
 WATCHDOG_S = 0.1
-
-
-class Manager:
-    """Where the service manager listens."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind(f"\0{address[1:]}" if address.startswith("@") else address)
-        self._socket.setblocking(False)
-
-    def heard(self) -> list[list[str]]:
-        """Every datagram since the last look, as its lines."""
-        found = []
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                found.append(self._socket.recv(4096).decode().split("\n"))
-        return found
-
-    async def hears(self, line: str) -> None:
-        """Wait for a datagram with that line."""
-        async with asyncio.timeout(TIMEOUT_S):
-            while not any(line in lines for lines in self.heard()):  # noqa: ASYNC110 - a socket of the test's own
-                await asyncio.sleep(0.005)
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 @pytest.fixture

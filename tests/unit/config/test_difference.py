@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from config.difference import CHANGED_SECRET, Difference, differences
@@ -103,6 +103,7 @@ def test_sinks_of_a_receiver_are_told_by_their_type() -> None:
 names = st.lists(st.sampled_from("abcdef"), unique=True, max_size=5)
 
 
+@settings(deadline=None)
 @given(names, names, st.sets(st.sampled_from("abcdef")), st.booleans())
 def test_what_holds_after_a_merge_and_what_waits_are_all_of_it(
     old: list[str], new: list[str], waiting: set[str], order_waits: bool

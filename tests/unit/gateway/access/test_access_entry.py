@@ -573,8 +573,8 @@ def test_all_that_is_wrong_is_said_at_once_when_it_is_opened(tmp_path: Path, poo
         )
     assert [(Path(item.file).name, item.line) for item in caught.value.problems] == [
         ("passwords", 1),
-        ("acl", 3),
         ("none", None),
+        ("acl", 3),
     ]
 
 

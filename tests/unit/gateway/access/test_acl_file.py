@@ -137,7 +137,7 @@ def test_a_file_that_can_not_be_read_is_refused_with_a_sentence(tmp_path: Path) 
 
 
 def test_the_example_of_the_documentation_means_what_it_says() -> None:
-    text = (Path(__file__).parents[4] / "docs" / "operations.md").read_text()
+    text = (Path(__file__).parents[4] / "docs" / "how-to" / "users-and-rights.md").read_text()
     (example,) = re.findall(r"^```acl\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     hmi = rights(example, client_id="panel", username="hmi")
     assert hmi.may_read("plant/a")
