@@ -70,7 +70,9 @@ class Gate:
         self._csrf_key = random_bytes(32)
         self._logins = Logins()
         self._tries = Tries()
-        self._own_names = tuple({socket.gethostname(), socket.gethostname().partition(".")[0]})
+        short = socket.gethostname().partition(".")[0]
+        # No DNS server answers for names in `.local`, so nobody elsewhere can have them lead here.
+        self._own_names = tuple({socket.gethostname(), short, f"{short}.local"})
         self._reloading = asyncio.Lock()
 
     @classmethod

@@ -186,9 +186,9 @@ class WebServer:
             response = problem_response(problem)
             if problem.status in {408, 413}:
                 response.force_close()  # what is left of the body is not worth the reading
-        except (asyncio.CancelledError, ConnectionError):
-            raise
-        except Exception:  # whatever broke, the caller gets a sentence and the log gets the rest
+        except Exception as error:  # whatever broke, the caller gets a sentence and the log gets the rest
+            if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+                raise  # the caller has gone
             log.exception("The request for %s failed.", audits.printable(request.raw_path))
             response = problem_response(Problem(500, "The request could not be answered; the log says why."))
         if not response.prepared:
@@ -277,8 +277,11 @@ class WebServer:
         except Problem as problem:
             self._audit(route, call, problem)
             raise
+        except asyncio.CancelledError:
+            self._audit(route, call, Problem(503, "The program stopped meanwhile."))
+            raise
         except Exception:
-            self._audit(route, call, Problem(500, "it broke; the log says why"))
+            self._audit(route, call, Problem(500, "It broke; the log says why."))
             raise
         self._audit(route, call, None)
         return response

@@ -49,6 +49,10 @@ async def breaks(_call: Call) -> Any:
     raise RuntimeError("a secret")
 
 
+async def is_refused(_call: Call) -> Any:
+    raise ConnectionRefusedError("by somebody else")
+
+
 async def refuses(_call: Call) -> Any:
     raise Problem(409, "Not now.", problems=[{"line": 1}], headers={"Retry-After": "7"})
 
@@ -57,6 +61,7 @@ BROKEN = (
     Route(method="GET", path="/api/v1/broken", handler=breaks),
     Route(method="POST", path="/api/v1/broken", handler=breaks, role="operator", audit="break"),
     Route(method="GET", path="/api/v1/refused", handler=refuses),
+    Route(method="GET", path="/api/v1/connection", handler=is_refused),
 )
 
 
@@ -74,6 +79,7 @@ BROKEN = (
         ("OPTIONS", "/api/v1/thing", 405, {}),
         ("TRACE", "/", 405, {}),
         ("GET", "/api/v1/broken", 500, {}),
+        ("GET", "/api/v1/connection", 500, {}),
         ("GET", "/api/v1/refused", 409, {}),
         ("GET", "/api/v1/thing", 421, {"Host": "evil.example"}),
         ("GET", "/api/v1/thing", 403, {"Origin": "http://evil.example"}),

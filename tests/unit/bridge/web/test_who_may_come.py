@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import socket
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from bridge.web.gate import Gate
 from bridge.web.logins import IDLE_S, LIFE_S
+from bridge.web.routes import Call, Route
 from bridge.web.tries import FREE_OF_BOTH
 from config.settings import Api
 from tests.support.web_house import (
@@ -69,6 +73,13 @@ async def test_names_of_the_settings_are_answered_and_new_ones_after_a_reload() 
         assert await at.status("GET", "/api/v1/thing", headers={"Host": "new.example"}) == 421
         assert await at.server.reload(Api(bind=at.server.address, hosts=("new.example",))) == []
         assert await at.status("GET", "/api/v1/thing", headers={"Host": "new.example"}) == 200
+
+
+async def test_the_hosts_own_name_is_answered() -> None:
+    short = socket.gethostname().partition(".")[0]
+    async with house() as at:
+        for name in (socket.gethostname(), short, f"{short}.local:8080"):
+            assert await at.status("GET", "/api/v1/thing", headers={"Host": name}) == 200
 
 
 @pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:1"])
@@ -379,3 +390,20 @@ async def test_what_a_caller_wrote_cannot_break_a_line_of_the_audit(caplog: pyte
     (line,) = lines(caplog)
     assert line[4].startswith("\\x1b[31m\\nline")
     assert len(line[4]) < 250
+
+
+async def test_an_action_that_the_programs_end_cut_off_is_in_the_audit() -> None:
+    begun = asyncio.Event()
+
+    async def slow(_call: Call) -> Any:
+        begun.set()
+        await asyncio.Event().wait()
+
+    route = Route(method="POST", path="/api/v1/slow", handler=slow, role="operator", audit="be slow")
+    async with house(routes=(route,)) as at:
+        asking = asyncio.create_task(at.status("POST", "/api/v1/slow", json={}))
+        await begun.wait()
+        await at.server.close()
+        with pytest.raises(aiohttp.ClientError):
+            await asking
+        assert [(audit.action, audit.outcome) for audit in at.audits] == [("be slow", "failed")]
