@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -60,13 +60,16 @@ def make_room(
     ceiling_pages: int,
     when_full: WhenFull,
     discarded: list[Discarded],
+    on_used: Callable[[int], None] = lambda _pages: None,
 ) -> list[Drop]:
     """Have the pages that so many bytes of new rows need, by id and name of the streams. Raises SpoolFull.
 
-    Dead letters that went for it are added to `discarded`.
+    Dead letters that went for it are added to `discarded`; `on_used` is told how many pages held something before.
     """
     needed = pages_for(size_bytes) + MARGIN_PAGES
-    if used_pages(connection) + needed <= ceiling_pages:
+    used = used_pages(connection)
+    on_used(used)
+    if used + needed <= ceiling_pages:
         return []
     if when_full is WhenFull.REJECT:
         raise SpoolFull("The spool is full, and spool.when_full is reject.")

@@ -9,35 +9,27 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import sqlite3
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Final
 
-from bridge.database import Database, open_database
 from bridge.ports import Clock
 from bridge.record import Properties
 from config.settings import MIB, GatewaySettings, Uplink
 from config.settings import Spool as SpoolSettings
 from gateway.spool.committer import Committer, Counters
 from gateway.spool.dead_letters import DeadLetters
-from gateway.spool.errors import SpoolCorrupt, SpoolError, SpoolFull, translate
-from gateway.spool.folder import DataFolder
-from gateway.spool.lane import TAIL_MAX_BYTES, Lane, Tail
-from gateway.spool.loading import load_lanes, load_sessions
+from gateway.spool.errors import SpoolCorrupt, SpoolError
+from gateway.spool.lane import TAIL_MAX_BYTES, Tail
 from gateway.spool.open_commit import MAX_BLOCK_BYTES, Columns
+from gateway.spool.opening import Opened, open_parts
 from gateway.spool.outbox import UplinkOutbox
 from gateway.spool.ports import Table, Waiter
 from gateway.spool.queue import Queue
-from gateway.spool.recovery import mark_damaged, recover
+from gateway.spool.recovery import mark_damaged
 from gateway.spool.removals import Key
 from gateway.spool.rerouting import new_lanes, reroute
-from gateway.spool.rows import DeadLetterTotal, dead_letter_total
-from gateway.spool.salvage import Salvage
 from gateway.spool.size import Size
 from gateway.spool.tables import Loaded
-from gateway.spool.tables import load as load_tables
-from gateway.spool.transaction import Transactor
 from gateway.spool.upkeep import maintain, sync
 
 log = logging.getLogger(__name__)
@@ -48,119 +40,45 @@ CONGESTED_BYTES: Final = 4 * MIB
 class Spool:
     """See above. Made by `Spool.open`; `run` is owned by the composition root."""
 
-    def __init__(
-        self,
-        *,
-        settings: GatewaySettings,
-        folder: DataFolder,
-        writer: Database,
-        reader: Database,
-        transactor: Transactor,
-        lanes: Sequence[Lane],
-        sessions: dict[str, bytes],
-        tables: dict[Table, Loaded],
-        dead_letters: DeadLetterTotal,
-        clock: Clock,
-        salvage: Salvage | None,
-    ) -> None:
+    def __init__(self, settings: GatewaySettings, opened: Opened, *, clock: Clock) -> None:
         self._settings = settings.spool
-        self._folder = folder
-        self._writer = writer
-        self._reader = reader
-        self._transactor = transactor
-        self._sessions = sessions
-        self._tables = tables
-        self.damaged_rows = sum(loaded.damaged for loaded in tables.values())
+        self._folder = opened.folder
+        self._writer = opened.writer
+        self._reader = opened.reader
+        self._transactor = opened.transactor
+        self._sessions = opened.sessions
+        self._tables = opened.tables
+        self.damaged_rows = sum(loaded.damaged for loaded in opened.tables.values())
         """Rows of the broker's tables that were left out at the opening, because they were not what was written."""
         self.clock = clock
         self._committer = Committer(
-            writer, transactor, lanes, clock, is_synced_by_commit=self._settings.durability_s is None
+            opened.writer,
+            opened.transactor,
+            opened.lanes,
+            clock,
+            is_synced_by_commit=self._settings.durability_s is None,
         )
-        self.salvage = salvage
+        self.salvage = opened.salvage
         self.failure: str | None = None
         """What ended the commit loop; None while the store can be trusted."""
-        self.lanes = {lane.name: lane for lane in lanes}
+        self.lanes = {lane.name: lane for lane in opened.lanes}
         self._streams = [self.lanes[stream.name] for stream in settings.streams]
         self._fit_blocks(settings)
         self._committer.streams = {stream.name for stream in settings.streams}
-        self._committer.dead_letters = dead_letters
-        self.dead_letters = DeadLetters(committer=self._committer, reader=reader, lanes=self.lanes)
-        self.queue = Queue(reader=reader, lanes=self.lanes)
+        self._committer.dead_letters = opened.dead_letters
+        self.dead_letters = DeadLetters(committer=self._committer, reader=opened.reader, lanes=self.lanes)
+        self.queue = Queue(reader=opened.reader, lanes=self.lanes)
         self._congested_bytes = min(CONGESTED_BYTES, settings.spool.max_size_bytes // 16)
 
     @classmethod
     async def open(cls, settings: GatewaySettings, *, clock: Clock) -> Spool:
-        """Lock the folder, open (or save from) the database, read where every stream stands.
+        """Lock the folder, open (or save from) the database, read where every stream stands; see `opening`.
 
         Raises DataFolderInUse, SpoolVersionError, SpoolFull, SpoolBusy, SpoolUnusable, and SpoolCorrupt, after which
         the next opening saves what can be read. Takes the same time whatever the backlog; the broker's own tables,
         which the broker bounds, are read whole.
         """
-        folder = DataFolder(settings.gateway.data_dir, reserve_bytes=Size.of(settings.spool).reserve_bytes)
-        folder.open()
-        try:
-            try:
-                return await cls._recover_and_open(settings, folder, clock=clock)
-            except SpoolCorrupt as error:  # it looked sound at first
-                log.error("%s What can be read of it is saved now.", error)
-                mark_damaged(folder)
-                return await cls._recover_and_open(settings, folder, clock=clock)
-        except SpoolCorrupt:
-            mark_damaged(folder)
-            folder.close()
-            raise
-        except BaseException:  # raised again: only the lock must not stay
-            folder.close()
-            raise
-
-    @classmethod
-    async def _recover_and_open(cls, settings: GatewaySettings, folder: DataFolder, *, clock: Clock) -> Spool:
-        salvage = recover(folder)
-        if salvage:
-            log.error("%s", salvage)
-        folder.keep_reserve()
-        try:
-            return await cls._open(settings, folder, clock=clock, salvage=salvage)
-        except SpoolFull:
-            folder.give_reserve()
-            return await cls._open(settings, folder, clock=clock, salvage=salvage)
-
-    @classmethod
-    async def _open(
-        cls, settings: GatewaySettings, folder: DataFolder, *, clock: Clock, salvage: Salvage | None
-    ) -> Spool:
-        opened: list[Database] = []
-        try:
-            interval = settings.spool.durability_s is not None
-            writer = await open_database(folder.database, synchronous="NORMAL" if interval else "FULL")
-            opened.append(writer)
-            reader = await open_database(folder.database, synchronous="FULL")
-            opened.append(reader)
-            size = Size.of(settings.spool)
-            await writer.run(size.bound_log)
-            await writer.execute("PRAGMA cache_size = -8192")
-            # Debian's SQLite overwrites what is deleted with zeros by default: that would write every byte twice.
-            await writer.execute("PRAGMA secure_delete = OFF")
-            lanes = await writer.transaction(partial(load_lanes, settings=settings))
-            return cls(
-                settings=settings,
-                folder=folder,
-                writer=writer,
-                reader=reader,
-                transactor=Transactor(folder, size),
-                lanes=lanes,
-                sessions=await writer.run(load_sessions),
-                tables=await writer.run(load_tables),
-                dead_letters=await writer.run(dead_letter_total),
-                clock=clock,
-                salvage=salvage,
-            )
-        except BaseException as error:  # raised again: only what was opened must not stay open
-            for database in opened:
-                await database.close()
-            if isinstance(error, sqlite3.Error):
-                raise translate(error) from error
-            raise
+        return cls(settings, await open_parts(settings), clock=clock)
 
     # What the broker uses (gateway.spool.ports.Store).
 
@@ -292,6 +210,21 @@ class Spool:
     def is_refusing(self) -> bool:
         """Whether new records are refused for lack of room."""
         return self._committer.is_refusing
+
+    @property
+    def disk_is_full(self) -> bool:
+        """Whether it is the disk that limits it now, rather than its own size."""
+        return self._transactor.disk_is_full
+
+    @property
+    def used_bytes(self) -> int | None:
+        """What of the database held something before the last commit; None until there was one."""
+        return self._transactor.used_bytes
+
+    @property
+    def ceiling_bytes(self) -> int:
+        """How much of that there may be: beyond it the policy for a full spool holds."""
+        return self._transactor.ceiling_bytes
 
     def size_bytes(self) -> int:
         """The database and its log on disk."""

@@ -65,12 +65,24 @@ class Transactor:
         self._size = self._new_size = size
         self._max_pages = size.max_pages
         self._ceiling: int | None = None
+        self._used_pages: int | None = None
         self._sealer = Sealer()
 
     @property
     def disk_is_full(self) -> bool:
         """Whether the disk, rather than the configured size, is what limits the spool now."""
         return self._ceiling is not None
+
+    @property
+    def used_bytes(self) -> int | None:
+        """What held something before the last commit; None until there was one. Safe from any thread."""
+        return None if self._used_pages is None else self._used_pages * PAGE_SIZE_BYTES
+
+    @property
+    def ceiling_bytes(self) -> int:
+        """What it may come to, but for the log. Safe from any thread."""
+        pages = self._max_pages if self._ceiling is None else min(self._ceiling, self._max_pages)
+        return pages * PAGE_SIZE_BYTES
 
     def lift_ceiling(self) -> None:
         """The disk has room again."""
@@ -257,7 +269,11 @@ class Transactor:
             ceiling_pages=self._ceiling_pages(),
             when_full=self._size.when_full,
             discarded=result.discarded,
+            on_used=self._note_used,
         )
+
+    def _note_used(self, pages: int) -> None:
+        self._used_pages = pages
 
 
 def _size_bytes(plan: Plan, sealed: Sequence[SealedBlock]) -> int:
