@@ -162,12 +162,20 @@ def _lines(answer: http.client.HTTPResponse, url: str) -> Iterator[bytes]:
         if len(line) > MAX_LINE_BYTES:
             raise Failed(f"{url} answered with a line of more than {MAX_LINE_BYTES} bytes; it was given up.")
         yield line
+    _whole(answer, url)
+
+
+def _whole(answer: http.client.HTTPResponse, url: str) -> None:
+    """Raises Failed when less came than was announced: http.client does so only for whole and for chunked reads."""
+    if answer.length and not answer.chunked:
+        raise Failed(f"{url} broke off its answer. Is it being restarted? Try again.")
 
 
 def _parsed(answer: http.client.HTTPResponse, url: str) -> Any:
     body = answer.read(MAX_BODY_BYTES + 1)
     if len(body) > MAX_BODY_BYTES:
         raise Failed(f"{url} answered with more than {MAX_BODY_BYTES} bytes; it was given up.")
+    _whole(answer, url)
     if not body:
         return {}
     try:
