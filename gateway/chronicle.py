@@ -60,6 +60,7 @@ class Chronicle:
         self.history = History(keep=self._keeper(Table.HISTORY), discard=self._discarder(Table.HISTORY))
         self.segments = Segments(keep=self._keeper(Table.HISTORY), discard=self._discarder(Table.HISTORY))
         self.events = Events(keep=self._keeper(Table.EVENT), discard=self._discarder(Table.EVENT))
+        overview.began_s = self.segments.began_s
         self._drops = Episodes()
         self._refused_connects = Bursts()
         self._flaps = Floods()

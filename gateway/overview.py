@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from bridge.json_lines import parse_rfc3339
@@ -56,6 +56,8 @@ class Overview:
         self._uplinks = uplinks
         self._clock = clock
         self._started_s = clock.monotonic_s()
+        self.began_s: Callable[[str], float | None] = lambda _uplink: None
+        """When an uplink's present state began, for those who remember that (`gateway.segments`)."""
         self.meters = Meters(spool.lanes, uplinks)
         self.meters.feed(self._started_s)
 
@@ -67,6 +69,14 @@ class Overview:
     def uplink_settings(self, name: str) -> UplinkSettings:
         """Those of an uplink that is there."""
         return self._uplinks[name].settings
+
+    def since_s(self, name: str) -> float:
+        """Since when an uplink is in its state, as people see it: an outage is one, however often it tried.
+
+        Seconds since 1970.
+        """
+        began_s = self.began_s(name)
+        return parse_rfc3339(self._uplinks[name].status.since) / 1e6 if began_s is None else began_s
 
     def feed(self) -> None:
         """Take a reading of what came in and what went out."""
@@ -158,13 +168,13 @@ class Overview:
             drained_in_s=drained_in_s(records=records, in_per_s=into, out_per_s=out) if is_settled else None,
             when_full=self.settings.spool.when_full.value,
             is_refusing=self._spool.is_refusing,
-            is_disk_full=self._spool.is_refusing and room.is_disk_full,
+            is_disk_full=self._spool.is_refusing and self._spool.disk_is_full,
             failure=self._spool.failure,
             uplinks=tuple(
                 UplinkFigures(
                     name=name,
                     state=uplink.status.state,
-                    for_s=max(0.0, (self._clock.now_us() - parse_rfc3339(uplink.status.since)) / 1e6),
+                    for_s=max(0.0, self._clock.now_us() / 1e6 - self.since_s(name)),
                     paused_by=uplink.paused_by,
                 )
                 for name, uplink in self._uplinks.items()
@@ -177,7 +187,8 @@ class Overview:
     def room(self) -> Room:
         """What the spool may still take."""
         return Room(
-            limit_bytes=self.settings.spool.max_size_bytes,
+            ceiling_bytes=self._spool.ceiling_bytes,
+            used_bytes=self._spool.used_bytes,
             size_bytes=self._spool.size_bytes(),
             stored_bytes=sum(lane.stored_bytes for lane in self._spool.lanes.values()),
             disk_free_bytes=disk_free_bytes(self.settings.gateway.data_dir),

@@ -8,33 +8,35 @@ from pathlib import Path
 from typing import Final
 
 _SHARE: Final = 1.08
-"""What rows take in the database beside their bodies: keys, pages that are not full, the write-ahead log."""
-_DISK_IS_FULL_BYTES: Final = 4 * 1024 * 1024
+"""What rows take in the database beside their bodies, where that was not measured: keys, pages that are not full."""
+_MEASURED_FROM_BYTES: Final = 1024 * 1024
+"""With less in it, what is in the database beside records would count as if each record had a share of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """`stored_bytes` are those of the records; the database does not shrink when they go: its size is but a bound."""
+    """`stored_bytes` are those of the records' bodies; `ceiling_bytes` is what the pages of the database may come to,
+    `used_bytes` what they came to at the last commit (None: there was none yet)."""
 
-    limit_bytes: int
+    ceiling_bytes: int
+    used_bytes: int | None
     size_bytes: int
+    """Of the files, which do not shrink when records go."""
     stored_bytes: int
     disk_free_bytes: int | None
     """None where it can't be asked."""
 
     @property
     def free_bytes(self) -> int:
-        """For records that come, about."""
-        within_limit = self.limit_bytes - min(self.size_bytes, int(self.stored_bytes * _SHARE))
-        if self.disk_free_bytes is None:
-            return max(0, within_limit)
-        reusable = max(0, self.size_bytes - int(self.stored_bytes * _SHARE))
-        return max(0, min(within_limit, self.disk_free_bytes + reusable))
-
-    @property
-    def is_disk_full(self) -> bool:
-        """Whether it is the disk that has no room, rather than the limit that is reached."""
-        return self.disk_free_bytes is not None and self.disk_free_bytes < _DISK_IS_FULL_BYTES
+        """For bodies of records that come, about."""
+        used = self.used_bytes
+        if used is None:
+            used = min(self.size_bytes, int(self.stored_bytes * _SHARE))
+        room = self.ceiling_bytes - used
+        if self.disk_free_bytes is not None:
+            room = min(room, self.disk_free_bytes + max(0, self.size_bytes - used))
+        share = used / self.stored_bytes if self.stored_bytes >= _MEASURED_FROM_BYTES else _SHARE
+        return max(0, int(room / max(1.0, share)))
 
 
 def disk_free_bytes(folder: Path) -> int | None:

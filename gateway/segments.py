@@ -112,6 +112,11 @@ class Segments:
         segments = self._of.get(uplink)
         return segments[-1].state if segments and segments[-1].until_s is None else None
 
+    def began_s(self, uplink: str) -> float | None:
+        """Since when it is in that state."""
+        segments = self._of.get(uplink)
+        return segments[-1].from_s if segments and segments[-1].until_s is None else None
+
     def close(self, now_s: float) -> None:
         """The process ends: so do all states."""
         for uplink, segments in self._of.items():

@@ -14,7 +14,7 @@ from typing import Final, Literal
 
 from gateway.figures import RECENT_S, Figures, UplinkFigures
 from gateway.logs import escaped
-from gateway.words import age, count, counted, roughly
+from gateway.words import about, age, count, counted, roughly
 
 Level = Literal["ok", "warning", "critical"]
 
@@ -100,7 +100,7 @@ def _without_need(figures: Figures) -> tuple[Level, str, list[str]]:
         return (
             "ok",
             "Safe",
-            [_kept(figures), *_roads(figures), f"all delivered in about {roughly(figures.drained_in_s)}"],
+            [_kept(figures), *_roads(figures), f"all delivered in {about(figures.drained_in_s)}"],
         )
     if figures.in_per_s > 0 and oldest_s > MANY_HELD_S and _is_online(figures):
         return "warning", "Falling behind", [
@@ -139,13 +139,13 @@ def _kept(figures: Figures) -> str:
 def _room(figures: Figures) -> str:
     seconds = figures.full_in_s or 0.0
     then = "then new messages are refused" if figures.when_full == "reject" else "then the oldest records are dropped"
-    return f"{'no room is left' if seconds < 5 else f'room for about {roughly(seconds)}'} at the present rate, {then}"
+    return f"{'no room is left' if seconds < 1 else f'room for {about(seconds)}'} at the present rate, {then}"
 
 
 def _room_left(figures: Figures) -> list[str]:
     if figures.full_in_s is None:
         return []
-    return [f"room for about {roughly(figures.full_in_s)} at the present rate"]
+    return [f"room for {about(figures.full_in_s)} at the present rate"]
 
 
 def _is_away(uplink: UplinkFigures) -> bool:

@@ -34,6 +34,12 @@ def roughly(seconds: float) -> str:
     return counted(max(2, round(seconds / 86400)), "day")
 
 
+def about(seconds: float) -> str:
+    """The same as part of a sentence: `about 3 min`, `a few seconds`."""
+    words = roughly(seconds)
+    return words if words[0] in "am" else f"about {words}"
+
+
 def age(seconds: float) -> str:
     """How old something is: `0 s`, `12 s`, `4 min`, `3 h`, `5 days`."""
     if seconds < 59.5:

@@ -8,7 +8,7 @@ from bridge.web.operation import Operation
 from bridge.web.routes import Call, Route
 from gateway.api import schemas as s
 from gateway.api.parts import Parts
-from gateway.api.shapes import event, millis, moment, rounded
+from gateway.api.shapes import event, moment, rounded
 from gateway.verdict import verdict
 
 NEWEST_EVENTS: Final = 20
@@ -110,7 +110,7 @@ def _uplink(parts: Parts, name: str, now_s: float) -> dict[str, Any]:
         "name": name,
         "url": str(parts.overview.uplink_settings(name).url),
         "state": status.state,
-        "since": millis(status.since),
+        "since": moment(int(parts.overview.since_s(name) * 1e6)),
         "reason": None if status.state == "online" else status.last_error,
         "next_try_in_s": rounded(uplink.next_try_in_s),
         "delivered": status.records,

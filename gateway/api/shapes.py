@@ -24,11 +24,6 @@ def moment(at_us: int | None) -> str | None:
     return f"{rfc3339(min(max(0, at_us), MAX_TIME_US - 1))[:-4]}Z"
 
 
-def millis(stamp: str) -> str:
-    """The same from a stamp with microseconds."""
-    return f"{stamp[:-4]}Z" if len(stamp) == 27 else stamp
-
-
 def rounded(number: float | None, digits: int = 1) -> float | None:
     """For rates, ages and durations: what is behind it tells nobody anything."""
     return None if number is None else round(number, digits)

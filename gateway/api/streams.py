@@ -10,7 +10,7 @@ from bridge.web.routes import Call, Problem, Route
 from config.settings import Stream
 from gateway.api import schemas as s
 from gateway.api.parts import Parts
-from gateway.api.shapes import millis, rounded
+from gateway.api.shapes import moment, rounded
 from gateway.forecast import drained_in_s
 from gateway.spool.lane import Lane
 
@@ -159,7 +159,7 @@ def body(parts: Parts) -> dict[str, Any]:
         "streams": [_stream(parts, lane, settings.get(lane.name)) for lane in parts.spool.lanes.values()],
         "spool": {
             "size_bytes": room.size_bytes,
-            "limit_bytes": room.limit_bytes,
+            "limit_bytes": overview.settings.spool.max_size_bytes,
             "when_full": figures.when_full,
             "is_refusing": figures.is_refusing,
             "full_in_s": rounded(figures.full_in_s, 0),
@@ -207,7 +207,7 @@ def _uplink(parts: Parts, name: str, uplink: Uplink) -> dict[str, Any]:
         "name": name,
         "url": str(settings.url),
         "state": status.state,
-        "since": millis(status.since),
+        "since": moment(int(parts.overview.since_s(name) * 1e6)),
         "last_error": status.last_error,
         "is_paused": uplink.is_paused,
         "paused_by": uplink.paused_by,

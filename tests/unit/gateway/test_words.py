@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from gateway.words import age, count, counted, roughly
+from gateway.words import about, age, count, counted, roughly
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,5 @@ def test_numbers_are_grouped_and_counted() -> None:
     assert count(12480) == "12\u202f480"
     assert counted(1, "record") == "1 record"
     assert counted(2, "entry", "entries") == "2 entries"
+    assert (about(2), about(178), about(math.inf)) == ("a few seconds", "about 3 min", "more than 100 years")
     assert (age(0), age(59), age(240)) == ("0 s", "59 s", "4 min")
