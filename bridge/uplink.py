@@ -121,6 +121,10 @@ class Uplink:
         """What it was made with."""
         return self._settings
 
+    def carry_on(self, before: Uplink) -> None:
+        """Count on from where another one of the same name ended."""
+        self._meter.carry_on(before._meter)
+
     @property
     def status(self) -> UplinkStatus:
         """A moment's reading for the API."""

@@ -70,6 +70,12 @@ class Meter:
         self.wire_bytes = 0
         self.dead_letters = 0
 
+    def carry_on(self, before: Meter) -> None:
+        """Count on from there: the same uplink, with other settings."""
+        self.retries, self.dead_letters = before.retries, before.dead_letters
+        self.frames, self.records = before.frames, before.records
+        self.raw_bytes, self.wire_bytes = before.raw_bytes, before.wire_bytes
+
     def enter(self, state: UplinkState, reason: str | None = None) -> None:
         """Be in that state from now on; `reason` is a sentence, where there is something to explain."""
         if state is not self.state:

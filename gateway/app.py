@@ -25,6 +25,7 @@ from bridge.notify import Notifier, keep_telling, waiting
 from bridge.uplink import Uplink, link_factory
 from bridge.web.gate import Gate
 from config.advice import advice
+from config.errors import ConfigError
 from config.loader import Loaded
 from config.settings import Api, GatewaySettings, Listener
 from config.settings import Uplink as UplinkSettings
@@ -38,7 +39,7 @@ from gateway.api.server import ApiServer
 from gateway.broker.broker import Broker
 from gateway.chronicle import Chronicle
 from gateway.configuration import Configuration
-from gateway.errors import CannotStart, GatewayError
+from gateway.errors import GatewayError
 from gateway.listener.listener import MqttListener
 from gateway.listener.partials import Partials
 from gateway.listener.places import Places
@@ -224,13 +225,13 @@ class Gateway:
         log.info("Gateway %s is ready; its data is in %s.", settings.gateway.id, settings.gateway.data_dir)
 
     def push_metrics(self) -> None:
-        """Where the settings name a collector: push to it. Raises CannotStart without the extra for it."""
+        """Where the settings name a collector: push to it. Raises ConfigError without the extra for it."""
         settings = self.configuration.settings
         if settings.telemetry.url is not None:
             from gateway import otel
 
             if not otel.is_installed():
-                raise CannotStart(otel.MISSING)
+                raise ConfigError([self.configuration.problem("telemetry.url", otel.MISSING)])
             registry = registry_of(self.overview.status, lambda: self.api.worst_lag_s)
             pusher = otel.Pusher(settings.telemetry, registry, service_id=settings.gateway.id)
             self.tasks.own("telemetry", pusher.run())

@@ -186,7 +186,7 @@ class Configuration:
         except ConfigError as error:
             return self._refused(error.problems, by)
         except CannotApply as error:
-            return self._refused([self._place(error.key, str(error))], by)
+            return self._refused([self.problem(error.key, str(error))], by)
         try:
             if is_new and self.path is not None and text is not None:
                 await asyncio.to_thread(configuration_file.write, self.path, text)
@@ -230,7 +230,8 @@ class Configuration:
             )
         return sentences
 
-    def _place(self, key: str, message: str) -> Problem:
+    def problem(self, key: str, message: str) -> Problem:
+        """A mistake in the file, at a dotted key."""
         return _problem(str(self.path) if self.path else "gateway.yaml", key, message)
 
     def _refused(self, problems: Sequence[Problem], by: str) -> Report:

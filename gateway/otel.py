@@ -36,10 +36,7 @@ MAX_ANSWER_BYTES: Final = 4096
 CUMULATIVE: Final = 2
 """AGGREGATION_TEMPORALITY_CUMULATIVE."""
 
-MISSING: Final = (
-    "telemetry.url needs the extra otel, which is not installed here. Run: pip install 'fieldgate[otel]'; or leave "
-    "telemetry.url out."
-)
+MISSING: Final = "this needs the extra otel, which is not installed here. Run: pip install 'fieldgate[otel]'; or leave the address out"
 
 
 class CannotPush(Exception):

@@ -158,12 +158,13 @@ class PreparedChange:
         await asyncio.gather(*stopping)
         for task in tasks:
             await task  # its own error ends the gateway, as it would have before
-        for name in changed:
-            del parts.uplinks[name]
+        ended = {name: parts.uplinks.pop(name) for name in changed}
         await parts.spool.reroute(self.after)
         for settings in self.after.uplinks:
             if settings.name not in parts.uplinks:
                 parts.uplinks[settings.name] = uplink = parts.make_uplink(settings)
+                if settings.name in ended:
+                    uplink.carry_on(ended[settings.name])
                 parts.tasks.own(f"uplink {settings.name}", uplink.run())
 
 

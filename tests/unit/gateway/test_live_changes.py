@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from tests.support.live_gateway import Cloud, cloud, live_gateway
@@ -245,6 +246,9 @@ async def test_an_uplink_that_is_another_one_now_begins_anew_and_the_queue_stays
         assert "fieldgate/v1/edge/new/telemetry" in ears.topics
         assert box.gateway.uplinks["cloud"] is not before
         await until(lambda: box.gateway.spool.lanes["telemetry"].waiting_records == 0)
+        box.file["uplinks"][0]["window"] = 4
+        await box.reload()
+        assert box.gateway.uplinks["cloud"].status.records == 4  # the count goes on
 
 
 async def test_a_new_uplink_gets_what_is_kept_and_one_taken_out_holds_nothing_back(
@@ -301,6 +305,17 @@ async def test_the_spool_takes_another_size_and_another_policy(tmp_path: Path) -
         assert {"spool.max_size", "spool.when_full"} <= set(report.applied)
         await publish(device, b"1")
         assert box.gateway.overview.status().spool.limit_bytes == 32 * 1024 * 1024
+
+
+async def test_a_name_under_which_the_dashboard_is_reached_is_taken_at_once(tmp_path: Path) -> None:
+    async with live_gateway(tmp_path) as box, aiohttp.ClientSession() as session:
+        url, headers = f"http://{box.gateway.api.address}/healthz", {"Host": "gateway.plant.example"}
+        async with session.get(url, headers=headers) as answer:
+            assert answer.status == 421
+        box.file["api"]["hosts"] = ["gateway.plant.example"]
+        assert (await box.reload()).applied == ["api.hosts"]
+        async with session.get(url, headers=headers) as answer:
+            assert answer.status == 200
 
 
 def mistakes() -> dict[str, dict[str, Any]]:

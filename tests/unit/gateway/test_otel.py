@@ -16,6 +16,7 @@ from aiohttp import web
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
+from config.errors import ConfigError
 from gateway import otel
 from gateway.otel import endpoint, headers_of
 from tests.support.live_gateway import live_gateway
@@ -151,6 +152,15 @@ async def test_without_the_extra_a_url_is_a_mistake_that_says_what_to_do(
         (problem,) = (await box.reload()).problems
         assert problem.key == "telemetry.url"
         assert "pip install 'fieldgate[otel]'" in problem.message
+
+
+async def test_without_the_extra_a_gateway_with_a_url_does_not_start(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(otel, "is_installed", lambda: False)
+    with pytest.raises(ConfigError, match="telemetry.url: this needs the extra otel"):
+        async with live_gateway(tmp_path, telemetry=telemetry(1)):
+            pass
 
 
 @pytest.mark.parametrize(
