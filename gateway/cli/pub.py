@@ -144,13 +144,15 @@ class Publisher:
     def _sentence(self, size_bytes: int, code: int, took_s: float) -> str:
         from gateway.cli.mqtt.sentences import of_publish
         from gateway.cli.words import size
+        from gateway.mqtt.topics import matches
 
         what = f"{self._topic}, {size(size_bytes)}, QoS {self._qos}"
         if code >= 0x80:
             return f"Refused: {what}: {of_publish(code)}."
         if not self._qos:
             return f"Sent: {what}. QoS 0 is not acknowledged; whether it arrived nobody says."
-        meaning = "; it is on disk" if self._client.target.is_ours else ""
+        is_kept = any(matches(topic_filter, self._topic) for topic_filter in self._client.target.kept)
+        meaning = "; it is on disk" if is_kept else ""
         remark = f" ({of_publish(code)})" if code else ""
         return f"Acknowledged in {1000 * took_s:.1f} ms{meaning}: {what}{remark}."
 

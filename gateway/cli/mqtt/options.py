@@ -109,7 +109,9 @@ def _target(config: Path | None, *, url: str | None, listener: str | None) -> Ta
 
     settings = load_gateway(found(config, GATEWAY_FILE), os.environ)
     try:
-        return target_of(settings.listeners, listener)
+        is_durable = settings.spool.durability_s is None
+        kept = tuple(one for stream in settings.streams for one in stream.topics) if is_durable else ()
+        return target_of(settings.listeners, listener, kept=kept)
     except ValueError as error:
         raise typer.BadParameter(f"{error}.", param_hint="--listener") from error
 

@@ -27,8 +27,8 @@ class Target:
     websocket_path: str | None = None
     cert_file: Path | None = None
     """The certificate that just this server has: that of a listener in our own configuration."""
-    is_ours: bool = False
-    """A listener of our configuration: there an acknowledgement says that the message is on disk."""
+    kept: tuple[str, ...] = ()
+    """Topic filters of what is on disk when it is acknowledged, where our configuration says so."""
 
     def __str__(self) -> str:
         if self.socket is not None:
@@ -67,7 +67,7 @@ def parse_target(text: str) -> Target:
     )
 
 
-def target_of(listeners: Sequence[Listener], name: str | None) -> Target:
+def target_of(listeners: Sequence[Listener], name: str | None, *, kept: tuple[str, ...] = ()) -> Target:
     """The listener of that name; None: the first that takes a client without a load balancer. Raises ValueError."""
     if name is not None:
         found = next((one for one in listeners if one.name == name), None)
@@ -87,7 +87,7 @@ def target_of(listeners: Sequence[Listener], name: str | None) -> Target:
             is_tls=found.transport.is_tls,
             websocket_path=path,
             cert_file=cert_file,
-            is_ours=True,
+            kept=kept,
         )
     if not found.bind.port:
         raise ValueError(f"the listener {found.name!r} is on any free port; give its address with --url")
@@ -97,7 +97,7 @@ def target_of(listeners: Sequence[Listener], name: str | None) -> Target:
         is_tls=found.transport.is_tls,
         websocket_path=path,
         cert_file=cert_file,
-        is_ours=True,
+        kept=kept,
     )
 
 

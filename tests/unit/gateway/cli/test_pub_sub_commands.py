@@ -85,12 +85,16 @@ async def test_the_listener_of_the_configuration_is_the_one_and_an_acknowledgeme
 ) -> None:
     async with running(settings_with(tmp_path)) as (_, port):
         file = tmp_path / "gateway.yaml"
-        file.write_text(
-            yaml.safe_dump({"listeners": [{"bind": f"0.0.0.0:{port}"}], "access": [{"anonymous": "allow"}]})
-        )
+        configuration = {"listeners": [{"bind": f"0.0.0.0:{port}"}], "access": [{"anonymous": "allow"}]}
+        file.write_text(yaml.safe_dump(configuration))
         result = await fieldgate("pub", "-c", str(file), "a", "")
         assert result.exit_code == 0, result.output
         assert "it is on disk: a, 0 B, QoS 1" in result.stderr
+        for more in ({"streams": [{"topics": ["b/#"]}]}, {"spool": {"durability": "1s"}}):
+            file.write_text(yaml.safe_dump({**configuration, **more}))
+            result = await fieldgate("pub", "-c", str(file), "a", "")
+            assert result.exit_code == 0, result.output
+            assert "on disk" not in result.stderr
 
 
 async def test_each_line_is_a_message_and_json_says_what_became_of_it(tmp_path: Path) -> None:
@@ -251,6 +255,6 @@ def test_a_door_behind_a_load_balancer_is_passed_over() -> None:
 
     behind = Listener(name="lb", proxy_protocol=ProxyProtocol.V2)
     plain = Listener(name="plain", bind=Address(host="::", port=5))
-    assert target_of([behind, plain], None) == Target(host="::1", port=5, is_ours=True)
+    assert target_of([behind, plain], None, kept=("#",)) == Target(host="::1", port=5, kept=("#",))
     with pytest.raises(ValueError, match="load balancer"):
         target_of([behind, plain], "lb")
