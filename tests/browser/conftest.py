@@ -1,4 +1,4 @@
-"""A live site for each test: Mosquitto as the cloud, receiver, gateway, all as processes; and a Chromium to look at it."""
+"""A live site for each test: Mosquitto as the cloud, receiver, gateway, all as processes; and a Chromium."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Browser
 
-from tests.support.dashboard import CHROMIUM, Dashboard, chromium, dashboard
+from tests.support.dashboard import CHROMIUM, IS_THERE, Dashboard, chromium, dashboard
 from tests.support.edge import steady_port
 from tests.support.mosquitto import Mosquitto
 from tests.support.raw_client import RawClient
@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.is_relative_to(_HERE):
             item.add_marker(pytest.mark.slow)
-            item.add_marker(pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed"))
+            item.add_marker(pytest.mark.skipif(not IS_THERE, reason=f"{CHROMIUM} is not installed"))
 
 
 @dataclass(slots=True, kw_only=True)

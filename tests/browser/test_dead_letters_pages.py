@@ -41,10 +41,8 @@ async def test_letters_are_looked_at_exported_replayed_and_discarded(tmp_path: P
         discard = page.button("Discard the chosen letters")
         await expect(discard).to_have_attribute("aria-disabled", "true")
         await page.page.get_by_role("checkbox", name="Choose letter").first.check()
-        async with page.page.expect_download() as download:
-            await page.page.get_by_role("link", name="Export 1 letter").click()
-        lines = Path(await (await download.value).path()).read_text().splitlines()
-        assert [json.loads(line)["topic"] for line in lines] == ["plant/picture/3"]
+        lines = await page.downloaded(page.page.get_by_role("link", name="Export 1 letter"))
+        assert [json.loads(line)["topic"] for line in lines.splitlines()] == ["plant/picture/3"]
         await page.button("Discard 1 letter").click()
         await page.says("can't be had back", within="dialog")
         await page.answer("Discard")

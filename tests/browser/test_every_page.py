@@ -1,8 +1,9 @@
-"""What holds on every page: nothing foreign, nothing failed, no barrier, in light and dark, wide and narrow, by keyboard."""
+"""What holds on every page: nothing foreign, nothing failed, no barrier; light, dark, wide, narrow, by keyboard."""
 
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -31,18 +32,19 @@ RECEIVER_PAGES = ("/", "/set-aside")
 
 
 async def furnish(site: Site) -> None:
-    """Something on every page: devices, values, a subscription, something retained, a dead letter, a frame set aside."""
+    """Something for every page: a device, values, a subscription, something retained, a dead letter."""
     device = await site.device("plc-1")
     await device.subscribe(("plant/+/cmd", 1))
     for number in range(1, 31):
         text = json.dumps({"celsius": 20 + number / 10, "motor": {"rpm": 1400 + number}})
         await device.publish("plant/line1/temp", text.encode(), packet_id=number)
     await device.publish("plant/line1/state", b"on", retain=True, packet_id=31)
-    await device.publish("plant/camera", bytes(range(256)) * 40, packet_id=32)
+    await device.publish("plant/camera", random.Random(1).randbytes(5000), packet_id=32)
     await device.publish("alarms/fire", b"none", packet_id=33)
+    await site.gateway.until(lambda status: status["uplinks"]["cloud"]["dead_letters"] == 1, "a dead letter")
 
 
-@pytest.mark.parametrize(("theme", "size"), [("light", WIDE), ("dark", WIDE), ("light", NARROW), ("dark", NARROW)])
+@pytest.mark.parametrize(("theme", "size"), [("light", WIDE), ("dark", NARROW)])
 async def test_no_page_has_a_barrier_or_an_error(
     tmp_path: Path, browser: Browser, theme: Theme, size: tuple[int, int]
 ) -> None:
@@ -52,7 +54,6 @@ async def test_no_page_has_a_barrier_or_an_error(
         async with dashboard(browser, site.gateway.api_port, size=size, theme=theme) as page:
             page.may_fail("/api/v1/devices/nobody", 404)
             page.may_fail("/api/v1/topics/one", 404)
-            page.may_fail("/api/v1/dead-letters/1", 404)
             for path in PAGES:
                 await page.open(path)
                 await page.accessible()

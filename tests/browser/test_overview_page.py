@@ -39,7 +39,9 @@ async def test_the_overview_follows_an_outage_and_its_end(page: Dashboard, site:
         await device.publish("plant/line1/temp", json.dumps({"celsius": 20 + number / 10}).encode(), packet_id=number)
     await site.gateway.until_waiting(30)
     await expect(page.page.locator(".verdict")).not_to_have_attribute("data-tone", "ok")
-    await expect(page.page.locator(".tile", has_text="Uplink cloud")).to_contain_text(re.compile("Backing off|Connecting"))
+    await expect(page.page.locator(".tile", has_text="Uplink cloud")).to_contain_text(
+        re.compile("Backing off|Connecting")
+    )
     await expect(page.page.locator(".tile", has_text="Queued")).to_contain_text("39")
     await page.says("Uplink cloud", within=".events")
     await expect(page.page.locator('.stretch[data-state="backing_off"]').first).to_be_attached()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from playwright.async_api import Browser, expect
 
 from tests.browser.conftest import Site
@@ -36,9 +34,7 @@ async def test_the_receiver_shows_gateways_sinks_and_what_it_set_aside(browser: 
         await page.button("Look at frame").click()
         await page.says("3c 62 3e 6e 6f")
         await page.says("<b>no frame</b>")
-        async with page.page.expect_download() as download:
-            await page.page.get_by_role("link", name="Export frame").click()
-        assert Path(await (await download.value).path()).read_bytes() == NOT_A_FRAME
+        assert await page.downloaded(page.page.get_by_role("link", name="Export frame")) == NOT_A_FRAME
         await page.button("Discard frame").click()
         await page.answer("Discard")
         await page.says("No frame was set aside.")

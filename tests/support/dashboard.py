@@ -11,6 +11,7 @@ A request that is meant to fail is named before: `page.may_fail("/api/v1/session
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,10 +20,20 @@ from typing import Any, Literal
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Request, Response, expect
-from playwright.async_api import async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    Response,
+    async_playwright,
+    expect,
+)
 
 CHROMIUM = Path("/usr/bin/chromium")
+IS_THERE = CHROMIUM.exists()
 TIMEOUT_MS = 15_000
 WIDE = (1366, 900)
 NARROW = (360, 740)
@@ -48,7 +59,7 @@ _LOAD_FAILED = re.compile(r"Failed to load resource|net::ERR_")
 @asynccontextmanager
 async def chromium() -> AsyncIterator[Browser]:
     """The system's Chromium; skips the test where there is none."""
-    if not CHROMIUM.exists():
+    if not IS_THERE:
         pytest.skip(f"{CHROMIUM} is not installed")
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=list(_ARGUMENTS))
@@ -101,6 +112,13 @@ class Dashboard:
     def button(self, name: str, *, exact: bool = False) -> Locator:
         """A button by what it is called."""
         return self.page.get_by_role("button", name=name, exact=exact)
+
+    async def downloaded(self, link: Locator) -> bytes:
+        """What a link gives to keep."""
+        async with self.page.expect_download() as download:
+            await link.click()
+        path = await (await download.value).path()
+        return await asyncio.to_thread(path.read_bytes)
 
     async def answer(self, action: str) -> None:
         """Press a button of the open dialog."""
