@@ -36,7 +36,9 @@ MAX_ANSWER_BYTES: Final = 4096
 CUMULATIVE: Final = 2
 """AGGREGATION_TEMPORALITY_CUMULATIVE."""
 
-MISSING: Final = "this needs the extra otel, which is not installed here. Run: pip install 'fieldgate[otel]'; or leave the address out"
+MISSING: Final = (
+    "this needs the extra otel, which is not installed here. Run: pip install 'fieldgate[otel]'; or leave the key out"
+)
 
 
 class CannotPush(Exception):
