@@ -13,10 +13,7 @@ import contextlib
 import logging
 import os
 import random
-import resource
 import secrets
-import signal
-from collections.abc import Iterator
 from typing import Final
 
 from bridge.clock import SystemClock
@@ -44,6 +41,7 @@ from gateway.listener.listener import MqttListener
 from gateway.listener.partials import Partials
 from gateway.listener.places import Places
 from gateway.overview import Overview
+from gateway.process import raise_file_limit, signals
 from gateway.reloading import Parts, Reloading
 from gateway.spool.errors import SpoolCorrupt
 from gateway.spool.notes import Notes
@@ -63,9 +61,9 @@ async def run_gateway(source: Configuration | GatewaySettings) -> None:
     """Run until SIGTERM or SIGINT; a second one ends the process at once. Raises what kept it from going on."""
     configuration = _configuration(source)
     return_freed_memory()
-    _raise_file_limit()
+    raise_file_limit()
     stop, reload = asyncio.Event(), asyncio.Event()
-    with _signals(stop, reload):
+    with signals(stop, reload):
         for _ in range(MAX_RECOVERIES):
             try:
                 return await _run_once(configuration, stop, reload)
@@ -311,32 +309,3 @@ class Gateway:
         await self.accesses.close()
         await self.spool.close()
         log.info("Stopped.")
-
-
-def _raise_file_limit() -> None:
-    """Take all the file descriptors that this user may have: each connection is one, and the usual limit is 1024."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        with contextlib.suppress(ValueError, OSError):  # a limit that can't be raised is the one that holds
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-@contextlib.contextmanager
-def _signals(stop: asyncio.Event, reload: asyncio.Event) -> Iterator[None]:
-    """SIGTERM and SIGINT set `stop`, a second one ends the process; SIGHUP sets `reload`."""
-    loop = asyncio.get_running_loop()
-
-    def on_stop(number: int) -> None:
-        if stop.is_set():
-            log.warning("Stopped at once by a second signal; what was acknowledged is on disk.")
-            os._exit(128 + number)
-        stop.set()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_stop, number)
-    loop.add_signal_handler(signal.SIGHUP, reload.set)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.remove_signal_handler(number)

@@ -83,7 +83,7 @@ async def test_the_log_says_no_more_than_what_was_read_again_and_warns_of_passwo
             assert "access[default].http.url: passwords go to login.example in the clear" in caplog.text
             await gateway.reload()
     (line,) = [record.getMessage() for record in caplog.records if record.getMessage().startswith("Reloaded")]
-    assert line.startswith("Reloaded (SIGHUP): no setting changed; password files, keys of tokens, ACL files and certif")
+    assert line.startswith("Reloaded (SIGHUP): no setting changed; password files, keys of tokens, ACL files and c")
 
 
 async def test_a_removed_user_has_no_session_after_a_reload(tmp_path: Path) -> None:
