@@ -9,8 +9,9 @@ measured goes into the slot that the clock says now, on top of what is there. No
 alone, since a box without a battery starts in 1970 and finds its history "in the future" until it has asked for the
 time; only beyond a tier's number of cells do those go that are farthest from now.
 
-Rows are of two kinds: a minute with its six cells of 10 s, and a quarter of an hour. A minute is written every 30 s and
-when it is over, so that a process that is killed loses no more; a quarter that has not ended is read from its minutes.
+Rows are of two kinds: a minute with its six cells of 10 s, and a quarter of an hour. A minute is written when it is
+over and, where something flowed, after 30 s, so that a process that is killed loses no more and one that is idle spares
+the flash; a quarter that has not ended is read from its minutes.
 """
 
 from __future__ import annotations
@@ -173,7 +174,9 @@ class History:
                 cell = cells[slot] = Cell()
                 self._prune(step, slot)
             cell.add(part)
-        if monotonic_s - self._kept_s >= KEEP_EVERY_S:
+        whole = self._cells[MINUTE_S][minute]
+        # Of an idle minute nothing is lost that its end would not tell: the disk is left alone.
+        if monotonic_s - self._kept_s >= KEEP_EVERY_S and (whole.accepted or whole.delivered or whole.dropped):
             self._kept_s = monotonic_s
             self._keep_minute(minute)
 

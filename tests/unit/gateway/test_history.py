@@ -120,6 +120,12 @@ def test_it_writes_two_small_rows_a_minute_and_one_a_quarter() -> None:
     assert max(map(len, rows.rows.values())) < 300
 
 
+def test_an_idle_gateway_writes_one_small_row_a_minute() -> None:
+    rows = Rows()
+    steady(rows.history(), start_s=START_S, seconds=3600, every_s=1, per_s=0)
+    assert rows.writes <= 60 + 4
+
+
 def test_old_rows_are_discarded_so_that_a_month_has_a_bound() -> None:
     rows = Rows()
     history = rows.history()
