@@ -59,11 +59,13 @@ class Bridges:
 
     def _url(self, section: Section) -> tuple[str | None, str | None]:
         lines = section.take_all("address", "addresses")
-        if not lines:
+        addresses = [address for line in lines for address in line.value.split()]
+        if not addresses:
             return None, "it has no address"
-        first, *more = lines[-1].value.split()
-        if more:
-            self._remarks.left_out(lines[-1], f"an uplink has one address, {first}; give the brokers one name.")
+        first = addresses[0]
+        for line in lines:
+            if line.value.split() != [first]:
+                self._remarks.left_out(line, f"an uplink has one address, {first}; give the brokers one name.")
         is_tls = any(section.has(option) for option in ("bridge_cafile", "bridge_capath", "bridge_tls_use_os_certs"))
         if section.has("bridge_psk") or section.has("bridge_identity"):
             return None, "it uses a pre-shared key, and there is no TLS with those here"
@@ -77,8 +79,8 @@ class Bridges:
             return None, str(error)
 
     def _credentials(self, section: Section, uplink: dict[str, Any]) -> None:
-        username = _last(section.take_all("remote_username", "username"))
-        password = _last(section.take_all("remote_password", "password"))
+        username = _last(section, "remote_username", "username")
+        password = _last(section, "remote_password", "password")
         if username is not None:
             uplink["username"] = username.value
         if password is not None and username is not None:
@@ -130,7 +132,9 @@ class Bridges:
             else:
                 remarks.left_out(line, "expected one or two numbers of seconds.")
         size_bytes, line = whole(section, "bridge_max_packet_size", remarks)
-        if size_bytes:
+        if line is not None and size_bytes == 0:
+            remarks.needless(line, "a frame is bounded by batch.max_size, 128KiB by default.")
+        elif size_bytes:
             uplink["batch"] = {"max_size": format_size(min(max(size_bytes, 1024), 256 * 1024 * 1024))}
             remarks.different(line, "it bounds a frame of many messages.")
 
@@ -197,7 +201,10 @@ class Bridges:
         return name
 
 
-def _last(lines: list[Line]) -> Line | None:
+def _last(section: Section, *options: str) -> Line | None:
+    """The last line of these options, which mean the same."""
+    lines = section.take_all(*options)
+    section.overridden += lines[:-1]
     return lines[-1] if lines else None
 
 

@@ -6,7 +6,7 @@ A door that would be wider than Mosquitto's is not made: it is left out, and a r
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from gateway.cli.import_mosquitto.conf import Conf, Line, Section
@@ -64,9 +64,7 @@ class Doors:
 
     def _security(self, section: Section) -> _Security:
         remarks = self._remarks
-        allow, line = flag(section, "listener_allow_anonymous", remarks)
-        if line is None:
-            allow, line = flag(section, "allow_anonymous", remarks)
+        allow, _ = flag(section, "allow_anonymous", remarks)
         password_file, _ = text(section, "password_file", remarks)
         acl_file, acl_line = text(section, "acl_file", remarks)
         allows = self._is_local_only if allow is None else allow
@@ -98,9 +96,14 @@ class Doors:
             for line in origins:
                 remarks.needless(line, "this listener speaks no WebSocket.")
         self._limits(section, made)
+        own, _ = flag(section, "listener_allow_anonymous", remarks)
+        if own is not None:
+            security = replace(security, allow_anonymous=own)
         reason = self._why_not(section, security, made)
         is_own_name, name_line = flag(section, "use_username_as_clientid", remarks)
-        if is_own_name:
+        if is_own_name is False and name_line is not None:
+            remarks.needless(name_line, "the gateway takes client ids as they are.")
+        elif is_own_name:
             remarks.different(
                 name_line,
                 "Mosquitto puts the user name in the client id's place; here a client with another id is refused.",

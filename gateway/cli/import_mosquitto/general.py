@@ -118,7 +118,7 @@ def log(general: Section, remarks: Remarks) -> dict[str, Any]:
         return {}
     words = [word for line in written for word in line.value.split()]
     for line in written:
-        if any(word not in _LOG_TYPES for word in line.value.split()):
+        if not line.value or any(word not in _LOG_TYPES for word in line.value.split()):
             remarks.left_out(line, "Mosquitto knows no such type.")
     known = [_LOG_TYPES[word] for word in words if word in _LOG_TYPES]
     return {"level": max(known, key=_LEVELS.index)} if known else {}
