@@ -99,5 +99,5 @@ def test_with_a_json_log_even_the_last_words_are_json(tmp_path: Path, taken: str
     code, said = outcome(configuration(tmp_path, api=taken))
     assert code == 1
     lines = [json.loads(line) for line in said.splitlines()]
-    assert lines[-1]["level"] == "critical"
+    assert lines[-1]["log.level"] == "critical"
     assert taken in lines[-1]["message"]
