@@ -11,7 +11,7 @@ PYTHON :=
 QUICK := tests/unit tests/model tests/conformance tests/crash tests/api tests/deploy tests/docs
 SLOW  := tests/api tests/crash tests/outage tests/scenarios tests/interop tests/fuzz tests/hostile tests/deploy tests/docs
 
-.PHONY: openapi help demo run receive bench test test-slow test-conformance test-fuzz fuzz-codec check reference format clean
+.PHONY: openapi help demo run receive bench test test-slow test-conformance test-fuzz test-browser screenshots vendor fuzz-codec check reference format clean
 
 help:
 	@echo "make demo              the whole of it on this machine, with an outage and a crash, in about a minute"
@@ -22,6 +22,8 @@ help:
 	@echo "make test-browser      every page of the dashboard in a real Chromium"
 	@echo "make test-conformance  other people's suites for brokers (docs/conformance.md), and a Mosquitto beside the gateway"
 	@echo "make fuzz-codec        ten million inputs for the codec, guided by its coverage; FUZZ_RUNS says how many"
+	@echo "make screenshots       the same once more for the pictures in docs/images"
+	@echo "make vendor            fetch anew from npm what the dashboard borrows, and check it"
 	@echo "make test-fuzz         a million mutated packets over the socket; FUZZ_PACKETS and FUZZ_SEED say how many and which"
 	@echo "make check             ruff, mypy, import-linter"
 	@echo "make bench             measure this machine, and write docs/benchmarks.md"
@@ -65,6 +67,16 @@ fuzz-codec: $(STAMP)
 test-fuzz: export FUZZ_PACKETS ?= 1000000
 test-fuzz: $(STAMP)
 	$(BIN)/python -m pytest tests/fuzz -s $(ARGS)
+
+test-browser: $(STAMP)
+	$(BIN)/python -m pytest tests/browser -rs $(ARGS)
+
+screenshots: export FIELDGATE_SCREENSHOTS := docs/images
+screenshots: $(STAMP)
+	$(BIN)/python -m pytest tests/browser/test_screenshots.py $(ARGS)
+
+vendor: $(STAMP)
+	$(BIN)/python tools/vendor.py renew
 
 # All of them run, so that one look shows everything that is wrong.
 check: $(STAMP)

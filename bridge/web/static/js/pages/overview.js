@@ -2,7 +2,7 @@
 import { get } from "../api.js";
 import { bytes, byteRate, count, counted, duration, rate } from "../format.js";
 import { html, useEffect, useMemo, useState } from "../html.js";
-import { Band, BandKey } from "../parts/band.js";
+import { Band, BandKey, statesSeen } from "../parts/band.js";
 import { Empty, NoBody } from "../parts/empty.js";
 import { Events } from "../parts/events.js";
 import { PageHead, Panel } from "../parts/panel.js";
@@ -104,7 +104,7 @@ function UplinkTile({ uplinks }) {
     value=${uplinks.length === 1 || online < uplinks.length ? html`<${State} state=${worst.state} />` : `${online} of ${uplinks.length} online`}
     lines=${[
       uplinks.length > 1 && online < uplinks.length ? html`${worst.name}, since <${When} at=${worst.since} isClock />` : html`since <${When} at=${worst.since} isClock />, ${rate(worst.per_s)} out`,
-      worst.state === "online" ? `${counted(worst.delivered, "record")} delivered` : html`<${DeviceText} text=${worst.reason ?? "no reason was given"} max=${70} />`,
+      worst.state === "online" ? `${counted(worst.delivered, "record")} delivered` : html`<${DeviceText} text=${worst.reason ?? "no reason was given"} max=${160} />`,
       ...(worst.next_try_in_s !== null && worst.next_try_in_s !== undefined ? [`next try in ${duration(Math.ceil(worst.next_try_in_s))}`] : []),
     ]} />`;
 }
@@ -112,7 +112,7 @@ function UplinkTile({ uplinks }) {
 /** @param {{history: any}} props */
 function Bands({ history }) {
   const names = Object.keys(history.uplinks);
-  const states = [...new Set(names.flatMap((name) => history.uplinks[name].map((/** @type {any} */ stretch) => stretch.state)))];
+  const states = [...new Set(names.flatMap((name) => statesSeen(history.uplinks[name], history.from, history.to)))];
   return html`<${Panel} title=${names.length === 1 ? `The last 24 hours of ${names[0]}` : "The last 24 hours"} side=${html`<${BandKey} states=${states} />`}>
     ${names.map(
       (name) => html`<div key=${name}>${names.length > 1 && html`<h3>${name}</h3>`}
@@ -144,7 +144,7 @@ function Plots({ history }) {
   return html`<p class="quiet plots-note">One point is ${duration(history.step_s)}. Gaps: the gateway was not running.</p>
     <${Plot} title="Records a second" at=${history.at} lines=${lines.rates} unit=${rate} group="overview" />
     <${Plot} title="Records that wait" at=${history.at} lines=${lines.depth} unit=${count} group="overview" />
-    <${Plot} title="Bytes a second" at=${history.at} lines=${lines.wire} unit=${byteRate} group="overview" height=${150} />`;
+    <${Plot} title="Bytes a second" at=${history.at} lines=${lines.wire} unit=${byteRate} group="overview" height=${150} isBytes />`;
 }
 
 /** @param {{span: string, onSpan: (span: string) => void}} props */

@@ -7,6 +7,8 @@ import { State } from "./state.js";
 
 /** What is narrower than this share of the band is drawn together with its neighbours. */
 const NARROWEST = 1 / 400;
+/** What took less is in the list only: a start, the moment of connecting. */
+const SHORTEST_S = 2;
 
 /**
  * Stretches that can be seen; many short ones become one that is "mixed" and shows its worst state.
@@ -19,6 +21,7 @@ function drawn(stretches, from_s, to_s) {
   for (const stretch of stretches) {
     const from = Math.max(from_s, stretch.from);
     const to = Math.min(to_s, stretch.to ?? to_s);
+    if (to - from < SHORTEST_S && stretch.to !== null) continue;
     if (to < from || stretch.from > to_s) continue;
     const last = shown.at(-1);
     const isNarrow = stretch.to !== null && (to - from) / whole_s < NARROWEST; // what is now is always seen by itself
@@ -30,6 +33,9 @@ function drawn(stretches, from_s, to_s) {
   }
   return shown;
 }
+
+/** The states that can be seen in the band. @param {Stretch[]} stretches @param {number} from_s @param {number} to_s */
+export const statesSeen = (stretches, from_s, to_s) => drawn(stretches, from_s, to_s).map((stretch) => stretch.state);
 
 /** @param {number} at_s @param {number} to_s */
 const moment = (at_s, to_s) => (to_s - at_s > 64_800 ? `${day(at_s * 1000)}, ` : "") + clockTime(at_s * 1000).slice(0, 5);

@@ -15,6 +15,7 @@ import { themeChanges, token } from "../theme.js";
  */
 
 const TABLE_ROWS = 24;
+const BINARY_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
 /**
  * @param {object} props
@@ -25,8 +26,9 @@ const TABLE_ROWS = 24;
  * @param {string} [props.group] plots of one group share their cursor
  * @param {number} [props.height]
  * @param {boolean} [props.isFromZero]
+ * @param {boolean} [props.isBytes] its axis goes in steps of 1024
  */
-export function Plot({ title, at, lines, unit, group, height = 190, isFromZero = true }) {
+export function Plot({ title, at, lines, unit, group, height = 190, isFromZero = true, isBytes = false }) {
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const plot = useRef(/** @type {any} */ (null));
   const key = useRef(/** @type {HTMLUListElement | null} */ (null));
@@ -62,8 +64,8 @@ export function Plot({ title, at, lines, unit, group, height = 190, isFromZero =
         scales: { y: { range: (/** @type {any} */ _plot, /** @type {number} */ low, /** @type {number} */ high) => span(low, high, isFromZero) } },
         axes: [
           { stroke: ink, grid: { show: false }, ticks: { ...grid, size: 5 }, font, space: 70,
-            values: (/** @type {any} */ _plot, /** @type {number[]} */ marks, _axis, _space, /** @type {number} */ step) => marks.map((mark) => axisTime(mark, step)) },
-          { stroke: ink, grid, ticks: { show: false }, font, size: 78, space: 34,
+            values: (/** @type {any} */ _plot, /** @type {number[]} */ marks, /** @type {any} */ _axis, /** @type {any} */ _space, /** @type {number} */ step) => marks.map((mark) => axisTime(mark, step)) },
+          { stroke: ink, grid, ticks: { show: false }, font, size: 78, space: 34, incrs: isBytes ? BINARY_STEPS : undefined,
             values: (/** @type {any} */ _plot, /** @type {number[]} */ marks) => marks.map((mark) => latest.current.unit(mark)) },
         ],
         series: [
