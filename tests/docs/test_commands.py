@@ -40,11 +40,10 @@ class Shell:
     def __init__(self, folder: Path) -> None:
         programs = folder / ".bin"
         programs.mkdir()
-        for name in ("fieldgate", "python"):
-            program = programs / name
-            module = '-m gateway "$@"' if name == "fieldgate" else '"$@"'
-            program.write_text(f"#!/bin/sh\nexec {sys.executable} {module}\n")
-            program.chmod(0o755)
+        (programs / "python").symlink_to(sys.executable)
+        fieldgate = programs / "fieldgate"  # as an installed script is: a process of its own name
+        fieldgate.write_text(f"#!{sys.executable}\nfrom gateway.cli import main\n\nmain()\n")
+        fieldgate.chmod(0o755)
         self._folder = folder
         self._environment = {
             "PATH": f"{programs}:{os.environ['PATH']}:/usr/sbin",
@@ -159,8 +158,10 @@ def shown_commands() -> Iterator[tuple[str, list[str]]]:
                         words = shlex.split(part)
                     except ValueError:
                         continue
-                    if "fieldgate" in words:
-                        yield block.place, words[words.index("fieldgate") + 1 :]
+                    while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+                        words.pop(0)
+                    if words[:1] == ["fieldgate"]:
+                        yield block.place, words[1:]
 
 
 SHOWN = list(shown_commands())
