@@ -71,8 +71,10 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         {**BACKLOG, "uplinks": AWAY, "in_per_s": 9.0, "full_in_s": 3 * 86_400.0},
         "warning",
         "Safe",
-        f"Safe: 12{THIN}480 records kept, oldest 4 min; the cloud has been unreachable for 12 min; "
-        "room for about 3 days at the present rate.",
+        (
+            f"Safe: 12{THIN}480 records kept, oldest 4 min; the cloud has been unreachable for 12 min; "
+            "room for about 3 days at the present rate."
+        ),
     ),
     (
         "no uplink is configured",
@@ -86,56 +88,70 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         {**BACKLOG, "uplinks": AWAY, "full_in_s": 2400.0},
         "warning",
         "Filling up",
-        f"Filling up: room for about 40 min at the present rate, then the oldest records are dropped; 12{THIN}480 "
-        "records kept, oldest 4 min; the cloud has been unreachable for 12 min.",
+        (
+            f"Filling up: room for about 40 min at the present rate, then the oldest records are dropped; 12{THIN}480 "
+            "records kept, oldest 4 min; the cloud has been unreachable for 12 min."
+        ),
     ),
     (
         "it fills up and would refuse",
         {**BACKLOG, "uplinks": AWAY, "full_in_s": 0.0, "when_full": "reject"},
         "warning",
         "Filling up",
-        f"Filling up: no room is left at the present rate, then new messages are refused; 12{THIN}480 records kept, "
-        "oldest 4 min; the cloud has been unreachable for 12 min.",
+        (
+            f"Filling up: no room is left at the present rate, then new messages are refused; 12{THIN}480 records kept, "
+            "oldest 4 min; the cloud has been unreachable for 12 min."
+        ),
     ),
     (
         "it is full and drops",
         {**BACKLOG, "uplinks": AWAY, "dropped": {"full": 1234}},
         "critical",
         "Losing data",
-        f"Losing data: 1{THIN}234 records were dropped, the oldest first, for want of room in the last 5 min; "
-        f"12{THIN}480 records kept, oldest 4 min; the cloud has been unreachable for 12 min.",
+        (
+            f"Losing data: 1{THIN}234 records were dropped, the oldest first, for want of room in the last 5 min; "
+            f"12{THIN}480 records kept, oldest 4 min; the cloud has been unreachable for 12 min."
+        ),
     ),
     (
         "it is full and drops for several reasons",
         {"uplinks": ONLINE, "dropped": {"full": 7, "corrupt": 1}},
         "critical",
         "Losing data",
-        "Losing data: 7 records were dropped, the oldest first, for want of room in the last 5 min; 1 record was found "
-        "damaged on disk and dropped; nothing waits for delivery; the cloud is reachable.",
+        (
+            "Losing data: 7 records were dropped, the oldest first, for want of room in the last 5 min; 1 record was found "
+            "damaged on disk and dropped; nothing waits for delivery; the cloud is reachable."
+        ),
     ),
     (
         "it is full and refuses",
         {**BACKLOG, "uplinks": AWAY, "is_refusing": True, "when_full": "reject"},
         "critical",
         "Full",
-        f"Full: new messages are refused, and devices keep them; 12{THIN}480 records kept, oldest 4 min; the cloud has "
-        "been unreachable for 12 min.",
+        (
+            f"Full: new messages are refused, and devices keep them; 12{THIN}480 records kept, oldest 4 min; the cloud has "
+            "been unreachable for 12 min."
+        ),
     ),
     (
         "the disk is full",
         {**BACKLOG, "uplinks": AWAY, "is_refusing": True, "is_disk_full": True},
         "critical",
         "Disk full",
-        f"Disk full: new messages are not acknowledged until there is room again; 12{THIN}480 records kept, oldest "
-        "4 min; the cloud has been unreachable for 12 min.",
+        (
+            f"Disk full: new messages are not acknowledged until there is room again; 12{THIN}480 records kept, oldest "
+            "4 min; the cloud has been unreachable for 12 min."
+        ),
     ),
     (
         "the store has failed",
         {**BACKLOG, "uplinks": ONLINE, "failure": "The spool can't be written to disk: Input/output error."},
         "critical",
         "Store failed",
-        "Store failed: The spool can't be written to disk: Input/output error; nothing new is acknowledged, so devices "
-        "keep what they have.",
+        (
+            "Store failed: The spool can't be written to disk: Input/output error; nothing new is acknowledged, so devices "
+            "keep what they have."
+        ),
     ),
     (
         "somebody has paused it",
@@ -146,8 +162,10 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         },
         "warning",
         "Paused",
-        f"Paused: the cloud was paused by anna 2 h ago; 12{THIN}480 records kept, oldest 4 min; room for about 30 h at "
-        "the present rate.",
+        (
+            f"Paused: the cloud was paused by anna 2 h ago; 12{THIN}480 records kept, oldest 4 min; room for about 30 h at "
+            "the present rate."
+        ),
     ),
     (
         "more comes than goes",
@@ -161,8 +179,10 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         {"uplinks": ONLINE, "dropped": {"expired": 3}},
         "warning",
         "Safe",
-        "Safe: all that was accepted has been delivered; the cloud is reachable; 3 records were dropped after their "
-        "time-to-live in the last 5 min.",
+        (
+            "Safe: all that was accepted has been delivered; the cloud is reachable; 3 records were dropped after their "
+            "time-to-live in the last 5 min."
+        ),
     ),
     (
         "dead letters wait",
@@ -176,8 +196,10 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         {"uplinks": ONLINE, "set_aside": "/data/spool.db.corrupt-1"},
         "warning",
         "Safe",
-        "Safe: all that was accepted has been delivered; the cloud is reachable; a damaged database was set aside as "
-        "/data/spool.db.corrupt-1.",
+        (
+            "Safe: all that was accepted has been delivered; the cloud is reachable; a damaged database was set aside as "
+            "/data/spool.db.corrupt-1."
+        ),
     ),
     (
         "one of several uplinks is away",
@@ -204,7 +226,9 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("figures", "level", "word", "sentence"), [case[1:] for case in CASES], ids=[c[0] for c in CASES])
+@pytest.mark.parametrize(
+    ("figures", "level", "word", "sentence"), [case[1:] for case in CASES], ids=[case[0] for case in CASES]
+)
 def test_each_situation_has_its_level_its_word_and_its_line(
     figures: dict[str, Any], level: str, word: str, sentence: str
 ) -> None:
