@@ -99,8 +99,8 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         "warning",
         "Filling up",
         (
-            f"Filling up: no room is left at the present rate, then new messages are refused; 12{THIN}480 records kept, "
-            "oldest 4 min; the cloud has been unreachable for 12 min."
+            f"Filling up: no room is left at the present rate, then new messages are refused; 12{THIN}480 records "
+            "kept, oldest 4 min; the cloud has been unreachable for 12 min."
         ),
     ),
     (
@@ -119,8 +119,8 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         "critical",
         "Losing data",
         (
-            "Losing data: 7 records were dropped, the oldest first, for want of room in the last 5 min; 1 record was found "
-            "damaged on disk and dropped; nothing waits for delivery; the cloud is reachable."
+            "Losing data: 7 records were dropped, the oldest first, for want of room in the last 5 min; 1 record was "
+            "found damaged on disk and dropped; nothing waits for delivery; the cloud is reachable."
         ),
     ),
     (
@@ -129,8 +129,8 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         "critical",
         "Full",
         (
-            f"Full: new messages are refused, and devices keep them; 12{THIN}480 records kept, oldest 4 min; the cloud has "
-            "been unreachable for 12 min."
+            f"Full: new messages are refused, and devices keep them; 12{THIN}480 records kept, oldest 4 min; the cloud "
+            "has been unreachable for 12 min."
         ),
     ),
     (
@@ -149,8 +149,8 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         "critical",
         "Store failed",
         (
-            "Store failed: The spool can't be written to disk: Input/output error; nothing new is acknowledged, so devices "
-            "keep what they have."
+            "Store failed: The spool can't be written to disk: Input/output error; nothing new is acknowledged, so "
+            "devices keep what they have."
         ),
     ),
     (
@@ -163,8 +163,8 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         "warning",
         "Paused",
         (
-            f"Paused: the cloud was paused by anna 2 h ago; 12{THIN}480 records kept, oldest 4 min; room for about 30 h at "
-            "the present rate."
+            f"Paused: the cloud was paused by anna 2 h ago; 12{THIN}480 records kept, oldest 4 min; room for about 30 "
+            "h at the present rate."
         ),
     ),
     (
@@ -180,8 +180,8 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         "warning",
         "Safe",
         (
-            "Safe: all that was accepted has been delivered; the cloud is reachable; 3 records were dropped after their "
-            "time-to-live in the last 5 min."
+            "Safe: all that was accepted has been delivered; the cloud is reachable; 3 records were dropped after "
+            "their time-to-live in the last 5 min."
         ),
     ),
     (
@@ -197,8 +197,8 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         "warning",
         "Safe",
         (
-            "Safe: all that was accepted has been delivered; the cloud is reachable; a damaged database was set aside as "
-            "/data/spool.db.corrupt-1."
+            "Safe: all that was accepted has been delivered; the cloud is reachable; a damaged database was set aside "
+            "as /data/spool.db.corrupt-1."
         ),
     ),
     (
