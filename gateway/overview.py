@@ -32,6 +32,7 @@ from gateway.meters import Meters
 from gateway.room import Room, disk_free_bytes
 from gateway.spool.lane import Lane
 from gateway.spool.spool import Spool
+from gateway.verdict import verdict
 
 SETTLED_S: Final = 5.0
 
@@ -120,6 +121,7 @@ class Overview:
             dead_letters=DeadLetterStatus(
                 letters=self._spool.dead_letters.letters, records=self._spool.dead_letters.records
             ),
+            verdict=verdict(figures),
             paused={name: uplink.paused_by for name, uplink in self._uplinks.items() if uplink.paused_by is not None},
         )
 

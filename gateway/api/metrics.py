@@ -25,6 +25,7 @@ from gateway.api.status import (
     SpoolStatus,
     StreamStatus,
 )
+from gateway.verdict import Verdict
 
 _STREAM_GAUGES: tuple[tuple[str, str, Callable[[StreamStatus], float | None]], ...] = (
     ("fieldgate_stream_records", "Records that wait in the spool.", lambda item: item.records),
@@ -195,6 +196,7 @@ def describe() -> list[MetricEntry]:
         uplinks={},
         spool=SpoolStatus(size_bytes=0, limit_bytes=0, commits=0),
         rates=RateStatus(in_per_s=0.0, out_per_s=0.0),
+        verdict=Verdict(level="ok", word="", sentence=""),
     )
     return entries_of(StatusCollector(lambda: empty, lambda: 0.0).collect())
 

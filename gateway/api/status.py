@@ -13,6 +13,7 @@ from typing import Any
 
 from bridge.uplink_status import UplinkStatus
 from config.settings import Address, UnixPath
+from gateway.verdict import Verdict
 
 DROP_REASONS = ("full", "expired")
 """The reasons that are always listed; others (corrupt, dead_letter) appear once they have happened."""
@@ -137,6 +138,7 @@ class GatewayStatus:
     dead_letters: DeadLetterStatus = DeadLetterStatus()
     paused: Mapping[str, str] = field(default_factory=dict)
     """Who has paused which uplink."""
+    verdict: Verdict
 
     def to_dict(self) -> dict[str, Any]:
         """The status as the API writes it: plain values, in the order above."""
@@ -149,6 +151,7 @@ class GatewayStatus:
             "version": self.version,
             "gateway": self.gateway,
             "uptime_s": round(self.uptime_s, 3),
+            "verdict": asdict(self.verdict),
             "listeners": [_listener(item) for item in self.listeners],
             "broker": {name: _plain(value) for name, value in asdict(self.broker).items()},
             "streams": {name: _stream(item) for name, item in self.streams.items()},

@@ -10,10 +10,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.verdict import verdict_of
 from gateway.cli.words import count, duration, ended, saved, size
 
-NEEDS = frozenset({"gateway", "streams", "uplinks", "spool", "rates", "listeners"})
+NEEDS = frozenset({"gateway", "verdict", "streams", "uplinks", "spool", "rates", "listeners"})
 """What a status must have to be a gateway's."""
 
 
@@ -39,13 +38,17 @@ def _head(status: dict[str, Any]) -> RenderableType:
     )
 
 
+_STYLES = {"ok": "green", "warning": "yellow", "critical": "red"}
+
+
 def _verdict(status: dict[str, Any]) -> RenderableType:
-    verdict = verdict_of(status)
-    first, *rest = verdict.sentences
-    text = Text(first, style="bold")
-    for sentence in rest:
-        text.append(f"\n{sentence}", style="yellow")
-    return Panel(text, border_style="green" if verdict.good else "yellow")
+    """The sentence that every page says, and beside it why uplinks are away."""
+    verdict = status["verdict"]
+    text = Text(verdict["sentence"], style="bold")
+    for name, uplink in status["uplinks"].items():
+        if uplink["state"] != "online" and uplink["last_error"]:
+            text.append(f"\nUplink {name} is {uplink['state'].replace('_', ' ')}: {ended(uplink['last_error'])}")
+    return Panel(text, border_style=_STYLES.get(verdict["level"], "yellow"))
 
 
 def titled(title: str, left: tuple[str, ...], right: tuple[str, ...] = (), last: tuple[str, ...] = ()) -> Table:

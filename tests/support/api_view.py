@@ -17,11 +17,13 @@ from gateway.api import (
     SpoolStatus,
     StreamStatus,
 )
+from gateway.verdict import Verdict
 
 
 def some_status() -> GatewayStatus:
     """Two listeners, two streams, one uplink; every number is different."""
     return GatewayStatus(
+        verdict=Verdict(level="ok", word="Safe", sentence="Safe: 1\u202f500 records kept, oldest 1 min."),
         version="0.1.0",
         gateway="edge-01",
         uptime_s=12.5,

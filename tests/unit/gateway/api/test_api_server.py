@@ -54,6 +54,7 @@ async def test_the_status_has_exactly_the_documented_shape(http: aiohttp.ClientS
         "version": "0.1.0",
         "gateway": "edge-01",
         "uptime_s": 12.5,
+        "verdict": {"level": "ok", "word": "Safe", "sentence": "Safe: 1\u202f500 records kept, oldest 1 min."},
         "listeners": [
             {
                 "name": "local",

@@ -62,7 +62,7 @@ def test_the_page_shows_verdict_streams_uplinks_and_spool(served: tuple[str, Giv
     page = result.stdout.replace("\u202f", " ")
     for text in (
         "edge-01",
-        "1 500 records are safe on disk",
+        "Safe: 1 500 records kept, oldest 1 min.",
         "127.0.0.1:1883",
         "2026-05-01",
         "Local clients",
