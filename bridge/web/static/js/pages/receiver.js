@@ -20,7 +20,7 @@ export function ReceiverPage({ summary, verdict }) {
     <div class="tiles">
       <${Tile} name="In" value=${rate(body.records_per_s)} lines=${[counted(body.records, "record"), counted(body.frames, "frame")]} />
       <${Tile} name="Link" tone=${body.link.state === "online" ? "ok" : "warning"} value=${html`<${State} state=${body.link.state} />`} lines=${[html`<${DeviceText} text=${body.link.url ?? body.link.last_error ?? ""} max=${50} />`]} />
-      <${Tile} name="Missing" tone=${body.missing ? "critical" : undefined} value=${count(body.missing)} lines=${[`${counted(body.dropped, "record")} dropped by policy`, `${counted(body.duplicates, "duplicate")} dropped here`]} />
+      <${Tile} name="Missing" tone=${body.missing ? "critical" : undefined} value=${count(body.missing)} lines=${[`${counted(body.dropped, "record")} given up by gateways`, `${counted(body.duplicates, "duplicate")} dropped here`]} />
       <${Tile} name="Set aside" href="/set-aside" tone=${body.set_aside ? "warning" : undefined} value=${count(body.set_aside)} lines=${["frames that could not be read"]} />
     </div>
     <${Panel} title="Gateways">

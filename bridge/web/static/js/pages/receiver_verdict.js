@@ -13,6 +13,6 @@ export function receiverVerdict(body) {
   if (body.missing > 0)
     return { level: "critical", word: "Records are missing", sentence: `${counted(body.missing, "record")} of ${gateways} did not arrive and were not declared as dropped.` };
   const lag = Math.max(0, ...body.sinks.map((/** @type {any} */ sink) => sink.lag_s ?? 0));
-  const dropped = body.dropped ? `; gateways dropped ${counted(body.dropped, "record")} by their policies` : "";
+  const dropped = body.dropped ? `; gateways gave up ${counted(body.dropped, "record")}, and said why` : "";
   return { level: "ok", word: "Receiving", sentence: `${gateways}, ${rate(body.records_per_s)}; every sink has what arrived${lag >= 1 ? ` but for the last ${duration(lag)}` : ""}; nothing is missing${dropped}.` };
 }
