@@ -24,7 +24,7 @@ from gateway.spool.folder import DataFolder
 from gateway.spool.salvage import Salvage, save
 from gateway.spool.schema import PAGE_SIZE_BYTES, SCHEMA_VERSION, prepare
 
-_ENDINGS: Final = ("-shm", "-wal", "")
+_LOG_ENDINGS: Final = ("-shm", "-wal")
 _MARK: Final = "spool.damaged"
 _SCRATCH: Final = "restore.partial"
 _FRESH: Final = "fresh.db"
@@ -74,9 +74,7 @@ def restore(
             fresh = scratch / _FRESH
             salvage = _renumber(scratch / DATABASE, fresh, manifest, on_progress)
             written = [] if files_to is None else _write_files(scratch, manifest, files_to)
-            set_aside = _set_aside(folder)
-            fresh.replace(folder.database)
-            _sync(data_dir)
+            set_aside = _put_in_place(folder, fresh)
         return Restored(
             manifest=manifest,
             records=salvage.records,
@@ -180,18 +178,47 @@ def _write_files(scratch: Path, manifest: Manifest, files_to: Path) -> list[Path
     return written
 
 
-def _set_aside(folder: DataFolder) -> Path | None:
-    """Move the database that is there, and what belongs to it, to a folder of its own."""
-    names = [folder.database.name + ending for ending in _ENDINGS]
-    there = [folder.path / name for name in (*names, _MARK) if (folder.path / name).exists()]
-    if not there:
-        return None
-    aside = _free_name(folder.path / "replaced")
-    aside.mkdir(mode=0o700)
-    for path in there:
-        path.rename(aside / path.name)
-    _sync(aside)
+def _put_in_place(folder: DataFolder, fresh: Path) -> Path | None:
+    """Have `fresh` as the database, and what was there in a folder of its own; returns that, None: nothing was there.
+
+    At every moment there is one database or the other, and whole: power may be cut in between, and a gateway that began
+    without the log of the old one would give its last numbers to other records.
+    """
+    log_files = [folder.database.with_name(folder.database.name + ending) for ending in _LOG_ENDINGS]
+    aside = None
+    if any(path.exists() for path in (folder.database, *log_files, folder.path / _MARK)):
+        _bring_log_in(folder.database)
+        aside = _free_name(folder.path / "replaced")
+        aside.mkdir(mode=0o700)
+        _keep_beside(folder.database, aside)
+        for path in (*log_files, folder.path / _MARK):  # there is a log only where the database is damaged
+            with contextlib.suppress(FileNotFoundError):
+                path.rename(aside / path.name)
+        _sync(aside)
+    fresh.replace(folder.database)
+    _sync(folder.path)
     return aside
+
+
+def _bring_log_in(database: Path) -> None:
+    """Have all that was committed in the database itself; the log goes with the last connection, which this is."""
+    if database.exists():
+        with (
+            contextlib.suppress(sqlite3.Error),
+            contextlib.closing(sqlite3.connect(database, isolation_level=None)) as connection,
+        ):
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+
+def _keep_beside(database: Path, aside: Path) -> None:
+    """Give the database a second name, under which it stays when another one takes the first."""
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            os.link(database, aside / database.name)
+        except FileNotFoundError:
+            raise
+        except OSError:  # a file system without links: then there is a moment without a database
+            database.rename(aside / database.name)
 
 
 def _free_name(path: Path) -> Path:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import io
 import json
+import os
 import sqlite3
 import tarfile
 import time
@@ -106,6 +107,44 @@ async def test_what_is_there_is_set_aside_and_can_be_brought_back(tmp_path: Path
     (back.set_aside / "spool.db").rename(tmp_path / "old" / "spool.db")
     async with running(settings(tmp_path / "old")) as spool:
         assert await payloads_of(spool.outbox(Uplink())) == [*EXPECTED, b"after the backup"]
+
+
+class PowerCut(BaseException):
+    """Nothing of ours runs any more."""
+
+
+@pytest.mark.parametrize("step", range(1, 8))
+async def test_power_that_is_cut_while_the_database_is_replaced_leaves_one_or_the_other_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    data, cut = tmp_path / "data", tmp_path / "cut"
+    await filled(data)
+    made(data, tmp_path / "b.tar.gz")
+    cut.mkdir()
+    async with running(settings(data)) as spool:
+        await store(spool, [b"after the backup"])
+        for path in data.glob("spool.db*"):  # as a gateway leaves it that was killed: with a log beside
+            (cut / path.name).write_bytes(path.read_bytes())
+    steps = 0
+
+    def before_step(real: Callable[..., object]) -> Callable[..., object]:
+        def wrapped(*arguments: object) -> object:
+            nonlocal steps
+            steps += str(cut) in str(arguments[0])
+            if steps == step:
+                raise PowerCut
+            return real(*arguments)
+
+        return wrapped
+
+    with monkeypatch.context() as patched:
+        for owner, name in ((Path, "rename"), (Path, "replace"), (os, "link")):
+            patched.setattr(owner, name, before_step(getattr(owner, name)))
+        with contextlib.suppress(PowerCut):
+            restore(tmp_path / "b.tar.gz", cut)
+    async with running(settings(cut)) as spool:
+        found = await payloads_of(spool.outbox(Uplink()))
+    assert found == (EXPECTED if steps < step else [*EXPECTED, b"after the backup"])
 
 
 async def test_a_file_of_the_configuration_that_is_there_and_differs_stays_beside_the_one_of_the_backup(
