@@ -8,7 +8,7 @@ from bridge.web.operation import Operation, Parameter
 from bridge.web.routes import Call, Problem, Route
 from gateway.api import schemas as s
 from gateway.api.parts import Parts
-from gateway.api.shapes import moment, sample
+from gateway.api.shapes import moment, name, sample
 from gateway.broker.devices import Device, Order, Presence
 from gateway.broker.refused_connects import RefusedConnect
 
@@ -172,18 +172,18 @@ def _unknown() -> Problem:
 
 def _device(device: Device) -> dict[str, Any]:
     return {
-        "client": device.client,
+        "client": name(device.client),
         "is_connected": device.is_connected,
         "since": moment(device.since_us),
         "address": device.address,
         "listener": device.listener,
         "protocol": device.protocol,
-        "username": device.username,
+        "username": device.username and name(device.username),
         "published": device.published,
         "published_bytes": device.published_bytes,
         "per_s": round(device.per_s, 2),
         "delivered": device.delivered,
-        "last_topic": device.last_topic,
+        "last_topic": device.last_topic and name(device.last_topic),
         "last_published_at": moment(device.last_published_at_us),
         "refused": device.refused,
         "queued": device.queued,
@@ -217,15 +217,15 @@ def _detail(parts: Parts, client: str) -> dict[str, Any]:
         "in_flight": device.in_flight,
         "subscription_list": [
             {
-                "filter": held.filter,
+                "filter": name(held.filter),
                 "qos": held.qos,
                 "no_local": held.no_local,
                 "retain_as_published": held.retain_as_published,
-                "shared": held.shared,
+                "shared": held.shared and name(held.shared),
             }
             for held in found.subscriptions
         ],
-        "will": None if found.will_topic is None else {"topic": found.will_topic, "qos": found.will_qos or 0},
+        "will": None if found.will_topic is None else {"topic": name(found.will_topic), "qos": found.will_qos or 0},
         "refusals": dict(sorted(found.refusals.items())),
         "messages": [sample(item) for item in parts.traffic.recent(client=client, limit=NEWEST_MESSAGES)],
     }

@@ -6,7 +6,7 @@ import base64
 from typing import Any, Final
 
 from bridge.json_lines import properties_object, rfc3339
-from bridge.record import MAX_TIME_US, Record
+from bridge.record import MAX_TIME_US, Properties, Record
 from gateway.broker.message import Message
 from gateway.events import Event
 from gateway.traffic.sample import Sample
@@ -15,6 +15,12 @@ LISTED_BYTES: Final = 1024
 """Of a payload in a list."""
 ALONE_BYTES: Final = 64 * 1024
 """Of one that is looked at."""
+PROPERTIES_BYTES: Final = 4096
+"""Of a record's properties; of larger ones the beginnings are shown."""
+MAX_PAIRS: Final = 16
+MAX_CHARS: Final = 100
+MAX_NAME_CHARS: Final = 1024
+"""Of what a client calls itself, and of its topics, beside its numbers: each may be 64 KiB long."""
 
 
 def moment(at_us: int | None) -> str | None:
@@ -45,6 +51,26 @@ def payload(body: bytes, *, size_bytes: int | None = None, most: int = LISTED_BY
     return {**found, "size_bytes": size, "is_truncated": len(part) < size}
 
 
+def name(text: str) -> str:
+    """A name that a device gave, cut where it is one that nobody gives in earnest."""
+    return text if len(text) <= MAX_NAME_CHARS else f"{text[:MAX_NAME_CHARS]}…"
+
+
+def properties(item: Properties) -> dict[str, Any]:
+    """MQTT 5 properties; where they are long, the beginnings, and `is_truncated`."""
+    if item.size_bytes <= PROPERTIES_BYTES:
+        return properties_object(item)
+    short = Properties(
+        payload_format_indicator=item.payload_format_indicator,
+        message_expiry_interval=item.message_expiry_interval,
+        content_type=item.content_type and item.content_type[:MAX_CHARS],
+        response_topic=item.response_topic and item.response_topic[:MAX_CHARS],
+        correlation_data=item.correlation_data and item.correlation_data[:MAX_CHARS],
+        user_property=tuple((key[:MAX_CHARS], text[:MAX_CHARS]) for key, text in item.user_property[:MAX_PAIRS]),
+    )
+    return {**properties_object(short), "is_truncated": True}
+
+
 def record(item: Record, *, most: int = LISTED_BYTES) -> dict[str, Any]:
     """A record of the spool."""
     found = {
@@ -57,7 +83,7 @@ def record(item: Record, *, most: int = LISTED_BYTES) -> dict[str, Any]:
         "seq": item.seq,
     }
     if item.properties is not None:
-        found["properties"] = properties_object(item.properties)
+        found["properties"] = properties(item.properties)
     return found
 
 
@@ -72,7 +98,7 @@ def sample(item: Sample, *, most: int = LISTED_BYTES) -> dict[str, Any]:
         "payload": payload(item.payload, size_bytes=item.size_bytes, most=most),
     }
     if item.properties is not None:
-        found["properties"] = properties_object(item.properties)
+        found["properties"] = properties(item.properties)
     return found
 
 
@@ -87,7 +113,7 @@ def retained(item: Message, *, most: int = LISTED_BYTES) -> dict[str, Any]:
         "payload": payload(item.payload, most=most),
     }
     if item.properties is not None:
-        found["properties"] = properties_object(item.properties)
+        found["properties"] = properties(item.properties)
     return found
 
 

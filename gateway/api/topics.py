@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from bridge.web.operation import Operation, Parameter
@@ -16,6 +17,8 @@ from gateway.mqtt.topics import validate_topic_filter
 from gateway.traffic.topics import Branch, Sort
 
 NEWEST_MESSAGES: Final = 100
+NAMES_BYTES: Final = 1024 * 1024
+"""A page of what is retained ends behind so many bytes of topics and client ids: each may be 64 KiB long."""
 
 _LAST: Final = s.maybe(s.thing({"at": s.maybe(s.TIME), "client": s.TEXT, "payload": s.PAYLOAD}))
 _LEVEL: Final = s.thing(
@@ -107,10 +110,11 @@ def routes(parts: Parts) -> list[Route]:
             )
         except ValueError as error:
             raise Problem(400, f"Nothing can follow after that topic: {error}") from error
+        fit = _fitting(page.messages)
         return {
             "total": parts.broker.retained.from_clients,
-            "retained": [retained(message) for message in page.messages],
-            "next_after": page.next_after,
+            "retained": [retained(message) for message in fit],
+            "next_after": page.next_after if len(fit) == len(page.messages) else fit[-1].topic,
         }
 
     return [
@@ -183,6 +187,16 @@ def _branch(parts: Parts, branch: Branch) -> dict[str, Any]:
         },
         "is_retained": _retained_on(parts, branch.topic) is not None,
     }
+
+
+def _fitting(messages: Sequence[Message]) -> Sequence[Message]:
+    """The first of them whose topics and clients are no more than NAMES_BYTES together; one at least."""
+    size_bytes = 0
+    for number, message in enumerate(messages):
+        size_bytes += len(message.topic) + len(message.origin)
+        if size_bytes > NAMES_BYTES and number:
+            return messages[:number]
+    return messages
 
 
 def _retained_on(parts: Parts, topic: str) -> Message | None:

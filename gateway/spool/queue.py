@@ -16,13 +16,15 @@ from gateway.spool.errors import translate
 from gateway.spool.lane import Lane
 from gateway.spool.rows import BLOCK_COLUMNS, is_body_sound, is_row_sound
 from gateway.spool.schema import key_of, seq_of
-from gateway.spool.stored_record import StoredRecord, block_in, inflated
+from gateway.spool.stored_record import StoredRecord, block_in, inflated, size_bytes
 
 log = logging.getLogger(__name__)
 
 PAGE_RECORDS: Final = 1000
 PAGE_BYTES: Final = 4 * 1024 * 1024
-"""Payload after which a page ends, whatever was asked for; it has one record at least."""
+"""Records together after which a page ends, whatever was asked for; it has one record at least."""
+PAGE_BLOCKS: Final = 1000
+"""Blocks that are looked at for one page, damaged ones among them: the uplinks read with the same connection."""
 
 
 @dataclass(slots=True)
@@ -71,7 +73,7 @@ class Queue:
 
     async def _pages(self, lane: Lane, from_seq: int | None, last: int | None, limit: int) -> AsyncIterator[_Page]:
         seq = lane.first_seq if from_seq is None else max(from_seq, lane.first_seq)
-        while last is None or seq <= last:
+        while seq < lane.next_seq and (last is None or seq <= last):
             try:
                 page = await self._reader.run(partial(_page, stream=lane.id, from_seq=seq, last=last, limit=limit))
             except sqlite3.Error as error:
@@ -88,7 +90,7 @@ class Queue:
 
 
 def _page(connection: sqlite3.Connection, *, stream: int, from_seq: int, last: int | None, limit: int) -> _Page:
-    """On the reader's thread: records from `from_seq` to `last`, within the bounds; a few blocks are looked at."""
+    """On the reader's thread: records from `from_seq` to `last`, within the bounds; it may be none though there are."""
     page = _Page(next_seq=from_seq)
     size = 0
     query = connection.execute(
@@ -97,10 +99,13 @@ def _page(connection: sqlite3.Connection, *, stream: int, from_seq: int, last: i
         (key_of(stream, 0), key_of(stream, from_seq), key_of(stream, from_seq), key_of(stream + 1, 0)),
     )
     with contextlib.closing(query) as rows:  # an open query would keep the write-ahead log from beginning anew
-        for row in rows:
+        for looked_at, row in enumerate(rows):
             first_seq = seq_of(row[0])
             if last is not None and first_seq > last:
                 break
+            if looked_at >= PAGE_BLOCKS:
+                page.next_seq = max(page.next_seq, first_seq)
+                return page
             if not (is_row_sound(row) and is_body_sound(row)):
                 page.damaged += 1
                 continue
@@ -115,7 +120,7 @@ def _page(connection: sqlite3.Connection, *, stream: int, from_seq: int, last: i
             for record in block.records(max(0, from_seq - first_seq), stop):
                 page.records.append(record)
                 page.next_seq = record.seq + 1
-                size += len(record.payload)
+                size += size_bytes(record)
                 if len(page.records) >= limit or size >= PAGE_BYTES:
                     return page
     page.is_last = True

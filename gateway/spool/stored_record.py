@@ -15,6 +15,12 @@ _MAX_RAW_BYTES = 2 * MAX_BLOCK_BYTES + 300 * 1024 * 1024
 """A block ends at MAX_BLOCK_BYTES, or holds one publish, which MQTT bounds at 256 MiB."""
 
 
+def size_bytes(record: StoredRecord) -> int:
+    """What it takes in memory, roughly. A device may say more in names and properties than in a payload."""
+    properties = 0 if record.properties is None else record.properties.size_bytes
+    return len(record.payload) + len(record.topic) + len(record.client) + properties
+
+
 def inflated(body: bytes, *, is_compressed: bool) -> bytes:
     """The bytes of the block in a stored body. Raises BlockError."""
     if not is_compressed:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from bridge.record import Properties
 from config.settings import GatewayIdentity, GatewaySettings, Stream, Uplink
 from config.settings import Spool as SpoolSettings
 from gateway.spool.ports import Outcome
@@ -81,7 +82,13 @@ async def running(of: GatewaySettings, clock: StepClock | None = None) -> AsyncI
 
 
 def put(
-    spool: Spool, payloads: list[bytes], *, stream: int = 0, client: str = "device", topic: str = "plant/a"
+    spool: Spool,
+    payloads: list[bytes],
+    *,
+    stream: int = 0,
+    client: str = "device",
+    topic: str = "plant/a",
+    properties: list[Properties | None] | None = None,
 ) -> None:
     """Append publishes to the open commit."""
     spool.append(
@@ -92,6 +99,7 @@ def put(
         payloads=payloads,
         flags=bytes([2]) * len(payloads),
         plain_size_bytes=sum(len(payload) + 20 for payload in payloads),
+        properties=properties,
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from bridge.record import Properties
 from config.settings import Uplink
 from gateway.spool import queue
 from gateway.spool.spool import Spool
@@ -68,6 +69,14 @@ async def test_a_page_is_bounded_in_bytes(tmp_path: Path, monkeypatch: pytest.Mo
         assert await exported(spool) == list(range(1, 12))
 
 
+async def test_names_and_properties_count_too_or_a_page_of_small_payloads_could_be_gigabytes(tmp_path: Path) -> None:
+    long = Properties(user_property=(("key", "x" * (queue.PAGE_BYTES // 4)),))
+    async with running(settings(tmp_path)) as spool:
+        await store(spool, [b"x"] * 20, properties=[long] * 20)
+        assert len(await spool.queue.peek("telemetry", 1, 1000)) == 4
+        assert await exported(spool) == list(range(1, 21))
+
+
 async def test_damaged_blocks_are_passed_over_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     async with running(settings(tmp_path)) as spool:
         await filled(spool, 5)
@@ -80,3 +89,28 @@ async def test_damaged_blocks_are_passed_over_and_said(tmp_path: Path, caplog: p
             assert [record.seq for record in await spool.queue.peek("telemetry", 1, 7)] == [6, 7, 8, 9, 10, 16, 17]
             assert await exported(spool) == [*range(6, 11), *range(16, 26)]
     assert "2 blocks of stream telemetry behind number 1 are damaged" in caplog.text
+
+
+async def test_what_is_looked_at_for_a_page_is_bounded_in_blocks_also_where_all_are_damaged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "PAGE_BLOCKS", 3)
+    async with running(settings(tmp_path)) as spool:
+        await filled(spool, 12)
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db", isolation_level=None)) as other:
+        keys = [row[0] for row in other.execute("SELECT key FROM block ORDER BY key")]
+        other.execute("UPDATE block SET body = x'00' WHERE key BETWEEN ? AND ?", (keys[0], keys[9]))
+    async with running(settings(tmp_path)) as spool:
+        assert [record.seq for record in await spool.queue.peek("telemetry", 1, 2)] == [51, 52]
+        assert await exported(spool, 3) == list(range(51, 61))
+
+
+@pytest.mark.parametrize("beyond", [61, 2**48, 2**48 + 3, 2**53])
+async def test_a_number_that_was_not_given_yet_is_not_looked_for(tmp_path: Path, beyond: int) -> None:
+    streams = (Stream(name="alarms", topics=("a",)), Stream(name="telemetry", topics=("#",)))
+    async with running(settings(tmp_path, streams=streams)) as spool:
+        await store(spool, [b"x"] * 60, stream=1)
+        looked = AsyncMock(side_effect=AssertionError("the database was asked"))
+        with patch.object(spool._reader, "run", looked):
+            assert await spool.queue.peek("telemetry", beyond) == []
+            assert await exported(spool, beyond) == []
