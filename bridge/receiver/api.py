@@ -91,6 +91,7 @@ class Api:
             gate=gate,
             on_audit=on_audit,
             schemas=descriptions.SCHEMAS,
+            errors={StateUnusable: 503},
         )
 
     def _routes(self) -> tuple[Route, ...]:

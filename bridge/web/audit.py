@@ -7,6 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from bridge.web.errors import Problem
+from bridge.web.routes import Call, Route
+
 logger = logging.getLogger("fieldgate.audit")
 
 Outcome = Literal["done", "refused", "failed"]
@@ -37,6 +40,19 @@ class Audit:
         """What a person reads: "anna: disconnect a device: pump-1: done"."""
         parts = (self.user or "a stranger", self.action, self.target, self.outcome, self.why)
         return ": ".join(part for part in parts if part)
+
+
+def of(route: Route, call: Call, problem: Problem | None) -> Audit:
+    """What a call of an audited route came to; `problem` None: it was done."""
+    return Audit(
+        user=None if call.user is None else printable(call.user),
+        role=call.role,
+        address=call.address,
+        action=route.audit or "",
+        target=printable(call.target or ""),
+        outcome="done" if problem is None else "refused" if problem.status < 500 else "failed",
+        why="" if problem is None else printable(problem.message),
+    )
 
 
 def write(audit: Audit) -> None:

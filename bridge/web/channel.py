@@ -9,6 +9,7 @@ from typing import Any
 
 from bridge.web.answers import encoded
 from bridge.web.errors import Problem
+from bridge.web.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -25,13 +26,14 @@ def event(name: str, data: bytes, number: int | None = None) -> bytes:
 class Channel:
     """One address that is looked at: its newest event, and who waits for the next."""
 
-    def __init__(self, compute: Compute, tick_s: float) -> None:
+    def __init__(self, compute: Compute, tick_s: float, pace: Pace) -> None:
         self.watchers = 0
         self.version = 0
         self.newest = b""
         self.problem: Problem | None = None
         self._compute = compute
         self._tick_s = tick_s
+        self._pace = pace
         self._data: bytes | None = None
         self._changed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._task: asyncio.Task[None] | None = None
@@ -60,7 +62,8 @@ class Channel:
 
     async def _read(self) -> None:
         try:
-            data, name, problem = encoded(await self._compute()), "body", None
+            async with self._pace.body():
+                data, name, problem = encoded(await self._compute()), "body", None
         except Problem as error:
             data, name, problem = encoded(error.body()), "problem", error
         except asyncio.CancelledError:

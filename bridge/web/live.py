@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import weakref
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Final
 
@@ -19,11 +20,14 @@ from bridge.web.answers import encoded
 from bridge.web.channel import Channel, Compute, event
 from bridge.web.errors import Problem
 from bridge.web.line import Line
+from bridge.web.pace import Pace
 
 TICK_S: Final = 1.0
 PING_S: Final = 10.0
 STUCK_S: Final = 30.0
 MAX_STREAMS: Final = 50
+MAX_OF_USER: Final = 40
+"""Of one user who is known by name: one script must not take all of them."""
 RETRY_MS: Final = 2000
 
 _PING: Final = b": ping\n\n"
@@ -43,13 +47,18 @@ class Live:
         ping_s: float = PING_S,
         stuck_s: float = STUCK_S,
         max_streams: int = MAX_STREAMS,
+        max_of_user: int = MAX_OF_USER,
+        pace: Pace | None = None,
     ) -> None:
         self._tick_s = tick_s
         self._ping_s = ping_s
         self._stuck_s = stuck_s
         self._max_streams = max_streams
+        self._max_of_user = max_of_user
+        self.pace = pace or Pace()
         self._channels: dict[str, Channel] = {}
         self._streams = 0
+        self._of_user: Counter[str] = Counter()
         self._lines: weakref.WeakSet[Line] = weakref.WeakSet()
         self._is_closed = False
         self._closed: asyncio.Future[None] | None = None
@@ -76,12 +85,17 @@ class Live:
         compute: Compute,
         is_still_known: IsStillKnown,
         response: web.StreamResponse,
+        *,
+        user: str | None = None,
     ) -> web.StreamResponse:
-        """Send the body of `key` until the caller leaves. Raises Problem while nothing has been sent yet."""
-        with self._place():
+        """Send the body of `key` until the caller leaves. Raises Problem while nothing has been sent yet.
+
+        `user`: who looks; None where everybody is the same.
+        """
+        with self._place(user):
             channel = self._channels.get(key)
             if channel is None:
-                channel = self._channels[key] = Channel(compute, self._tick_s)
+                channel = self._channels[key] = Channel(compute, self._tick_s, self.pace)
                 channel.start()
             channel.watchers += 1
             try:
@@ -128,9 +142,11 @@ class Live:
         events: AsyncIterator[tuple[str, Any]],
         is_still_known: IsStillKnown,
         response: web.StreamResponse,
+        *,
+        user: str | None = None,
     ) -> web.StreamResponse:
         """Send a caller's own events as they come, until they end or he leaves. What waits is the sender's to bound."""
-        with self._place():
+        with self._place(user):
             if self._closed is None:
                 self._closed = asyncio.get_running_loop().create_future()
             line = self._line(request)
@@ -172,7 +188,7 @@ class Live:
         return response
 
     @contextlib.contextmanager
-    def _place(self) -> Iterator[None]:
+    def _place(self, user: str | None) -> Iterator[None]:
         if self._is_closed:
             raise _closing()
         if self._streams >= self._max_streams:
@@ -181,11 +197,22 @@ class Live:
                 f"{self._streams} pages are looking at live bodies, and more are not served. Close one, and try again.",
                 headers={"Retry-After": "10"},
             )
+        if user is not None and self._of_user[user] >= self._max_of_user:
+            raise Problem(
+                503,
+                f"You look at {self._of_user[user]} live bodies, and nobody gets more. Close one, and try again.",
+                headers={"Retry-After": "10"},
+            )
         self._streams += 1
+        if user is not None:
+            self._of_user[user] += 1
         try:
             yield
         finally:
             self._streams -= 1
+            if user is not None:
+                self._of_user[user] -= 1
+                self._of_user += Counter()  # forgets who looks at nothing
 
 
 class _Ended(Exception):

@@ -32,7 +32,7 @@ _SENTENCES: Final = {
     413: "The body is too large.",
     415: "The body is not JSON.",
     421: "The Host header names another machine.",
-    503: "Not now; `Retry-After` says when.",
+    503: "Not now: too many ask, or the disk can't be read; the sentence says which.",
 }
 _EVENTS: Final = {
     "description": "Followed: an event `body` at once and whenever it changes, at most once a second.",
@@ -162,9 +162,7 @@ def _responses(route: Route, operation: Operation) -> dict[str, Any]:
 def _usual(route: Route, operation: Operation) -> list[int]:
     usual = [400, 403, 421]
     if route.role != "open":
-        usual.append(401)
-    if route.is_live:
-        usual.append(503)
+        usual += [401, 503]
     if operation.body is not None or route.method == "POST":
         usual += [408, 413, 415]
     return usual

@@ -27,14 +27,20 @@ class Results:
         self._write_s = write_s
         self._exports = 0
 
-    async def respond(self, request: web.BaseRequest, result: Any, is_still_known: IsStillKnown) -> web.StreamResponse:
-        """The response of a JSON-able body, an Answer or an EventStream. Raises Problem."""
+    async def respond(
+        self, request: web.BaseRequest, result: Any, is_still_known: IsStillKnown, *, user: str | None = None
+    ) -> web.StreamResponse:
+        """The response of a JSON-able body, an Answer or an EventStream. Raises Problem.
+
+        `user`: who asks; None where everybody is the same.
+        """
         if isinstance(result, EventStream):
             if request.method == "HEAD":
                 await _close(result.events)
                 return web.Response(content_type="text/event-stream")
             try:
-                return await self._live.send_events(request, result.events, is_still_known, event_stream(self._headers))
+                response = event_stream(self._headers)
+                return await self._live.send_events(request, result.events, is_still_known, response, user=user)
             finally:
                 await _close(result.events)
         if not isinstance(result, Answer):
@@ -76,7 +82,12 @@ class Results:
             while chunk is not None:
                 async with asyncio.timeout(self._write_s):
                     await response.write(chunk)
+                await asyncio.sleep(0)  # devices are served between any two chunks, however fast the reader is
                 chunk = await anext(chunks, None)
+        except TimeoutError as error:
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionAbortedError("The reader of an export took nothing.") from error
         except Exception:  # of whatever kind: the status is out already, so only a cut tells that the rest is missing
             if request.transport is not None:
                 request.transport.abort()

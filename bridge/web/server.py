@@ -19,15 +19,15 @@ from urllib.parse import parse_qsl, urlencode
 from aiohttp import web
 
 from bridge.web import audit as audits
+from bridge.web.admission import SAFE, check_host, check_rights
 from bridge.web.answers import asset_response, event_stream, problem_response
-from bridge.web.audit import Audit, OnAudit
-from bridge.web.bodies import read_body
+from bridge.web.audit import OnAudit
+from bridge.web.bodies import MAX_BODY_BYTES, MAX_STRANGERS_BYTES, read_body
 from bridge.web.certificates import make_context, renew
 from bridge.web.errors import CannotServe, Problem
 from bridge.web.gate import Gate, Identity
 from bridge.web.headers import standing_headers
-from bridge.web.hosts import is_foreign, is_own_host
-from bridge.web.live import Live
+from bridge.web.live import IsStillKnown, Live
 from bridge.web.openapi import document
 from bridge.web.operation import Operation
 from bridge.web.pages import SHELL, STATIC_FOLDER, Asset, load_assets
@@ -45,7 +45,6 @@ SHUTDOWN_S: Final = 1.0
 MAX_QUERY_FIELDS: Final = 1000
 STATIC: Final = "/static/"
 DESCRIPTION: Final = "/api/v1/openapi.json"
-_SAFE: Final = frozenset({"GET", "HEAD"})
 
 
 class WebServer:
@@ -67,12 +66,17 @@ class WebServer:
         static: Path = STATIC_FOLDER,
         live: Live | None = None,
         now_s: Callable[[], float] = time.monotonic,
+        errors: Mapping[type[Exception], int] | None = None,
     ) -> None:
-        """`program`: "gateway" or "receiver"; `name`: its id. `schemas`: those that operations refer to."""
+        """`program`: "gateway" or "receiver"; `name`: its id. `schemas`: those that operations refer to.
+
+        `errors`: what handlers may raise whose text is a sentence for the caller, and the status it comes with.
+        """
         self._api = api
         self._gate = gate
         self._on_ready = on_ready
         self._on_audit = on_audit
+        self._errors = errors or {}
         self._now_s = now_s
         self._assets = load_assets(static)
         self._live = live or Live()
@@ -196,10 +200,14 @@ class WebServer:
         return response
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        self._check_host(request)
+        try:
+            check_host(request, self._gate.hosts)
+        except Problem as problem:
+            self._note_refused(request, problem)
+            raise
         raw_path, _, query = request.raw_path.partition("?")
-        if raw_path.startswith(STATIC) and request.method in _SAFE:
-            return self._static(request, raw_path.removeprefix(STATIC))
+        if raw_path.startswith(STATIC) and request.method in SAFE:
+            return self._asset(request, self._assets.get(raw_path.removeprefix(STATIC)))
         found = self._router.find(request.method, raw_path)
         if found is None:
             raise Problem(404, f"There is nothing at {audits.printable(raw_path)}.")
@@ -211,31 +219,17 @@ class WebServer:
                 headers={"Allow": ", ".join(found.allowed)},
             )
         if found.value is None:
-            return self._shell(request)
+            return self._asset(request, self._assets.get(SHELL))
         return await self._call(request, found.value, found.path, raw_path, query)
 
-    def _check_host(self, request: web.BaseRequest) -> None:
-        hosts = request.headers.getall("Host", [])
-        # HTTP/1.0 knows no Host, and no browser leaves it out; some probes do.
-        if len(hosts) > 1 or (hosts and not is_own_host(hosts[0], self._gate.hosts)):
-            raise Problem(
-                421,
-                "This machine is not known by the name in the Host header. Use its address, or add it to api.hosts.",
-            )
-        if is_foreign(
-            method=request.method,
-            host=hosts[0] if hosts else "",
-            origin=request.headers.get("Origin"),
-            fetch_site=request.headers.get("Sec-Fetch-Site"),
-            fetch_mode=request.headers.get("Sec-Fetch-Mode"),
-        ):
-            raise Problem(403, "A page of another origin asks for this, and is not answered.")
-
-    def _shell(self, request: web.BaseRequest) -> web.Response:
-        return self._asset(request, self._assets.get(SHELL))
-
-    def _static(self, request: web.BaseRequest, name: str) -> web.Response:
-        return self._asset(request, self._assets.get(name))
+    def _note_refused(self, request: web.BaseRequest, problem: Problem) -> None:
+        """An action that a page elsewhere tried belongs into the audit log, whoever's browser it was."""
+        raw_path = request.raw_path.partition("?")[0]
+        found = self._router.find(request.method, raw_path)
+        if found is not None and found.value is not None and found.value.audit is not None:
+            target = ", ".join(found.path.values()) or None
+            call = Call(method=request.method, url_path=raw_path, address=request.remote or "", target=target)
+            self._audit(found.value, call, problem)
 
     def _asset(self, request: web.BaseRequest, asset: Asset | None) -> web.Response:
         if asset is None:
@@ -289,7 +283,7 @@ class WebServer:
     async def _pass(
         self, request: web.BaseRequest, route: Route, call: Call, identity: Identity | None, query: str
     ) -> web.StreamResponse:
-        self._check_rights(request, route, identity)
+        check_rights(request, route, identity, self._gate)
         try:
             given = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_QUERY_FIELDS)
         except ValueError as error:
@@ -297,33 +291,31 @@ class WebServer:
         operation = route.operation
         call.query = read_query(operation.query, given) if operation is not None else dict(given)
         if route.method != "GET":
-            call.body = await read_body(request)
+            is_known = identity is not None
+            call.body = await read_body(request, max_bytes=MAX_BODY_BYTES if is_known else MAX_STRANGERS_BYTES)
             if operation is not None and operation.body is not None:
                 check_body(call.body, operation.body)
         if route.is_live and request.method == "GET" and "text/event-stream" in request.headers.get("Accept", ""):
             return await self._follow(request, route, call, given)
+        user = self._counted(call)
         if route.is_live:
             call.user = call.role = call.session_id = None
-        return await self._results.respond(
-            request, await route.handler(call), lambda: is_enough(_role(self._identify(request)), route.role)
-        )
+        if route.method == "GET" and route.role != "open":
+            async with self._live.pace.body():
+                result = await self._made(route, call)
+        else:
+            result = await self._made(route, call)
+        return await self._results.respond(request, result, self._is_still_known(request, route), user=user)
 
-    def _check_rights(self, request: web.BaseRequest, route: Route, identity: Identity | None) -> None:
-        if not is_enough(identity.role if identity is not None else None, route.role):
-            if identity is None:
-                raise Problem(
-                    401,
-                    "Log in first, or show a token that is valid.",
-                    headers={"WWW-Authenticate": 'Bearer realm="fieldgate"'},
-                )
-            raise Problem(403, f"{audits.printable(identity.user)} may look, and not act: that needs an operator.")
-        is_browser = any(name in request.headers for name in ("Cookie", "Origin", "Sec-Fetch-Site"))
-        if request.method in _SAFE or not is_browser:
-            return
-        if not self._gate.is_csrf_token(identity, request.headers.get("X-CSRF-Token")):
-            raise Problem(
-                403, "The header X-CSRF-Token is missing, or of another session. Read it anew from GET /api/v1/session."
-            )
+    async def _made(self, route: Route, call: Call) -> Any:
+        """What the handler returns. What it raises of `errors` is told with its own sentence."""
+        try:
+            return await route.handler(call)
+        except Exception as error:  # only to look whether it is one of those that people are told of
+            status = next((status for kind, status in self._errors.items() if isinstance(error, kind)), None)
+            if status is None:
+                raise
+            raise Problem(status, str(error)) from error
 
     async def _follow(
         self, request: web.BaseRequest, route: Route, call: Call, given: list[tuple[str, str]]
@@ -332,21 +324,21 @@ class WebServer:
         return await self._live.follow(
             request,
             f"{call.url_path}?{urlencode(sorted(given))}",
-            lambda: route.handler(shared),
-            lambda: is_enough(_role(self._identify(request)), route.role),
+            lambda: self._made(route, shared),
+            self._is_still_known(request, route),
             event_stream(self._headers),
+            user=self._counted(call),
         )
 
+    def _counted(self, call: Call) -> str | None:
+        """Whose streams are counted together; nobody's where all are the local operator."""
+        return call.user if self._gate.asks_who else None
+
+    def _is_still_known(self, request: web.BaseRequest, route: Route) -> IsStillKnown:
+        return lambda: is_enough(_role(self._identify(request)), route.role)
+
     def _audit(self, route: Route, call: Call, problem: Problem | None) -> None:
-        audit = Audit(
-            user=None if call.user is None else audits.printable(call.user),
-            role=call.role,
-            address=call.address,
-            action=route.audit or "",
-            target=audits.printable(call.target or ""),
-            outcome="done" if problem is None else "refused" if problem.status < 500 else "failed",
-            why="" if problem is None else audits.printable(problem.message),
-        )
+        audit = audits.of(route, call, problem)
         audits.write(audit)
         if self._on_audit is not None and call.user is not None:  # a stranger must not fill the list of events
             self._on_audit(audit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -11,11 +12,16 @@ from aiohttp.web_protocol import RequestHandler
 
 from bridge.web.answers import problem_response
 from bridge.web.errors import Problem
+from bridge.web.tries import one_address
 
 MAX_CONNECTIONS: Final = 500
+MAX_OF_ADDRESS: Final = 250
+"""From one address: a stranger at one machine must not keep everybody else out."""
 IDLE_S: Final = 30.0
 """Between requests, and for one to come whole up to its body."""
 LINGER_S: Final = 2.0
+STALL_S: Final = 60.0
+"""Who takes nothing of an answer for so long is cut off, or he would hold his connection for ever."""
 
 
 class BoundedServer(web.Server):
@@ -24,6 +30,7 @@ class BoundedServer(web.Server):
     def __init__(self, handler: Any, *, headers: Mapping[str, str]) -> None:
         super().__init__(handler, access_log=None)
         self.standing_headers = headers
+        self._of_address: Counter[str] = Counter()
         self._loop_of_connections = asyncio.get_running_loop()
 
     def __call__(self) -> RequestHandler:
@@ -39,18 +46,70 @@ class BoundedServer(web.Server):
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """As aiohttp does; one too many is cut off."""
         super().connection_made(handler, transport)
-        if len(self.connections) > MAX_CONNECTIONS:
+        address = _address_of(handler)
+        self._of_address[address] += 1
+        if len(self.connections) > MAX_CONNECTIONS or self._of_address[address] > MAX_OF_ADDRESS:
             transport.abort()
+
+    def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
+        """As aiohttp does."""
+        super().connection_lost(handler, exc)
+        address = _address_of(handler)
+        self._of_address[address] -= 1
+        if not self._of_address[address]:
+            del self._of_address[address]
 
 
 class _Connection(RequestHandler):
     """One connection."""
 
-    __slots__ = ("_headers",)
+    __slots__ = ("_cut", "_headers", "address")
 
     def __init__(self, manager: BoundedServer, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
         self._headers = manager.standing_headers
+        self._cut: asyncio.TimerHandle | None = None
+        self.address = ""
+        """Whose it is: an address, or all that one customer has."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """As aiohttp does."""
+        peer = transport.get_extra_info("peername")
+        self.address = one_address(peer[0]) if isinstance(peer, tuple) else ""
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """As aiohttp does."""
+        self._takes()
+        super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        """As aiohttp does; he may not stay so for long."""
+        super().pause_writing()
+        self._cut_later()
+
+    def resume_writing(self) -> None:
+        """As aiohttp does."""
+        super().resume_writing()
+        self._takes()
+
+    async def start(self) -> None:
+        """As aiohttp does; what is left to send at the end may not take long either."""
+        transport = self.transport
+        try:
+            await super().start()
+        finally:
+            if isinstance(transport, asyncio.Transport) and transport.get_write_buffer_size():
+                self._loop.call_later(STALL_S, transport.abort)
+
+    def _cut_later(self) -> None:
+        if self._cut is None and isinstance(self.transport, asyncio.Transport):
+            self._cut = self._loop.call_later(STALL_S, self.transport.abort)
+
+    def _takes(self) -> None:
+        if self._cut is not None:
+            self._cut.cancel()
+            self._cut = None
 
     def handle_error(
         self,
@@ -61,7 +120,9 @@ class _Connection(RequestHandler):
     ) -> web.StreamResponse:
         """What is no HTTP request, and what broke outside of every handler."""
         del request, message
-        if status >= 500:
+        if isinstance(exc, ConnectionError):  # the caller has gone: no error of ours, and nobody reads the answer
+            sentence = "The caller has gone."
+        elif status >= 500:
             self.log_exception("A request could not be answered.", exc_info=exc)
             sentence = "The request could not be answered; the log says why."
         else:
@@ -70,3 +131,7 @@ class _Connection(RequestHandler):
         response.headers.update(self._headers)
         response.force_close()
         return response
+
+
+def _address_of(handler: RequestHandler) -> str:
+    return handler.address if isinstance(handler, _Connection) else ""

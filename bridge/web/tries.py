@@ -116,13 +116,13 @@ def _is_old(record: _Record, now_s: float) -> bool:
 
 
 def _keys(address: str, user: str) -> tuple[Key, Key, Key]:
-    address = _group(address)
+    address = one_address(address)
     user = hashlib.sha256(user.encode(errors="surrogateescape")).hexdigest()
     return (("both", address, user), ("address", address, ""), ("user", "", user))
 
 
-def _group(address: str) -> str:
-    """What counts as one address."""
+def one_address(address: str) -> str:
+    """What counts as one: an IPv4 address, or the /64 of an IPv6 address."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:

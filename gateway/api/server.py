@@ -16,6 +16,7 @@ from gateway.api.heartbeat import Heartbeat
 from gateway.api.schemas import COMPONENTS
 from gateway.api.view import GatewayView
 from gateway.errors import CannotListen, CannotStart
+from gateway.spool.errors import SpoolError
 
 
 class ApiServer:
@@ -46,6 +47,7 @@ class ApiServer:
             gate=gate or Gate.open(api),
             on_audit=on_audit,
             schemas=COMPONENTS,
+            errors={SpoolError: 503},
         )
 
     @property

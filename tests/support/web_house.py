@@ -121,6 +121,7 @@ async def house(
     live: Live | None = None,
     now_s: Callable[[], float] | None = None,
     connector: aiohttp.BaseConnector | None = None,
+    errors: Mapping[type[Exception], int] | None = None,
 ) -> AsyncIterator[House]:
     """Serve. `users`: passwords by user, of which anna is the operator; `roles`: roles by token; both go into files in
     `folder`."""
@@ -151,6 +152,7 @@ async def house(
         on_audit=audits.append,
         live=live,
         now_s=now_s or asyncio.get_running_loop().time,
+        errors=errors,
     )
     try:
         await server.start()

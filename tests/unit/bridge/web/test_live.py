@@ -198,6 +198,24 @@ async def test_so_many_streams_are_served_and_no_more() -> None:
             await stream.next()
 
 
+async def test_one_user_cannot_have_all_the_streams(tmp_path: Path) -> None:
+    body = Body()
+    roles = {OPERATOR_TOKEN: "operator", VIEWER_TOKEN: "viewer"}
+    viewer, operator = ({"Authorization": f"Bearer {token}"} for token in (VIEWER_TOKEN, OPERATOR_TOKEN))
+    live = quick(max_streams=3, max_of_user=1)
+    async with house(tmp_path, roles=roles, routes=body.routes, live=live) as at:
+        async with following(at, "/api/v1/body", **viewer) as stream:
+            await stream.next()
+            response, error = await at.ask("GET", "/api/v1/body", headers={**FOLLOW, **viewer})
+            assert (response.status, response.headers["Retry-After"]) == (503, "10")
+            assert error["error"]["message"].startswith("You look at 1 live bodies")
+            async with following(at, "/api/v1/body", **operator) as other:
+                await other.next()
+        await until(lambda: at.server.live.streams == 0)
+        async with following(at, "/api/v1/body", **viewer) as stream:
+            await stream.next()
+
+
 async def test_a_slow_reader_skips_bodies_and_is_cut_off_at_last() -> None:
     body = Body()
     body.size_bytes, body.counts = 300_000, True

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import io
 import json
+import logging
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,7 +24,7 @@ from bridge.web.routes import Answer, Call, Problem, Route
 from bridge.web.server import WebServer
 from config.settings import Api, ApiTls
 from tests.support.certificates import Authority
-from tests.support.web_house import PAGES, ROUTES, VIEWER_TOKEN, House, house
+from tests.support.web_house import OPERATOR_TOKEN, PAGES, PASSWORDS, ROUTES, VIEWER_TOKEN, House, house
 
 TIMEOUT_S = 10.0
 ACT = "/api/v1/thing/pump/act"
@@ -190,6 +192,97 @@ async def test_one_connection_too_many_is_cut_off(monkeypatch: pytest.MonkeyPatc
             assert await raw(at, b"GET /healthz HTTP/1.0\r\n\r\n") == b""
         writer.close()
         await writer.wait_closed()
+
+
+async def test_one_address_cannot_have_all_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "MAX_OF_ADDRESS", 2)
+    asks = b"GET /healthz HTTP/1.0\r\n\r\n"
+    async with house() as at:
+        address = at.server.address
+        idle = [await asyncio.open_connection(address.host, address.port) for _ in range(2)]
+        with contextlib.suppress(ConnectionError):
+            assert await raw(at, asks) == b""
+        reader, other = await asyncio.open_connection(address.host, address.port, local_addr=("127.0.0.2", 0))
+        other.write(asks)
+        async with asyncio.timeout(TIMEOUT_S):
+            assert (await reader.read()).startswith(b"HTTP/1.0 200 ")
+        for _, writer in [*idle, (reader, other)]:
+            writer.close()
+            await writer.wait_closed()
+        async with asyncio.timeout(TIMEOUT_S):
+            while b"200" not in await raw(at, asks):  # who has gone counts no more
+                pass
+
+
+@pytest.mark.parametrize("waits_bytes", [None, 1 << 30], ids=["while it is written", "when all of it is written"])
+async def test_who_takes_nothing_of_an_answer_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, waits_bytes: int | None
+) -> None:
+    monkeypatch.setattr(serving, "STALL_S", 0.2)
+    monkeypatch.setattr(serving, "IDLE_S", 0.2)
+
+    async def large(_call: Call) -> Any:
+        return Answer(body=b"x" * 16_000_000)
+
+    async with house(routes=[Route(method="GET", path="/large", handler=large, role="open")]) as at:
+        assert at.server._runner is not None
+        server = at.server._runner.server
+        assert server is not None
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        client.setblocking(False)
+        loop = asyncio.get_running_loop()
+        await loop.sock_connect(client, (at.server.address.host, at.server.address.port))
+        async with asyncio.timeout(TIMEOUT_S):
+            while not server.connections:  # noqa: ASYNC110 - the server's own state, of whose changes nobody tells
+                await asyncio.sleep(0.005)
+            (connection,) = server.connections
+            if waits_bytes is not None:
+                assert isinstance(connection.transport, asyncio.WriteTransport)
+                connection.transport.set_write_buffer_limits(high=waits_bytes)
+            await loop.sock_sendall(client, b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            while server.connections or connection.transport is not None:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.005)
+            received = 0
+            with contextlib.suppress(ConnectionError):
+                while chunk := await loop.sock_recv(client, 1 << 20):  # what the kernel had taken, and then the end
+                    received += len(chunk)
+        client.close()
+        assert received < 16_000_000
+
+
+async def test_a_strangers_body_is_smaller_than_an_operators(tmp_path: Path) -> None:
+    large = json.dumps({"user": "anna", "password": "x", "more": "y" * bodies.MAX_STRANGERS_BYTES}).encode()
+    kind = {"Content-Type": "application/json"}
+    async with house(tmp_path, users=PASSWORDS, roles={OPERATOR_TOKEN: "operator"}) as at:
+        assert await at.status("POST", "/api/v1/session", data=large, headers=kind) == 413
+
+        async def pieces() -> AsyncIterator[bytes]:
+            for start in range(0, len(large), 10_000):
+                yield large[start : start + 10_000]
+
+        assert await at.status("POST", "/api/v1/session", data=pieces(), headers=kind) == 413
+        operator = {**kind, "Authorization": f"Bearer {OPERATOR_TOKEN}"}
+        assert await at.status("POST", ACT, data=large, headers=operator) == 200
+        # The longest password there may be, in the longest way to write it.
+        longest = json.dumps({"user": "\U0001f600" * 256, "password": "\U0001f600" * 4096}).encode()
+        assert await at.status("POST", "/api/v1/session", data=longest, headers=kind) == 401
+
+
+async def test_a_caller_who_hangs_up_within_his_body_is_no_error_of_ours(caplog: pytest.LogCaptureFixture) -> None:
+    async with house() as at:
+        address = at.server.address
+        _, writer = await asyncio.open_connection(address.host, address.port)
+        head = f"POST {ACT} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n"
+        writer.write(head.encode() + b"{")
+        await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+        async with asyncio.timeout(TIMEOUT_S):
+            while not at.audits:  # noqa: ASYNC110 - the server's own state, of whose changes nobody tells
+                await asyncio.sleep(0.005)
+        assert [(audit.outcome, audit.why) for audit in at.audits] == [("refused", "The body ends before its end.")]
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
 
 
 # ---- Pages and files --------------------------------------------------------------------------------------------
@@ -368,6 +461,47 @@ async def test_an_export_is_sent_in_pieces() -> None:
         assert seen == ["closed", "closed"]
 
 
+async def test_what_a_handler_may_raise_comes_with_its_own_sentence() -> None:
+    async def busy(_call: Call) -> Any:
+        raise BlockingIOError("The disk is busy. Try again in a moment.")
+
+    broken = [Route(method="GET", path="/api/v1/disk", handler=busy, is_live=True)]
+    async with house(routes=broken, errors={OSError: 503}) as at:
+        for headers in ({}, {"Accept": "text/event-stream"}):
+            response, body = await at.ask("GET", "/api/v1/disk", headers=headers)
+            assert response.status == 503
+            assert body["error"]["message"] == "The disk is busy. Try again in a moment."
+
+
+async def test_a_reader_of_an_export_who_takes_nothing_is_cut_off_and_is_no_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    ended = asyncio.Event()
+
+    async def endless() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 100_000
+        finally:
+            ended.set()
+
+    async def export(_call: Call) -> Any:
+        return Answer(body=endless(), content_type="application/x-ndjson")
+
+    async with house(routes=[Route(method="GET", path="/api/v1/export", handler=export)]) as at:
+        at.server._results._write_s = 0.2
+        address = at.server.address
+        reader, writer = await asyncio.open_connection(address.host, address.port, limit=1)
+        reader._transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(b"GET /api/v1/export HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        async with asyncio.timeout(TIMEOUT_S):
+            await ended.wait()
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
 async def test_an_export_that_cannot_begin_is_an_error_and_one_that_breaks_is_cut() -> None:
     routes, seen = exporting([Problem(404, "There is no such stream.")])
     async with house(routes=routes) as at:
@@ -479,7 +613,7 @@ async def test_the_description_is_made_of_the_routes(tmp_path: Path) -> None:
         "schema": {"type": "integer", "minimum": 1, "maximum": 9, "default": 5},
     }
     assert shaped["get"]["operationId"] == "get_shaped"
-    assert set(shaped["post"]["responses"]) == {"200", "400", "401", "403", "408", "413", "415", "421"}
+    assert set(shaped["post"]["responses"]) == {"200", "400", "401", "403", "408", "413", "415", "421", "503"}
     assert body["paths"]["/api/v1/session"]["get"]["security"] == []
     assert body["components"]["securitySchemes"]["cookie"]["name"] == "fieldgate_session"
     assert body["info"] == {

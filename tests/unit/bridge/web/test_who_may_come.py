@@ -385,6 +385,22 @@ async def test_every_action_is_in_the_audit_done_or_refused(tmp_path: Path, capl
     assert "password" not in caplog.text.replace("The user name or the password is wrong", "")
 
 
+async def test_an_action_that_a_page_elsewhere_tried_is_in_the_log_and_not_among_the_events(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with house() as at:
+        with caplog.at_level(logging.WARNING, "fieldgate.audit"):
+            elsewhere = {"Origin": "http://evil.example"}
+            assert await at.status("POST", "/api/v1/thing/pump/act", json={}, headers=elsewhere) == 403
+            assert await at.status("POST", "/api/v1/thing/pump/act", json={}, headers={"Host": "evil.example"}) == 421
+            assert await at.status("GET", "/api/v1/thing", headers=elsewhere) == 403
+        assert at.audits == []
+    found = [record.__dict__ for record in caplog.records if record.name == "fieldgate.audit"]
+    assert [(one["user"], one["action"], one["target"], one["outcome"]) for one in found] == [
+        (None, "do the thing", "pump", "refused")
+    ] * 2
+
+
 async def test_what_a_caller_wrote_cannot_break_a_line_of_the_audit(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "fieldgate.audit")
     async with house() as at:

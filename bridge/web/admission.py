@@ -1,0 +1,55 @@
+"""Whether a request is let in: it names this server, no page elsewhere asks, and who asks may do what he asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from aiohttp import web
+
+from bridge.web.audit import printable
+from bridge.web.errors import Problem
+from bridge.web.gate import Gate, Identity
+from bridge.web.hosts import is_foreign, is_own_host
+from bridge.web.routes import Route, is_enough
+
+SAFE: Final = frozenset({"GET", "HEAD"})
+"""Methods that change nothing."""
+
+
+def check_host(request: web.BaseRequest, names: Iterable[str]) -> None:
+    """The Host header is ours, and no page elsewhere asks. Raises Problem 421 or 403."""
+    hosts = request.headers.getall("Host", [])
+    # HTTP/1.0 knows no Host, and no browser leaves it out; some probes do.
+    if len(hosts) > 1 or (hosts and not is_own_host(hosts[0], names)):
+        raise Problem(
+            421,
+            "This machine is not known by the name in the Host header. Use its address, or add it to api.hosts.",
+        )
+    if is_foreign(
+        method=request.method,
+        host=hosts[0] if hosts else "",
+        origin=request.headers.get("Origin"),
+        fetch_site=request.headers.get("Sec-Fetch-Site"),
+        fetch_mode=request.headers.get("Sec-Fetch-Mode"),
+    ):
+        raise Problem(403, "A page of another origin asks for this, and is not answered.")
+
+
+def check_rights(request: web.BaseRequest, route: Route, identity: Identity | None, gate: Gate) -> None:
+    """The caller is known, and may; a browser that acts shows that a page of ours asks. Raises Problem 401 or 403."""
+    if not is_enough(identity.role if identity is not None else None, route.role):
+        if identity is None:
+            raise Problem(
+                401,
+                "Log in first, or show a token that is valid.",
+                headers={"WWW-Authenticate": 'Bearer realm="fieldgate"'},
+            )
+        raise Problem(403, f"{printable(identity.user)} may look, and not act: that needs an operator.")
+    is_browser = any(name in request.headers for name in ("Cookie", "Origin", "Sec-Fetch-Site"))
+    if request.method in SAFE or not is_browser:
+        return
+    if not gate.is_csrf_token(identity, request.headers.get("X-CSRF-Token")):
+        raise Problem(
+            403, "The header X-CSRF-Token is missing, or of another session. Read it anew from GET /api/v1/session."
+        )
