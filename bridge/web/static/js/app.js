@@ -22,10 +22,12 @@ function App() {
   const isOut = who !== null && isStranger(who);
   useLayoutEffect(() => {
     // Log in where one is, and go on there; who is in has nothing to do at the door.
-    if (isOut && !isLogin) go(`/login?${new URLSearchParams({ next: location.pathname + location.search })}`, { replace: true });
+    if (isOut && !isLogin)
+      go(`/login?${new URLSearchParams({ next: location.pathname + location.search })}`, { replace: true });
     if (who && !isOut && isLogin) go(safeNext(query.get("next")), { replace: true });
   }, [isOut, isLogin, who]);
-  if (who === null) return html`<div class="door">${trouble ? html`<${Empty} title=${trouble}><p>Trying again every few seconds.</p><//>` : html`<${Loading} />`}</div>`;
+  if (who === null)
+    return html`<div class="door">${trouble ? html`<${Empty} title=${trouble}><p>Trying again every few seconds.</p><//>` : html`<${Loading} />`}</div>`;
   if (isOut) return html`<${LoginPage} />`;
   if (isLogin) return null;
   return who.program === "receiver" ? html`<${Receiver} />` : html`<${Gateway} />`;
@@ -57,13 +59,17 @@ function useSession() {
 
 function Gateway() {
   const overview = useLive("/api/v1/overview");
-  const entries = GATEWAY_PAGES.map((page) => (page.path === "/dead-letters" ? { ...page, badge: overview.body?.dead_letters } : page));
+  const entries = GATEWAY_PAGES.map((page) =>
+    page.path === "/dead-letters" ? { ...page, badge: overview.body?.dead_letters } : page,
+  );
   return html`<${Program} entries=${entries} summary=${overview} verdict=${overview.body?.verdict} />`;
 }
 
 function Receiver() {
   const receiver = useLive("/api/v1/receiver");
-  const entries = RECEIVER_PAGES.map((page) => (page.path === "/set-aside" ? { ...page, badge: receiver.body?.set_aside } : page));
+  const entries = RECEIVER_PAGES.map((page) =>
+    page.path === "/set-aside" ? { ...page, badge: receiver.body?.set_aside } : page,
+  );
   return html`<${Program} entries=${entries} summary=${receiver} verdict=${receiver.body && receiverVerdict(receiver.body)} />`;
 }
 
@@ -97,7 +103,8 @@ function Guarded({ children }) {
   <//>`;
 }
 
-const NotFound = () => html`<${Empty} title="There is no page at this address."><p><a href="/">To the first page</a></p><//>`;
+const NotFound = () =>
+  html`<${Empty} title="There is no page at this address."><p><a href="/">To the first page</a></p><//>`;
 
 const root = document.getElementById("app");
 if (root) render(html`<${App} />`, root);

@@ -44,7 +44,12 @@ export function rate(value) {
 /** 3.1 MiB/s. @param {number | null | undefined} value */
 export const byteRate = (value) => (value === null || value === undefined ? "–" : `${bytes(value)}/s`);
 
-const UNITS = /** @type {[string, number][]} */ ([["d", 86400], ["h", 3600], ["min", 60], ["s", 1]]);
+const UNITS = /** @type {[string, number][]} */ ([
+  ["d", 86400],
+  ["h", 3600],
+  ["min", 60],
+  ["s", 1],
+]);
 
 /** 45 s, 4 min, 2 h 10 min, 3 d 4 h: at most two units. @param {number | null | undefined} value in seconds */
 export function duration(value) {

@@ -125,7 +125,10 @@ class LiveStream {
   ended(opened, error) {
     if (this.opened !== opened || opened.signal.aborted || !this.isWanted) return;
     clearTimeout(this.timer);
-    const problem = error instanceof Problem ? error : new Problem(0, "Nobody answers: the program has stopped, or the network to it is down.");
+    const problem =
+      error instanceof Problem
+        ? error
+        : new Problem(0, "Nobody answers: the program has stopped, or the network to it is down.");
     const retry_ms = Date.now() + this.pause_ms;
     this.timer = setTimeout(() => this.open(), this.pause_ms);
     this.pause_ms = Math.min(this.pause_ms * 2, LONGEST_PAUSE_MS);

@@ -27,7 +27,8 @@ export function go(address, { replace = false } = {}) {
 addEventListener("popstate", () => place.set(here()));
 
 document.addEventListener("click", (event) => {
-  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  if (event.defaultPrevented || event.button !== 0 || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
+    return;
   const link = event.target instanceof Element ? event.target.closest("a") : null;
   if (!link || link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
   if (link.pathname.startsWith("/api/") || link.pathname.startsWith("/static/") || link.hash) return;
@@ -45,7 +46,10 @@ export const usePlace = () => useStore(place);
  */
 export function useQueryValue(key, fallback) {
   const { query } = usePlace();
-  return [query.get(key) ?? fallback, (value) => go(withQuery({ [key]: value === fallback ? null : value }), { replace: true })];
+  return [
+    query.get(key) ?? fallback,
+    (value) => go(withQuery({ [key]: value === fallback ? null : value }), { replace: true }),
+  ];
 }
 
 /** This page's address with other values in its query; null takes one out. @param {Record<string, string | null>} changes */

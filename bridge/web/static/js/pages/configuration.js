@@ -32,11 +32,15 @@ export function ConfigurationPage() {
   };
   return html`${head}
     <${ViewerNote} />
-    ${body.waiting_for_restart.length > 0 &&
-    html`<p class="note" data-tone="warning">Changed, and in force after the next restart: ${body.waiting_for_restart.map((/** @type {string} */ key, /** @type {number} */ at) => html`${at > 0 && ", "}<code>${key}</code>`)}.</p>`}
-    ${view === "new"
-      ? html`<${ProposalPanel} file=${body.file} onApplied=${read} />`
-      : html`<${Values} values=${body.values} file=${body.file} reload=${html`<${Reload} file=${body.file} act=${reload} />`} />`}`;
+    ${
+      body.waiting_for_restart.length > 0 &&
+      html`<p class="note" data-tone="warning">Changed, and in force after the next restart: ${body.waiting_for_restart.map((/** @type {string} */ key, /** @type {number} */ at) => html`${at > 0 && ", "}<code>${key}</code>`)}.</p>`
+    }
+    ${
+      view === "new"
+        ? html`<${ProposalPanel} file=${body.file} onApplied=${read} />`
+        : html`<${Values} values=${body.values} file=${body.file} reload=${html`<${Reload} file=${body.file} act=${reload} />`} />`
+    }`;
 }
 
 /** @param {{file: string | null, act: () => Promise<string>}} props */
@@ -46,10 +50,12 @@ const Reload = ({ file, act }) => html`<div class="actions">
 </div>`;
 
 /** A value as it would be written. @param {unknown} value */
-const written = (value) => (value === null || value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value));
+const written = (value) =>
+  value === null || value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value);
 
 /** Where a value came from; of the file that is named above, its own name is enough. @param {string} text @param {string | null} file */
-const origin = (text, file) => (file && text.startsWith(`${file}:`) ? `${file.split("/").pop()}${text.slice(file.length)}` : text);
+const origin = (text, file) =>
+  file && text.startsWith(`${file}:`) ? `${file.split("/").pop()}${text.slice(file.length)}` : text;
 
 /** @param {{values: any[], file: string | null, reload: any}} props */
 function Values({ values, file, reload }) {
@@ -70,9 +76,23 @@ function Values({ values, file, reload }) {
     </form>
     <${Table} caption="Effective settings and where each came from" rows=${shown} keyOf=${(/** @type {any} */ value) => value.key} columns=${[
       { title: "Key", isMain: true, cell: (/** @type {any} */ value) => html`<code>${value.key}</code>` },
-      { title: "Value", isWide: true, cell: (/** @type {any} */ value) => (value.value === null || value.value === "" || value.value === "null" ? html`<span class="quiet">not set</span>` : html`<code><${DeviceText} text=${written(value.value)} max=${70} /></code>`) },
-      { title: "From", cell: (/** @type {any} */ value) => html`<span class=${value.origin === "default" ? "quiet" : ""}><${DeviceText} text=${origin(String(value.origin), file)} max=${60} /></span>` },
-      { title: "A change is in force", cell: (/** @type {any} */ value) => (value.change === "live" ? "at once" : "after a restart") },
+      {
+        title: "Value",
+        isWide: true,
+        cell: (/** @type {any} */ value) =>
+          value.value === null || value.value === "" || value.value === "null"
+            ? html`<span class="quiet">not set</span>`
+            : html`<code><${DeviceText} text=${written(value.value)} max=${70} /></code>`,
+      },
+      {
+        title: "From",
+        cell: (/** @type {any} */ value) =>
+          html`<span class=${value.origin === "default" ? "quiet" : ""}><${DeviceText} text=${origin(String(value.origin), file)} max=${60} /></span>`,
+      },
+      {
+        title: "A change is in force",
+        cell: (/** @type {any} */ value) => (value.change === "live" ? "at once" : "after a restart"),
+      },
     ]} />
   <//>`;
 }

@@ -19,13 +19,18 @@ const LIMIT = 50;
 
 export function DeadLettersPage() {
   const asked = usePlace().query;
-  const filter = { uplink: asked.get("uplink") ?? "", stream: asked.get("stream") ?? "", reason: asked.get("reason") ?? "" };
+  const filter = {
+    uplink: asked.get("uplink") ?? "",
+    stream: asked.get("stream") ?? "",
+    reason: asked.get("reason") ?? "",
+  };
   const before = asked.get("before");
   const { body, problem } = useLive(`/api/v1/dead-letters${query({ before, limit: LIMIT, ...filter })}`);
   const [marked, setMarked] = useState(/** @type {Set<number>} */ (new Set()));
   const [dialog, ask] = useQuestion();
   const isFiltered = Object.values(filter).some(Boolean);
-  const change = (/** @type {Record<string, string | null>} */ changes) => go(withQuery({ before: null, ...changes }), { replace: true });
+  const change = (/** @type {Record<string, string | null>} */ changes) =>
+    go(withQuery({ before: null, ...changes }), { replace: true });
   useEffect(() => {
     if (!body) return;
     // What was replayed or discarded elsewhere is no longer marked here.
@@ -47,14 +52,18 @@ export function DeadLettersPage() {
         <span class="grow"></span>
         <${Actions} which=${{ all: true, ...nonEmpty(filter) }} what=${`all ${counted(body.total, "letter")}${isFiltered ? " of this filter" : ""}`} records=${isFiltered ? null : body.records} ask=${ask} onDone=${() => setMarked(new Set())} isAll />
       </div>
-      ${letters.length === 0
-        ? html`<${Empty} title="No dead letter is like that."><p><a href="/dead-letters">Show all</a></p><//>`
-        : html`<${Letters} letters=${letters} marked=${marked} onMark=${setMarked} />`}
-      ${(body.next_before || before) &&
-      html`<nav class="pager" aria-label="Pages of dead letters">
+      ${
+        letters.length === 0
+          ? html`<${Empty} title="No dead letter is like that."><p><a href="/dead-letters">Show all</a></p><//>`
+          : html`<${Letters} letters=${letters} marked=${marked} onMark=${setMarked} />`
+      }
+      ${
+        (body.next_before || before) &&
+        html`<nav class="pager" aria-label="Pages of dead letters">
         <button type="button" disabled=${!before} onClick=${() => change({})}>Newest</button>
         <button type="button" disabled=${!body.next_before} onClick=${() => change({ before: String(body.next_before) })}>Older</button>
-      </nav>`}
+      </nav>`
+      }
     <//>
     ${dialog}`;
 }
@@ -102,16 +111,22 @@ export function Actions({ which, what, records, ask, onDone, isAll = false }) {
   return html`
     <${Action} act=${replay} reason=${none} label=${what ? `Replay ${what}` : "Replay the chosen letters"}>Replay${suffix}<//>
     <${Action} act=${discard} reason=${none} kind="danger" label=${what ? `Discard ${what}` : "Discard the chosen letters"}>Discard${suffix}<//>
-    ${what === null
-      ? html`<button type="button" aria-disabled="true" title="Choose letters in the list first.">Export</button>`
-      : isAll && Object.keys(which).length > 1
-        ? null
-        : html`<a class="button" href=${address} download="dead-letters.ndjson" aria-label="Export ${what}">Export${suffix}</a>`}`;
+    ${
+      what === null
+        ? html`<button type="button" aria-disabled="true" title="Choose letters in the list first.">Export</button>`
+        : isAll && Object.keys(which).length > 1
+          ? null
+          : html`<a class="button" href=${address} download="dead-letters.ndjson" aria-label="Export ${what}">Export${suffix}</a>`
+    }`;
 }
 
 /** @param {{filter: Record<string, string>, letters: any[], onChange: (changes: Record<string, string | null>) => void}} props */
 function Filters({ filter, letters, onChange }) {
-  const names = /** @type {[string, string][]} */ ([["uplink", "Uplink"], ["stream", "Stream"], ["reason", "Reason"]]);
+  const names = /** @type {[string, string][]} */ ([
+    ["uplink", "Uplink"],
+    ["stream", "Stream"],
+    ["reason", "Reason"],
+  ]);
   return html`<form class="filters" onSubmit=${(/** @type {Event} */ event) => event.preventDefault()}>
     ${names.map(([key, name]) => {
       const values = [...new Set([...letters.map((letter) => letter[key]), filter[key]])].filter(Boolean).sort();
@@ -134,13 +149,32 @@ function Letters({ letters, marked, onMark }) {
   return html`
     <p><label class="check"><input type="checkbox" checked=${isAll} onChange=${() => onMark(isAll ? new Set() : new Set(letters.map((letter) => letter.id)))} /> Choose all ${count(letters.length)} shown</label></p>
     <${Table} caption="Dead letters, newest first" rows=${letters} keyOf=${(/** @type {any} */ letter) => letter.id} columns=${[
-      { title: "", cell: (/** @type {any} */ letter) => html`<input type="checkbox" aria-label="Choose letter ${letter.id}" checked=${marked.has(letter.id)} onChange=${() => mark(letter.id)} />` },
-      { title: "Letter", isMain: true, cell: (/** @type {any} */ letter) => html`<a href="/dead-letters/${letter.id}">Letter\u00a0${letter.id}</a>` },
+      {
+        title: "",
+        cell: (/** @type {any} */ letter) =>
+          html`<input type="checkbox" aria-label="Choose letter ${letter.id}" checked=${marked.has(letter.id)} onChange=${() => mark(letter.id)} />`,
+      },
+      {
+        title: "Letter",
+        isMain: true,
+        cell: (/** @type {any} */ letter) => html`<a href="/dead-letters/${letter.id}">Letter\u00a0${letter.id}</a>`,
+      },
       { title: "When", cell: (/** @type {any} */ letter) => html`<${When} at=${letter.at} />` },
-      { title: "Reason", isWide: true, cell: (/** @type {any} */ letter) => html`<strong>${plain(letter.reason)}</strong><br /><span class="quiet">${letter.explanation}</span>` },
+      {
+        title: "Reason",
+        isWide: true,
+        cell: (/** @type {any} */ letter) =>
+          html`<strong>${plain(letter.reason)}</strong><br /><span class="quiet">${letter.explanation}</span>`,
+      },
       { title: "Way", cell: (/** @type {any} */ letter) => `${letter.stream} → ${letter.uplink ?? "–"}` },
       { title: "Records", isNumber: true, cell: (/** @type {any} */ letter) => count(letter.count) },
       { title: "Size", isNumber: true, cell: (/** @type {any} */ letter) => bytes(letter.size_bytes) },
-      { title: "Topics", cell: (/** @type {any} */ letter) => letter.topics.map((/** @type {string} */ topic) => html`<div><${DeviceText} text=${topic} max=${32} /></div>`) },
+      {
+        title: "Topics",
+        cell: (/** @type {any} */ letter) =>
+          letter.topics.map(
+            (/** @type {string} */ topic) => html`<div><${DeviceText} text=${topic} max=${32} /></div>`,
+          ),
+      },
     ]} />`;
 }

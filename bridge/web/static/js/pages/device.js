@@ -52,9 +52,11 @@ export function DevicePage({ path }) {
     <${Panel} title="Connection"><${Facts} facts=${connection(body)} /><//>
     <${Panel} title="Subscriptions">${body.subscription_list.length ? html`<${Subscriptions} list=${body.subscription_list} />` : html`<${Empty} title="It has subscribed to nothing." />`}<//>
     <${Panel} title="Last messages">
-      ${body.messages.length
-        ? html`<${Messages} caption="Its last messages, newest first" records=${body.messages} hides=${["client"]} />`
-        : html`<${Empty} title="It has published nothing since the gateway started." />`}
+      ${
+        body.messages.length
+          ? html`<${Messages} caption="Its last messages, newest first" records=${body.messages} hides=${["client"]} />`
+          : html`<${Empty} title="It has published nothing since the gateway started." />`
+      }
     <//>
     ${dialog}`;
 }
@@ -66,24 +68,50 @@ const connection = (device) => [
   ["MQTT", device.protocol ?? "–"],
   ["User", html`<${DeviceText} text=${device.username} max=${60} />`],
   ["Keep alive", device.keep_alive_s ? duration(device.keep_alive_s) : "none asked for"],
-  ["Session", device.is_durable ? (device.session_expiry_s === null ? "kept for ever" : `kept for ${duration(device.session_expiry_s)}`) : "ends with the connection"],
+  [
+    "Session",
+    device.is_durable
+      ? device.session_expiry_s === null
+        ? "kept for ever"
+        : `kept for ${duration(device.session_expiry_s)}`
+      : "ends with the connection",
+  ],
   ["Published", `${counted(device.published, "message")}, ${bytes(device.published_bytes)}, ${rate(device.per_s)}`],
   ["Delivered to it", count(device.delivered)],
-  ["Waits for it", `${counted(device.queued, "message")}, ${bytes(device.queued_bytes)}; ${count(device.in_flight)} in flight`],
+  [
+    "Waits for it",
+    `${counted(device.queued, "message")}, ${bytes(device.queued_bytes)}; ${count(device.in_flight)} in flight`,
+  ],
   ["Refused", refusals(device)],
   ["Will", device.will ? html`<${DeviceText} text=${device.will.topic} max=${60} />, QoS ${device.will.qos}` : "none"],
 ];
 
 /** @param {any} device */
 function refusals(device) {
-  const reasons = Object.entries(device.refusals ?? {}).map(([reason, times]) => `${count(Number(times))} ${plain(reason)}`);
+  const reasons = Object.entries(device.refusals ?? {}).map(
+    ([reason, times]) => `${count(Number(times))} ${plain(reason)}`,
+  );
   return reasons.length ? reasons.join(", ") : count(device.refused);
 }
 
 /** @param {{list: any[]}} props */
-const Subscriptions = ({ list }) => html`<${Table} caption="Its subscriptions" rows=${list} keyOf=${(/** @type {any} */ one) => `${one.shared ?? ""} ${one.filter}`} columns=${[
-  { title: "Filter", isMain: true, cell: (/** @type {any} */ one) => html`<${DeviceText} text=${one.filter} max=${60} />` },
-  { title: "QoS", isNumber: true, cell: (/** @type {any} */ one) => one.qos },
-  { title: "Shared with", cell: (/** @type {any} */ one) => (one.shared ? html`<${DeviceText} text=${String(one.shared)} max=${40} />` : "nobody") },
-  { title: "Options", cell: (/** @type {any} */ one) => [one.no_local && "not its own", one.retain_as_published && "retain as published"].filter(Boolean).join(", ") || "–" },
-]} />`;
+const Subscriptions = ({ list }) =>
+  html`<${Table} caption="Its subscriptions" rows=${list} keyOf=${(/** @type {any} */ one) => `${one.shared ?? ""} ${one.filter}`} columns=${[
+    {
+      title: "Filter",
+      isMain: true,
+      cell: (/** @type {any} */ one) => html`<${DeviceText} text=${one.filter} max=${60} />`,
+    },
+    { title: "QoS", isNumber: true, cell: (/** @type {any} */ one) => one.qos },
+    {
+      title: "Shared with",
+      cell: (/** @type {any} */ one) =>
+        one.shared ? html`<${DeviceText} text=${String(one.shared)} max=${40} />` : "nobody",
+    },
+    {
+      title: "Options",
+      cell: (/** @type {any} */ one) =>
+        [one.no_local && "not its own", one.retain_as_published && "retain as published"].filter(Boolean).join(", ") ||
+        "–",
+    },
+  ]} />`;

@@ -15,7 +15,11 @@ import { go, usePlace, withQuery } from "../router.js";
 
 const LIMIT = 100;
 const TYPING_MS = 250;
-const STATES = /** @type {[string, string][]} */ ([["all", "All"], ["connected", "Connected"], ["absent", "Away"]]);
+const STATES = /** @type {[string, string][]} */ ([
+  ["all", "All"],
+  ["connected", "Connected"],
+  ["absent", "Away"],
+]);
 
 export function DevicesPage() {
   const asked = usePlace().query;
@@ -25,17 +29,20 @@ export function DevicesPage() {
   const order = asked.get("order") ?? "asc";
   const offset = Math.max(0, Number.parseInt(asked.get("offset") ?? "0", 10) || 0);
   const { body, problem } = useLive(`/api/v1/devices${query({ search, state, sort, order, limit: LIMIT, offset })}`);
-  const change = (/** @type {Record<string, string | null>} */ changes) => go(withQuery({ offset: null, ...changes }), { replace: true });
+  const change = (/** @type {Record<string, string | null>} */ changes) =>
+    go(withQuery({ offset: null, ...changes }), { replace: true });
   return html`
     <${PageHead} title="Devices">${body && html`<p class="lead">${counted(body.connected, "device")} connected, ${count(body.absent)} away.</p>`}<//>
     <${Panel} title="All devices" kind="untitled">
     <${Filters} search=${search} state=${state} onChange=${change} />
-    ${!body
-      ? html`<${NoBody} problem=${problem} />`
-      : body.devices.length === 0
-        ? html`<${NoDevices} isFiltered=${search !== "" || state !== "all"} />`
-        : html`<${DeviceTable} devices=${body.devices} sort=${sort} order=${order} onSort=${(/** @type {string} */ by, /** @type {string} */ way) => change({ sort: by, order: way })} />
-            <${Pager} offset=${offset} limit=${LIMIT} total=${body.total} what="devices" onOffset=${(/** @type {number} */ to) => change({ offset: to ? String(to) : null })} />`}
+    ${
+      !body
+        ? html`<${NoBody} problem=${problem} />`
+        : body.devices.length === 0
+          ? html`<${NoDevices} isFiltered=${search !== "" || state !== "all"} />`
+          : html`<${DeviceTable} devices=${body.devices} sort=${sort} order=${order} onSort=${(/** @type {string} */ by, /** @type {string} */ way) => change({ sort: by, order: way })} />
+            <${Pager} offset=${offset} limit=${LIMIT} total=${body.total} what="devices" onOffset=${(/** @type {number} */ to) => change({ offset: to ? String(to) : null })} />`
+    }
     <//>
     ${body?.refused.length > 0 && html`<${Refused} refused=${body.refused} />`}`;
 }
@@ -62,7 +69,8 @@ function Filters({ search, state, onChange }) {
     <fieldset class="choice">
       <legend class="hidden">Which devices</legend>
       ${STATES.map(
-        ([value, name]) => html`<label key=${value}><input type="radio" name="state" checked=${state === value} onChange=${() => onChange({ state: value === "all" ? null : value })} /><span>${name}</span></label>`,
+        ([value, name]) =>
+          html`<label key=${value}><input type="radio" name="state" checked=${state === value} onChange=${() => onChange({ state: value === "all" ? null : value })} /><span>${name}</span></label>`,
       )}
     </fieldset>
   </form>`;
@@ -71,15 +79,39 @@ function Filters({ search, state, onChange }) {
 /** @typedef {any} Device */
 
 const COLUMNS = [
-  { title: "Device", sort: "client", isMain: true, cell: (/** @type {Device} */ device) => html`<${DeviceText} text=${device.client} max=${40} href=${deviceAddress(device.client)} />` },
-  { title: "State", cell: (/** @type {Device} */ device) => html`<${State} state=${device.is_connected ? "connected" : "absent"} word=${device.is_connected ? "Connected" : "Away"} />` },
+  {
+    title: "Device",
+    sort: "client",
+    isMain: true,
+    cell: (/** @type {Device} */ device) =>
+      html`<${DeviceText} text=${device.client} max=${40} href=${deviceAddress(device.client)} />`,
+  },
+  {
+    title: "State",
+    cell: (/** @type {Device} */ device) =>
+      html`<${State} state=${device.is_connected ? "connected" : "absent"} word=${device.is_connected ? "Connected" : "Away"} />`,
+  },
   { title: "Since", sort: "since", cell: (/** @type {Device} */ device) => html`<${When} at=${device.since} />` },
   { title: "MQTT", cell: (/** @type {Device} */ device) => device.protocol ?? "–" },
   { title: "Rate", sort: "per_s", isNumber: true, cell: (/** @type {Device} */ device) => rate(device.per_s) },
-  { title: "Published", sort: "published", isNumber: true, cell: (/** @type {Device} */ device) => count(device.published) },
-  { title: "Last topic", cell: (/** @type {Device} */ device) => html`<${DeviceText} text=${device.last_topic} max=${36} href=${device.last_topic === null ? undefined : topicAddress(device.last_topic)} />` },
+  {
+    title: "Published",
+    sort: "published",
+    isNumber: true,
+    cell: (/** @type {Device} */ device) => count(device.published),
+  },
+  {
+    title: "Last topic",
+    cell: (/** @type {Device} */ device) =>
+      html`<${DeviceText} text=${device.last_topic} max=${36} href=${device.last_topic === null ? undefined : topicAddress(device.last_topic)} />`,
+  },
   { title: "Refused", isNumber: true, cell: (/** @type {Device} */ device) => count(device.refused) },
-  { title: "Waits for it", sort: "queued", isNumber: true, cell: (/** @type {Device} */ device) => count(device.queued) },
+  {
+    title: "Waits for it",
+    sort: "queued",
+    isNumber: true,
+    cell: (/** @type {Device} */ device) => count(device.queued),
+  },
 ];
 
 /** @param {{devices: Device[], sort: string, order: string, onSort: (sort: string, order: string) => void}} props */
@@ -89,7 +121,11 @@ const DeviceTable = ({ devices, sort, order, onSort }) =>
 /** @param {{refused: any[]}} props */
 const Refused = ({ refused }) => html`<${Panel} title="Refused at the door">
   <${Table} caption="Connections that were refused, newest first" rows=${refused} keyOf=${(/** @type {any} */ one) => `${one.client} ${one.address} ${one.reason}`} columns=${[
-    { title: "Device", isMain: true, cell: (/** @type {any} */ one) => html`<${DeviceText} text=${one.client} max=${40} />` },
+    {
+      title: "Device",
+      isMain: true,
+      cell: (/** @type {any} */ one) => html`<${DeviceText} text=${one.client} max=${40} />`,
+    },
     { title: "Reason", cell: (/** @type {any} */ one) => html`<${DeviceText} text=${one.reason} max=${120} />` },
     { title: "From", cell: (/** @type {any} */ one) => one.address ?? "–" },
     { title: "Times", isNumber: true, cell: (/** @type {any} */ one) => count(one.count) },

@@ -14,13 +14,21 @@ import { When } from "../parts/when.js";
 import { useQueryValue } from "../router.js";
 
 const SPANS = ["1h", "6h", "24h", "7d", "30d"];
-const SPAN_NAMES = /** @type {Record<string, string>} */ ({ "1h": "1 hour", "6h": "6 hours", "24h": "24 hours", "7d": "7 days", "30d": "30 days" });
+const SPAN_NAMES = /** @type {Record<string, string>} */ ({
+  "1h": "1 hour",
+  "6h": "6 hours",
+  "24h": "24 hours",
+  "7d": "7 days",
+  "30d": "30 days",
+});
 
 /** @param {{summary: import("../live.js").Live, verdict: any}} props */
 export function OverviewPage({ summary, verdict }) {
   const now = summary.body;
   const [span, setSpan] = useQueryValue("span", "24h");
-  const states = now ? now.uplinks.map((/** @type {any} */ uplink) => `${uplink.name} ${uplink.state} ${uplink.since}`).join("\n") : "";
+  const states = now
+    ? now.uplinks.map((/** @type {any} */ uplink) => `${uplink.name} ${uplink.state} ${uplink.since}`).join("\n")
+    : "";
   const lastDay = useHistory("24h", states);
   const wanted = useHistory(span, states);
   if (!now) return html`<${PageHead} title="Overview" /><${NoBody} problem=${summary.problem} />`;
@@ -71,11 +79,14 @@ function useHistory(span, states) {
 function Tiles({ now }) {
   const { queued, saved, devices } = now;
   const dropped = Object.values(now.dropped ?? {}).reduce((sum, value) => sum + value, 0);
-  const outlook = queued.full_in_s !== null && queued.full_in_s !== undefined
-    ? `Full in ${duration(queued.full_in_s)} at this rate`
-    : queued.drained_in_s !== null && queued.drained_in_s !== undefined && queued.records > 0
-      ? `Delivered in about ${duration(queued.drained_in_s)}`
-      : queued.records > 0 ? "Waits for the uplink" : "Nothing waits";
+  const outlook =
+    queued.full_in_s !== null && queued.full_in_s !== undefined
+      ? `Full in ${duration(queued.full_in_s)} at this rate`
+      : queued.drained_in_s !== null && queued.drained_in_s !== undefined && queued.records > 0
+        ? `Delivered in about ${duration(queued.drained_in_s)}`
+        : queued.records > 0
+          ? "Waits for the uplink"
+          : "Nothing waits";
   return html`<div class="tiles road">
     <${Tile} name="In" href="/devices" value=${rate(now.in.per_s)} lines=${[
       `${counted(now.in.records, "record")} since the start`,
@@ -88,7 +99,9 @@ function Tiles({ now }) {
     ]} />
     <${UplinkTile} uplinks=${now.uplinks} />
     <${Tile} name="Saved on the wire" href="/streams" value=${saved.ratio ? `${Math.max(0, Math.round((1 - 1 / saved.ratio) * 100))} %` : "–"} lines=${
-      saved.raw_bytes ? [`${bytes(saved.raw_bytes)} of messages`, `went as ${bytes(saved.wire_bytes)}`] : ["Known when the first frame", "has been delivered"]
+      saved.raw_bytes
+        ? [`${bytes(saved.raw_bytes)} of messages`, `went as ${bytes(saved.wire_bytes)}`]
+        : ["Known when the first frame", "has been delivered"]
     } />
   </div>`;
 }
@@ -97,15 +110,24 @@ const WORST = ["critical", "warning", "paused", "quiet", "ok"];
 
 /** @param {{uplinks: any[]}} props */
 function UplinkTile({ uplinks }) {
-  if (uplinks.length === 0) return html`<${Tile} name="Uplink" href="/configuration" value="None" lines=${["Name one in the section uplinks", "of the configuration"]} />`;
-  const worst = [...uplinks].sort((one, other) => WORST.indexOf(toneOf(one.state)) - WORST.indexOf(toneOf(other.state)))[0];
+  if (uplinks.length === 0)
+    return html`<${Tile} name="Uplink" href="/configuration" value="None" lines=${["Name one in the section uplinks", "of the configuration"]} />`;
+  const worst = [...uplinks].sort(
+    (one, other) => WORST.indexOf(toneOf(one.state)) - WORST.indexOf(toneOf(other.state)),
+  )[0];
   const online = uplinks.filter((uplink) => uplink.state === "online").length;
   return html`<${Tile} name=${uplinks.length === 1 ? `Uplink ${worst.name}` : "Uplinks"} href="/streams" tone=${toneOf(worst.state)}
     value=${uplinks.length === 1 || online < uplinks.length ? html`<${State} state=${worst.state} />` : `${online} of ${uplinks.length} online`}
     lines=${[
-      uplinks.length > 1 && online < uplinks.length ? html`${worst.name}, since <${When} at=${worst.since} isClock />` : html`since <${When} at=${worst.since} isClock />, ${rate(worst.per_s)} out`,
-      worst.state === "online" ? `${counted(worst.delivered, "record")} delivered` : html`<${DeviceText} text=${worst.reason ?? "no reason was given"} max=${160} />`,
-      ...(worst.next_try_in_s !== null && worst.next_try_in_s !== undefined ? [`next try in ${duration(Math.ceil(worst.next_try_in_s))}`] : []),
+      uplinks.length > 1 && online < uplinks.length
+        ? html`${worst.name}, since <${When} at=${worst.since} isClock />`
+        : html`since <${When} at=${worst.since} isClock />, ${rate(worst.per_s)} out`,
+      worst.state === "online"
+        ? `${counted(worst.delivered, "record")} delivered`
+        : html`<${DeviceText} text=${worst.reason ?? "no reason was given"} max=${160} />`,
+      ...(worst.next_try_in_s !== null && worst.next_try_in_s !== undefined
+        ? [`next try in ${duration(Math.ceil(worst.next_try_in_s))}`]
+        : []),
     ]} />`;
 }
 
@@ -128,7 +150,8 @@ function Plots({ history }) {
       { title: "in", color: "--line-in", values: history.in_per_s, isFilled: true },
       { title: "out", color: "--line-out", values: history.out_per_s, dash: [7, 4] },
     ];
-    if (history.dropped_per_s?.some((/** @type {number | null} */ value) => value)) rates.push({ title: "dropped", color: "--line-dropped", values: history.dropped_per_s, dash: [2, 3] });
+    if (history.dropped_per_s?.some((/** @type {number | null} */ value) => value))
+      rates.push({ title: "dropped", color: "--line-dropped", values: history.dropped_per_s, dash: [2, 3] });
     return {
       rates,
       depth: [{ title: "waiting", color: "--line-depth", values: history.records, isFilled: true }],
@@ -151,7 +174,7 @@ function Plots({ history }) {
 const Spans = ({ span, onSpan }) => html`<fieldset class="choice">
   <legend class="hidden">How far back</legend>
   ${SPANS.map(
-    (value) => html`<label key=${value}><input type="radio" name="span" value=${value} checked=${value === span} onChange=${() => onSpan(value)} /><span>${SPAN_NAMES[value]}</span></label>`,
+    (value) =>
+      html`<label key=${value}><input type="radio" name="span" value=${value} checked=${value === span} onChange=${() => onSpan(value)} /><span>${SPAN_NAMES[value]}</span></label>`,
   )}
 </fieldset>`;
-

@@ -18,7 +18,13 @@ export const GATEWAY_PAGES = [
   { path: "/streams", name: "Streams", icon: "streams", component: StreamsPage },
   { path: "/devices", name: "Devices", icon: "devices", component: DevicesPage, below: DevicePage },
   { path: "/topics", name: "Topics", icon: "topics", component: TopicsPage },
-  { path: "/dead-letters", name: "Dead letters", icon: "dead-letters", component: DeadLettersPage, below: DeadLetterPage },
+  {
+    path: "/dead-letters",
+    name: "Dead letters",
+    icon: "dead-letters",
+    component: DeadLettersPage,
+    below: DeadLetterPage,
+  },
   { path: "/configuration", name: "Configuration", icon: "configuration", component: ConfigurationPage },
 ];
 

@@ -44,7 +44,8 @@ export function ProposalPanel({ file, onApplied }) {
       onApplied();
       return report.message;
     } catch (error) {
-      if (error instanceof Problem && error.body?.problems) setProposal({ ...proposal, is_valid: false, problems: error.body.problems });
+      if (error instanceof Problem && error.body?.problems)
+        setProposal({ ...proposal, is_valid: false, problems: error.body.problems });
       throw error;
     }
   };
@@ -59,9 +60,11 @@ export function ProposalPanel({ file, onApplied }) {
       <${Action} kind="primary" act=${check} reason=${reason}>Check<//>
     </div>
     <div role="status">${proposal && html`<${Outcome} proposal=${proposal} onLine=${(/** @type {number} */ line) => select(area.current, line)} />`}</div>
-    ${proposal?.is_valid &&
-    proposal.changes.length > 0 &&
-    html`<div class="actions"><${Action} kind="primary" act=${apply} reason=${file ? null : "It runs without a configuration file."}>Apply…<//></div>`}
+    ${
+      proposal?.is_valid &&
+      proposal.changes.length > 0 &&
+      html`<div class="actions"><${Action} kind="primary" act=${apply} reason=${file ? null : "It runs without a configuration file."}>Apply…<//></div>`
+    }
     ${dialog}
   <//>`;
 }
@@ -94,13 +97,18 @@ function Outcome({ proposal, onLine }) {
   return html`<div class="outcome" data-tone="ok">
     <h3>${proposal.changes.length ? `Right, with ${counted(proposal.changes.length, "change")}` : "Right, and the same as what is in force"}</h3>
     ${proposal.advice?.length > 0 && html`<ul class="advice">${proposal.advice.map((/** @type {string} */ one) => html`<li><bdi>${one}</bdi></li>`)}</ul>`}
-    ${proposal.changes.length > 0 &&
-    html`<${Table} caption="What would change" rows=${proposal.changes} keyOf=${(/** @type {any} */ one) => one.key} columns=${[
-      { title: "Key", isMain: true, cell: (/** @type {any} */ one) => html`<code>${one.key}</code>` },
-      { title: "Now", cell: (/** @type {any} */ one) => html`<${Side} value=${one.before} mark="−" />` },
-      { title: "Then", cell: (/** @type {any} */ one) => html`<${Side} value=${one.after} mark="+" />` },
-      { title: "In force", cell: (/** @type {any} */ one) => (one.effect === "live" ? "at once" : "after a restart") },
-    ]} />`}
+    ${
+      proposal.changes.length > 0 &&
+      html`<${Table} caption="What would change" rows=${proposal.changes} keyOf=${(/** @type {any} */ one) => one.key} columns=${[
+        { title: "Key", isMain: true, cell: (/** @type {any} */ one) => html`<code>${one.key}</code>` },
+        { title: "Now", cell: (/** @type {any} */ one) => html`<${Side} value=${one.before} mark="−" />` },
+        { title: "Then", cell: (/** @type {any} */ one) => html`<${Side} value=${one.after} mark="+" />` },
+        {
+          title: "In force",
+          cell: (/** @type {any} */ one) => (one.effect === "live" ? "at once" : "after a restart"),
+        },
+      ]} />`
+    }
   </div>`;
 }
 

@@ -17,15 +17,20 @@ export function QueuePanel({ stream, onClose }) {
   const path = `/api/v1/queue/${encodeURIComponent(stream)}`;
   useEffect(() => {
     const left = new AbortController();
-    get(path + query({ from_seq: fromSeq, limit: LIMIT }), left.signal).then(setPage, (error) => left.signal.aborted || setProblem(error));
+    get(path + query({ from_seq: fromSeq, limit: LIMIT }), left.signal).then(
+      setPage,
+      (error) => left.signal.aborted || setProblem(error),
+    );
     return () => left.abort();
   }, [path, fromSeq, times]);
   return html`<${Panel} title=${`What waits in ${stream}`} side=${html`<button type="button" onClick=${onClose}>Close</button>`}>
-    ${!page
-      ? html`<${NoBody} problem=${problem} />`
-      : page.records.length === 0
-        ? html`<${Empty} title="Nothing waits here: all of it has been delivered." />`
-        : html`<${Messages} caption="Records that wait in ${stream}" records=${page.records} />`}
+    ${
+      !page
+        ? html`<${NoBody} problem=${problem} />`
+        : page.records.length === 0
+          ? html`<${Empty} title="Nothing waits here: all of it has been delivered." />`
+          : html`<${Messages} caption="Records that wait in ${stream}" records=${page.records} />`
+    }
     <div class="actions">
       <button type="button" onClick=${() => (setFromSeq(null), setTimes(times + 1))}>From the oldest, again</button>
       <button type="button" disabled=${!page?.next_from_seq} onClick=${() => setFromSeq(page.next_from_seq)}>Next ${LIMIT}</button>

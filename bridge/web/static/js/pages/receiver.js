@@ -24,9 +24,13 @@ export function ReceiverPage({ summary, verdict }) {
       <${Tile} name="Set aside" href="/set-aside" tone=${body.set_aside ? "warning" : undefined} value=${count(body.set_aside)} lines=${["frames that could not be read"]} />
     </div>
     <${Panel} title="Gateways">
-      ${body.gateways.length === 0
-        ? html`<${Empty} title="No gateway has sent a frame yet."><p>Its uplink has to reach the same broker, with the topic that <code>receiver.topic</code> names.</p><//>`
-        : body.gateways.map((/** @type {any} */ gateway) => html`<${Gateway} key=${gateway.gateway} gateway=${gateway} />`)}
+      ${
+        body.gateways.length === 0
+          ? html`<${Empty} title="No gateway has sent a frame yet."><p>Its uplink has to reach the same broker, with the topic that <code>receiver.topic</code> names.</p><//>`
+          : body.gateways.map(
+              (/** @type {any} */ gateway) => html`<${Gateway} key=${gateway.gateway} gateway=${gateway} />`,
+            )
+      }
     <//>
     <${Panel} title="Sinks"><${Sinks} sinks=${body.sinks} /><//>`;
 }
@@ -43,7 +47,11 @@ const Gateway = ({ gateway }) => html`<article class="gateway">
     ["Missing", count(gateway.missing)],
   ]} />
   <${Table} caption="Its streams" rows=${gateway.streams} keyOf=${(/** @type {any} */ stream) => `${stream.stream} ${stream.epoch}`} columns=${[
-    { title: "Stream", isMain: true, cell: (/** @type {any} */ stream) => html`<${DeviceText} text=${stream.stream} max=${40} />` },
+    {
+      title: "Stream",
+      isMain: true,
+      cell: (/** @type {any} */ stream) => html`<${DeviceText} text=${stream.stream} max=${40} />`,
+    },
     { title: "Records", isNumber: true, cell: (/** @type {any} */ stream) => count(stream.records) },
     { title: "Next number", isNumber: true, cell: (/** @type {any} */ stream) => count(stream.next_seq) },
     { title: "Duplicates", isNumber: true, cell: (/** @type {any} */ stream) => count(stream.duplicates) },
@@ -55,18 +63,34 @@ const Gateway = ({ gateway }) => html`<article class="gateway">
 /** @param {{first_seq: number, count: number, reason?: string}[] | undefined} all */
 function ranges(all) {
   if (!all?.length) return "none";
-  const shown = all.slice(0, 5).map((one) => html`<div>${count(one.first_seq)} to ${count(one.first_seq + one.count - 1)}${one.reason ? `: ${plain(one.reason)}` : ""}</div>`);
+  const shown = all
+    .slice(0, 5)
+    .map(
+      (one) =>
+        html`<div>${count(one.first_seq)} to ${count(one.first_seq + one.count - 1)}${one.reason ? `: ${plain(one.reason)}` : ""}</div>`,
+    );
   return html`${shown}${all.length > 5 && html`<div class="quiet">and ${count(all.length - 5)} more</div>`}`;
 }
 
 /** @param {{sinks: any[]}} props */
-const Sinks = ({ sinks }) => html`<${Table} caption="Sinks" rows=${sinks} keyOf=${(/** @type {any} */ sink) => sink.name} columns=${[
-  { title: "Sink", isMain: true, cell: (/** @type {any} */ sink) => html`<strong>${sink.name}</strong>` },
-  { title: "State", cell: (/** @type {any} */ sink) => html`<${State} state=${sink.state} />` },
-  { title: "Rate", isNumber: true, cell: (/** @type {any} */ sink) => rate(sink.per_s) },
-  { title: "Records", isNumber: true, cell: (/** @type {any} */ sink) => count(sink.records) },
-  { title: "Behind", isNumber: true, cell: (/** @type {any} */ sink) => (sink.lag_records ? `${counted(sink.lag_records, "record")}, ${duration(sink.lag_s)}` : "nothing") },
-  { title: "Last write", cell: (/** @type {any} */ sink) => html`<${When} at=${sink.last_write_at} />` },
-  { title: "Errors", isNumber: true, cell: (/** @type {any} */ sink) => count(sink.errors) },
-  { title: "Last error", isWide: true, cell: (/** @type {any} */ sink) => (sink.last_error ? html`<${DeviceText} text=${sink.last_error} max=${120} />` : "none") },
-]} />`;
+const Sinks = ({ sinks }) =>
+  html`<${Table} caption="Sinks" rows=${sinks} keyOf=${(/** @type {any} */ sink) => sink.name} columns=${[
+    { title: "Sink", isMain: true, cell: (/** @type {any} */ sink) => html`<strong>${sink.name}</strong>` },
+    { title: "State", cell: (/** @type {any} */ sink) => html`<${State} state=${sink.state} />` },
+    { title: "Rate", isNumber: true, cell: (/** @type {any} */ sink) => rate(sink.per_s) },
+    { title: "Records", isNumber: true, cell: (/** @type {any} */ sink) => count(sink.records) },
+    {
+      title: "Behind",
+      isNumber: true,
+      cell: (/** @type {any} */ sink) =>
+        sink.lag_records ? `${counted(sink.lag_records, "record")}, ${duration(sink.lag_s)}` : "nothing",
+    },
+    { title: "Last write", cell: (/** @type {any} */ sink) => html`<${When} at=${sink.last_write_at} />` },
+    { title: "Errors", isNumber: true, cell: (/** @type {any} */ sink) => count(sink.errors) },
+    {
+      title: "Last error",
+      isWide: true,
+      cell: (/** @type {any} */ sink) =>
+        sink.last_error ? html`<${DeviceText} text=${sink.last_error} max=${120} />` : "none",
+    },
+  ]} />`;

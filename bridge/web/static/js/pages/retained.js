@@ -41,11 +41,13 @@ export function RetainedPanel({ filter }) {
       <button type="submit">Look</button>
     </form>
     ${problem && html`<p class="field-problem" role="alert">${problem.message}</p>`}
-    ${pages.length === 0
-      ? !problem && html`<${NoBody} problem=${null} />`
-      : records.length === 0
-        ? html`<${Empty} title="Nothing is retained there."><p>A message published with RETAIN stays for whoever subscribes later.</p><//>`
-        : html`<p class="quiet">${count(pages[0].total)} retained in all.</p><${Messages} caption="Retained messages" records=${records} />`}
+    ${
+      pages.length === 0
+        ? !problem && html`<${NoBody} problem=${null} />`
+        : records.length === 0
+          ? html`<${Empty} title="Nothing is retained there."><p>A message published with RETAIN stays for whoever subscribes later.</p><//>`
+          : html`<p class="quiet">${count(pages[0].total)} retained in all.</p><${Messages} caption="Retained messages" records=${records} />`
+    }
     ${next && html`<p><button type="button" onClick=${() => ask(next)}>More</button></p>`}
   <//>`;
 }

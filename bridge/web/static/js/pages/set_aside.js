@@ -21,7 +21,10 @@ export function SetAsidePage({ summary }) {
   const [opened, setOpened] = useState(/** @type {number | null} */ (null));
   const [dialog, ask] = useQuestion();
   const read = (/** @type {AbortSignal | undefined} */ signal = undefined) =>
-    get(`/api/v1/set-aside${query({ before, limit: LIMIT })}`, signal).then(setPage, (error) => signal?.aborted || setProblem(error));
+    get(`/api/v1/set-aside${query({ before, limit: LIMIT })}`, signal).then(
+      setPage,
+      (error) => signal?.aborted || setProblem(error),
+    );
   useEffect(() => {
     const left = new AbortController();
     void read(left.signal);
@@ -29,9 +32,15 @@ export function SetAsidePage({ summary }) {
   }, [before, summary.body?.set_aside]);
   const head = html`<${PageHead} title="Set aside"><p class="lead">Frames that arrived and could not be read, byte for byte as they came. Nothing of them reached a sink.</p><//>`;
   if (!page) return html`${head}<${NoBody} problem=${problem} />`;
-  if (page.total === 0) return html`${head}<${Empty} title="No frame was set aside."><p>One comes here when it is damaged, too large, or not a frame at all: somebody else publishing on <code>receiver.topic</code>, say.</p><//>`;
+  if (page.total === 0)
+    return html`${head}<${Empty} title="No frame was set aside."><p>One comes here when it is damaged, too large, or not a frame at all: somebody else publishing on <code>receiver.topic</code>, say.</p><//>`;
   const discard = (/** @type {any} */ which, /** @type {string} */ what) => async () => {
-    const yes = await ask({ title: `Discard ${what}?`, text: html`<p>It is deleted for good and can't be had back. Export first what you may still want.</p>`, action: "Discard", isDangerous: true });
+    const yes = await ask({
+      title: `Discard ${what}?`,
+      text: html`<p>It is deleted for good and can't be had back. Export first what you may still want.</p>`,
+      action: "Discard",
+      isDangerous: true,
+    });
     if (!yes) return null;
     const done = await send("POST", "/api/v1/set-aside/discard", which);
     await read();
@@ -43,7 +52,12 @@ export function SetAsidePage({ summary }) {
       <${Table} caption="Frames set aside, newest first" rows=${page.frames} keyOf=${(/** @type {any} */ frame) => frame.id} columns=${[
         { title: "Frame", isMain: true, cell: (/** @type {any} */ frame) => `Frame ${frame.id}` },
         { title: "When", cell: (/** @type {any} */ frame) => html`<${When} at=${frame.at} />` },
-        { title: "Reason", isWide: true, cell: (/** @type {any} */ frame) => html`<strong>${plain(frame.reason)}</strong><br /><span class="quiet"><${DeviceText} text=${frame.explanation} max=${200} /></span>` },
+        {
+          title: "Reason",
+          isWide: true,
+          cell: (/** @type {any} */ frame) =>
+            html`<strong>${plain(frame.reason)}</strong><br /><span class="quiet"><${DeviceText} text=${frame.explanation} max=${200} /></span>`,
+        },
         { title: "Topic", cell: (/** @type {any} */ frame) => html`<${DeviceText} text=${frame.topic} max=${40} />` },
         { title: "Size", isNumber: true, cell: (/** @type {any} */ frame) => bytes(frame.size_bytes) },
         {
@@ -56,11 +70,13 @@ export function SetAsidePage({ summary }) {
         },
       ]} />
       ${opened !== null && html`<${Head} key=${opened} id=${opened} />`}
-      ${(page.next_before || before) &&
-      html`<nav class="pager" aria-label="Pages of frames">
+      ${
+        (page.next_before || before) &&
+        html`<nav class="pager" aria-label="Pages of frames">
         <button type="button" disabled=${!before} onClick=${() => setBefore("")}>Newest</button>
         <button type="button" disabled=${!page.next_before} onClick=${() => setBefore(String(page.next_before))}>Older</button>
-      </nav>`}
+      </nav>`
+      }
     <//>
     ${dialog}`;
 }
@@ -84,7 +100,10 @@ function dump(hex) {
   const lines = [];
   for (let at = 0; at < hex.length; at += 32) {
     const pairs = hex.slice(at, at + 32).match(/../g) ?? [];
-    const letters = pairs.map((pair) => { const code = Number.parseInt(pair, 16); return code > 31 && code < 127 ? String.fromCharCode(code) : "·"; });
+    const letters = pairs.map((pair) => {
+      const code = Number.parseInt(pair, 16);
+      return code > 31 && code < 127 ? String.fromCharCode(code) : "·";
+    });
     lines.push(`${(at / 2).toString(16).padStart(4, "0")}  ${pairs.join(" ").padEnd(47)}  ${letters.join("")}`);
   }
   return lines.join("\n");

@@ -41,18 +41,37 @@ function drops(dropped) {
 /** @param {{streams: any[], looked: string, onLook: (stream: string) => void}} props */
 function Streams({ streams, looked, onLook }) {
   const columns = [
-    { title: "Stream", isMain: true, cell: (/** @type {any} */ stream) => html`<strong>${stream.name}</strong> <span class="quiet"><bdi>${stream.topics.join(", ")}</bdi></span>` },
+    {
+      title: "Stream",
+      isMain: true,
+      cell: (/** @type {any} */ stream) =>
+        html`<strong>${stream.name}</strong> <span class="quiet"><bdi>${stream.topics.join(", ")}</bdi></span>`,
+    },
     { title: "Waiting", isNumber: true, cell: (/** @type {any} */ stream) => count(stream.records) },
     { title: "Size", isNumber: true, cell: (/** @type {any} */ stream) => bytes(stream.bytes) },
     { title: "Oldest", isNumber: true, cell: (/** @type {any} */ stream) => duration(stream.oldest_age_s) },
     { title: "In", isNumber: true, cell: (/** @type {any} */ stream) => rate(stream.in_per_s) },
     { title: "Out", isNumber: true, cell: (/** @type {any} */ stream) => rate(stream.out_per_s) },
-    { title: "Drained in", isNumber: true, cell: (/** @type {any} */ stream) => (stream.records === 0 ? "empty" : stream.drained_in_s === null ? "not at this rate" : duration(stream.drained_in_s)) },
+    {
+      title: "Drained in",
+      isNumber: true,
+      cell: (/** @type {any} */ stream) =>
+        stream.records === 0
+          ? "empty"
+          : stream.drained_in_s === null
+            ? "not at this rate"
+            : duration(stream.drained_in_s),
+    },
     { title: "Dropped", cell: (/** @type {any} */ stream) => drops(stream.dropped) },
-    { title: "Kept for", cell: (/** @type {any} */ stream) => (stream.time_to_live_s === null ? "ever" : duration(stream.time_to_live_s)) },
+    {
+      title: "Kept for",
+      cell: (/** @type {any} */ stream) => (stream.time_to_live_s === null ? "ever" : duration(stream.time_to_live_s)),
+    },
     {
       title: "",
-      cell: (/** @type {any} */ stream) => html`<button type="button" aria-expanded=${looked === stream.name} aria-label="Look into the queue of ${stream.name}"
+      cell: (
+        /** @type {any} */ stream,
+      ) => html`<button type="button" aria-expanded=${looked === stream.name} aria-label="Look into the queue of ${stream.name}"
         onClick=${() => onLook(looked === stream.name ? "" : stream.name)}>Look inside</button>`,
     },
   ];
@@ -66,7 +85,14 @@ function Spool({ spool }) {
     <${Meter} value=${share} label="Room taken of what the queue may have" isCritical=${spool.is_refusing} />
     <${Facts} facts=${[
       ["Taken", `${bytes(spool.size_bytes)} of ${bytes(spool.limit_bytes)}`],
-      ["Full in", spool.is_refusing ? "full now: new records are refused" : spool.full_in_s === null ? "not at this rate" : duration(spool.full_in_s)],
+      [
+        "Full in",
+        spool.is_refusing
+          ? "full now: new records are refused"
+          : spool.full_in_s === null
+            ? "not at this rate"
+            : duration(spool.full_in_s),
+      ],
       ["When full", plain(String(spool.when_full))],
       ["Free on the disk", bytes(spool.disk_free_bytes)],
     ]} />
@@ -75,7 +101,8 @@ function Spool({ spool }) {
 
 /** @param {{uplink: any, ask: (question: any) => Promise<boolean>}} props */
 function UplinkPanel({ uplink, ask }) {
-  const act = (/** @type {string} */ verb) => async () => (await send("POST", `/api/v1/uplinks/${encodeURIComponent(uplink.name)}/${verb}`)).message;
+  const act = (/** @type {string} */ verb) => async () =>
+    (await send("POST", `/api/v1/uplinks/${encodeURIComponent(uplink.name)}/${verb}`)).message;
   const pause = async () => {
     const yes = await ask({
       title: `Pause the uplink ${uplink.name}?`,
@@ -91,9 +118,11 @@ function UplinkPanel({ uplink, ask }) {
       ${uplink.last_error && uplink.state !== "online" && html` <${DeviceText} text=${uplink.last_error} max=${200} />`}
       ${uplink.next_try_in_s !== null && uplink.next_try_in_s !== undefined && ` The next try is in ${duration(Math.ceil(uplink.next_try_in_s))}.`}</p>
     <div class="actions">
-      ${uplink.is_paused
-        ? html`<${Action} kind="primary" act=${act("resume")} label="Resume ${uplink.name}">Resume<//>`
-        : html`<${Action} act=${pause} label="Pause ${uplink.name}">Pause<//>`}
+      ${
+        uplink.is_paused
+          ? html`<${Action} kind="primary" act=${act("resume")} label="Resume ${uplink.name}">Resume<//>`
+          : html`<${Action} act=${pause} label="Pause ${uplink.name}">Pause<//>`
+      }
       <${Action} act=${act("drain")} reason=${uplink.is_paused ? "It is paused: resume it first." : null} label="Drain ${uplink.name} now">Drain now<//>
       <span class="quiet">Drain now: connect at once, and send what waits without waiting for company.</span>
     </div>
@@ -102,19 +131,24 @@ function UplinkPanel({ uplink, ask }) {
       ["Frames", count(uplink.frames)],
       ["On the wire", `${bytes(uplink.wire_bytes)} of ${bytes(uplink.raw_bytes)}`],
       ["Sent again", count(uplink.retries)],
-      ["Dead letters", html`<a href="/dead-letters?uplink=${encodeURIComponent(uplink.name)}">${count(uplink.dead_letters)}</a>`],
+      [
+        "Dead letters",
+        html`<a href="/dead-letters?uplink=${encodeURIComponent(uplink.name)}">${count(uplink.dead_letters)}</a>`,
+      ],
       ["Carries", uplink.streams.join(", ")],
     ]} />
     <h3>In flight: ${count(uplink.in_flight_total)} of at most ${count(uplink.window)} frames</h3>
-    ${frames.length > 0 &&
-    html`<${Table} caption="Frames in flight" rows=${frames} keyOf=${(/** @type {any} */ frame) => `${frame.stream} ${frame.first_seq}`} columns=${[
-      { title: "Stream", isMain: true, cell: (/** @type {any} */ frame) => frame.stream },
-      { title: "From number", isNumber: true, cell: (/** @type {any} */ frame) => count(frame.first_seq) },
-      { title: "Records", isNumber: true, cell: (/** @type {any} */ frame) => count(frame.records) },
-      { title: "Size", isNumber: true, cell: (/** @type {any} */ frame) => bytes(frame.size_bytes) },
-      { title: "Attempt", isNumber: true, cell: (/** @type {any} */ frame) => count(frame.attempt) },
-      { title: "Sent", isNumber: true, cell: (/** @type {any} */ frame) => `${duration(frame.sent_ago_s)} ago` },
-    ]} />`}
+    ${
+      frames.length > 0 &&
+      html`<${Table} caption="Frames in flight" rows=${frames} keyOf=${(/** @type {any} */ frame) => `${frame.stream} ${frame.first_seq}`} columns=${[
+        { title: "Stream", isMain: true, cell: (/** @type {any} */ frame) => frame.stream },
+        { title: "From number", isNumber: true, cell: (/** @type {any} */ frame) => count(frame.first_seq) },
+        { title: "Records", isNumber: true, cell: (/** @type {any} */ frame) => count(frame.records) },
+        { title: "Size", isNumber: true, cell: (/** @type {any} */ frame) => bytes(frame.size_bytes) },
+        { title: "Attempt", isNumber: true, cell: (/** @type {any} */ frame) => count(frame.attempt) },
+        { title: "Sent", isNumber: true, cell: (/** @type {any} */ frame) => `${duration(frame.sent_ago_s)} ago` },
+      ]} />`
+    }
     ${uplink.in_flight_total > frames.length && html`<p class="quiet">${count(uplink.in_flight_total - frames.length)} more are not listed.</p>`}
   <//>`;
 }

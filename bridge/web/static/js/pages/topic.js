@@ -28,20 +28,26 @@ export function TopicPanel({ topic }) {
   if (!body) return html`<${Panel} title=${title}><${NoBody} problem=${problem} /><//>`;
   return html`<${Panel} title=${title} kind="topic" side=${html`<a class="to-tree" href="/topics">← The tree</a>`}>
     <p class="lead">${rate(body.per_s)}, ${counted(body.messages, "message")} since the start, ${counted(body.subscribers, "subscriber")} here.</p>
-    ${last
-      ? html`<h3>Last value</h3>
+    ${
+      last
+        ? html`<h3>Last value</h3>
           <p class="quiet"><${When} at=${last.at} /> from <${DeviceText} text=${last.client} max=${40} href=${deviceAddress(last.client)} /></p>
           <${PayloadBlock} payload=${last.payload} label="The last payload of ${visible(topic, 80)}" />`
-      : html`<${Empty} title="Nothing was published here since the gateway started." />`}
+        : html`<${Empty} title="Nothing was published here since the gateway started." />`
+    }
     <${FieldPlot} points=${points} field=${field} onField=${setField} topic=${topic} />
-    ${body.retained &&
-    html`<h3>Retained</h3>
+    ${
+      body.retained &&
+      html`<h3>Retained</h3>
       <p class="quiet">Whoever subscribes gets this first; from <${DeviceText} text=${body.retained.client} max=${40} />.</p>
-      <${PayloadBlock} payload=${body.retained.payload} label="The retained payload of ${visible(topic, 80)}" />`}
-    ${body.recent.length > 0 &&
-    html`<h3>Recent messages</h3>
+      <${PayloadBlock} payload=${body.retained.payload} label="The retained payload of ${visible(topic, 80)}" />`
+    }
+    ${
+      body.recent.length > 0 &&
+      html`<h3>Recent messages</h3>
       <${Messages} caption="Recent messages of this topic, newest first" records=${isAll ? body.recent : body.recent.slice(0, SHOWN)} hides=${["topic"]} />
-      ${body.recent.length > SHOWN && html`<p><button type="button" onClick=${() => setAll(!isAll)}>${isAll ? "Fewer" : `All ${count(body.recent.length)}`}</button></p>`}`}
+      ${body.recent.length > SHOWN && html`<p><button type="button" onClick=${() => setAll(!isAll)}>${isAll ? "Fewer" : `All ${count(body.recent.length)}`}</button></p>`}`
+    }
   <//>`;
 }
 
@@ -54,7 +60,9 @@ function usePoints(recent) {
   const [points, setPoints] = useState(/** @type {Point[]} */ ([]));
   useEffect(() => {
     if (!recent?.length) return;
-    const fresh = recent.map((record) => ({ at: Date.parse(record.at) / 1000, fields: numericFields(record.payload.text) })).reverse();
+    const fresh = recent
+      .map((record) => ({ at: Date.parse(record.at) / 1000, fields: numericFields(record.payload.text) }))
+      .reverse();
     const before = kept.current.filter((point) => point.at < fresh[0].at);
     kept.current = [...before, ...fresh].slice(-MOST_POINTS);
     setPoints(kept.current);
@@ -73,13 +81,17 @@ function FieldPlot({ points, field, onField, topic }) {
   const lines = useMemo(() => [{ title: visible(chosen ?? "", 40), color: "--line-in", values: data.values }], [data]);
   if (chosen === undefined) return null;
   return html`<h3>Over time</h3>
-    ${names.length > 1 &&
-    html`<p><label>Field <select value=${chosen} onChange=${(/** @type {any} */ event) => onField(event.currentTarget.value)}>
+    ${
+      names.length > 1 &&
+      html`<p><label>Field <select value=${chosen} onChange=${(/** @type {any} */ event) => onField(event.currentTarget.value)}>
       ${names.map((name) => html`<option key=${name} value=${name} selected=${name === chosen}>${visible(name, 60)}</option>`)}
-    </select></label></p>`}
-    ${data.at.length < 2
-      ? html`<p class="quiet">One value so far; the next one begins the line.</p>`
-      : html`<${Plot} title="${visible(chosen, 40)} of ${visible(topic, 60)}" at=${data.at} lines=${lines} unit=${number} isFromZero=${false} height=${220} />`}`;
+    </select></label></p>`
+    }
+    ${
+      data.at.length < 2
+        ? html`<p class="quiet">One value so far; the next one begins the line.</p>`
+        : html`<${Plot} title="${visible(chosen, 40)} of ${visible(topic, 60)}" at=${data.at} lines=${lines} unit=${number} isFromZero=${false} height=${220} />`
+    }`;
 }
 
 /** @param {number | null | undefined} value */

@@ -15,7 +15,11 @@ const LIMIT = 100;
 const MOST_OPEN = 12;
 const AGAIN_MS = 2_000;
 const TYPING_MS = 250;
-const SORTS = /** @type {[string, string][]} */ ([["per_s", "the fastest first"], ["name", "by name"], ["messages", "the most messages first"]]);
+const SORTS = /** @type {[string, string][]} */ ([
+  ["per_s", "the fastest first"],
+  ["name", "by name"],
+  ["messages", "the most messages first"],
+]);
 
 /** The levels above a topic, as prefixes that end with "/". @param {string} topic */
 const above = (topic) => [...topic.matchAll(/\//g)].map((match) => topic.slice(0, match.index + 1));
@@ -30,21 +34,27 @@ export function TopicTree({ chosen }) {
   const root = useLive(`/api/v1/topics${query({ prefix: "", sort, search, limit })}`);
   const below = useBelow(open, sort);
   const toggle = (/** @type {string} */ prefix) =>
-    setOpen(open.includes(prefix) ? open.filter((one) => !one.startsWith(prefix)) : [...open, prefix].slice(-MOST_OPEN));
+    setOpen(
+      open.includes(prefix) ? open.filter((one) => !one.startsWith(prefix)) : [...open, prefix].slice(-MOST_OPEN),
+    );
   const change = (/** @type {Record<string, string | null>} */ changes) => go(withQuery(changes), { replace: true });
   return html`
     <${Filters} search=${search} sort=${sort} onChange=${change} />
-    ${!root.body
-      ? html`<${NoBody} problem=${root.problem} />`
-      : root.body.topics.length === 0
-        ? html`<${Empty} title=${search ? "No topic is like that." : "Nothing has been published since the gateway started."}>
+    ${
+      !root.body
+        ? html`<${NoBody} problem=${root.problem} />`
+        : root.body.topics.length === 0
+          ? html`<${Empty} title=${search ? "No topic is like that." : "Nothing has been published since the gateway started."}>
             ${!search && html`<p>Try <code>fieldgate pub plant/line1/temp 21.5</code> on this box.</p>`}
           <//>`
-        : html`<${Level} topics=${root.body.topics} open=${open} below=${below} chosen=${chosen} onToggle=${toggle} />
-            ${root.body.total > root.body.topics.length &&
-            html`<p><button type="button" onClick=${() => setLimit(limit + LIMIT)}>${count(root.body.total - root.body.topics.length)} more</button></p>`}
+          : html`<${Level} topics=${root.body.topics} open=${open} below=${below} chosen=${chosen} onToggle=${toggle} />
+            ${
+              root.body.total > root.body.topics.length &&
+              html`<p><button type="button" onClick=${() => setLimit(limit + LIMIT)}>${count(root.body.total - root.body.topics.length)} more</button></p>`
+            }
             ${root.body.sampled < 1 && html`<p class="quiet">So much flows that ${Math.round(root.body.sampled * 100)} % of it is looked at: rates are estimates.</p>`}
-            ${!root.body.is_complete && html`<p class="quiet">More topics flowed than are remembered: the oldest are not shown.</p>`}`}`;
+            ${!root.body.is_complete && html`<p class="quiet">More topics flowed than are remembered: the oldest are not shown.</p>`}`
+    }`;
 }
 
 /** What is below each open prefix, asked for one after the other. @param {string[]} open @param {string} sort */
@@ -84,9 +94,11 @@ function Level({ topics, open, below, chosen, onToggle }) {
       const inside = below[prefix];
       return html`<li key=${node.topic}>
         <div class="node" data-chosen=${chosen === node.topic}>
-          ${node.children > 0
-            ? html`<button type="button" class="bare twist" aria-expanded=${isOpen} aria-label="${visible(node.topic, 80)}: ${count(node.children)} below it" onClick=${() => onToggle(prefix)}><${Icon} name="chevron" size=${16} /></button>`
-            : html`<span class="twist"></span>`}
+          ${
+            node.children > 0
+              ? html`<button type="button" class="bare twist" aria-expanded=${isOpen} aria-label="${visible(node.topic, 80)}: ${count(node.children)} below it" onClick=${() => onToggle(prefix)}><${Icon} name="chevron" size=${16} /></button>`
+              : html`<span class="twist"></span>`
+          }
           <span class="node-name">${node.last ? html`<${DeviceText} text=${node.name} max=${40} href=${keepingTree(node.topic)} />` : html`<${DeviceText} text=${node.name} max=${40} />`}${node.is_retained && html` <span class="tag">retained</span>`}</span>
           <span class="node-value">${node.last && html`<${PayloadLine} payload=${node.last.payload} max=${36} />`}</span>
           <span class="node-rate number">${rate(node.per_s)}</span>

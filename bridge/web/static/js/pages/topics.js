@@ -17,10 +17,12 @@ export function TopicsPage() {
         <li><a href="/topics?view=retained" aria-current=${view === "retained" ? "page" : undefined}>Retained</a></li>
       </ul></nav>
     <//>
-    ${view === "retained"
-      ? html`<${RetainedPanel} filter=${query.get("filter") ?? "#"} />`
-      : html`<div class="split" data-chosen=${topic !== null}>
+    ${
+      view === "retained"
+        ? html`<${RetainedPanel} filter=${query.get("filter") ?? "#"} />`
+        : html`<div class="split" data-chosen=${topic !== null}>
           <${Panel} title="Tree of topics" kind="untitled"><${TopicTree} chosen=${topic} /><//>
           ${topic !== null && html`<${TopicPanel} key=${topic} topic=${topic} />`}
-        </div>`}`;
+        </div>`
+    }`;
 }

@@ -35,4 +35,6 @@ export function Action({ children, act, reason = null, kind = "", label }) {
 
 /** Told once on a page with actions, to whom they are closed. */
 export const ViewerNote = () =>
-  reasonNotToAct() === null ? null : html`<p class="note">You are logged in as a viewer: you see everything here, and actions are for operators.</p>`;
+  reasonNotToAct() === null
+    ? null
+    : html`<p class="note">You are logged in as a viewer: you see everything here, and actions are for operators.</p>`;

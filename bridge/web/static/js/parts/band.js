@@ -38,7 +38,8 @@ function drawn(stretches, from_s, to_s) {
 export const statesSeen = (stretches, from_s, to_s) => drawn(stretches, from_s, to_s).map((stretch) => stretch.state);
 
 /** @param {number} at_s @param {number} to_s */
-const moment = (at_s, to_s) => (to_s - at_s > 64_800 ? `${day(at_s * 1000)}, ` : "") + clockTime(at_s * 1000).slice(0, 5);
+const moment = (at_s, to_s) =>
+  (to_s - at_s > 64_800 ? `${day(at_s * 1000)}, ` : "") + clockTime(at_s * 1000).slice(0, 5);
 
 /** @param {{name: string, stretches: Stretch[], from_s: number, to_s: number}} props */
 export function Band({ name, stretches, from_s, to_s }) {
@@ -62,7 +63,10 @@ export function Band({ name, stretches, from_s, to_s }) {
       aria-valuetext=${at ? told(at, to_s) : "no stretch chosen"} onKeyDown=${onKey} onFocus=${() => setPointed(pointed ?? shown.length - 1)}
       onBlur=${() => setPointed(null)} onMouseLeave=${() => setPointed(null)}>
       ${shown.map(
-        (stretch, number) => html`<div key=${stretch.from} class="stretch" data-state=${stretch.state} data-pointed=${number === pointed}
+        (
+          stretch,
+          number,
+        ) => html`<div key=${stretch.from} class="stretch" data-state=${stretch.state} data-pointed=${number === pointed}
           style=${{ right: `calc(100% - ${share(stretch.to - from_s)})`, width: share(stretch.to - stretch.from) }} onMouseEnter=${() => setPointed(number)}></div>`,
       )}
     </div>
@@ -75,7 +79,10 @@ export function Band({ name, stretches, from_s, to_s }) {
     <details>
       <summary>As a list<span class="hidden">: the states of ${name}</span></summary>
       <div class="scroll" tabindex="0" role="region" aria-label="States of ${name} over time">
-        <ul class="stretches">${[...stretches].reverse().slice(0, 200).map((stretch) => html`<li key=${stretch.from}><bdi>${told(stretch, to_s)}</bdi></li>`)}</ul>
+        <ul class="stretches">${[...stretches]
+          .reverse()
+          .slice(0, 200)
+          .map((stretch) => html`<li key=${stretch.from}><bdi>${told(stretch, to_s)}</bdi></li>`)}</ul>
       </div>
     </details>
   </div>`;

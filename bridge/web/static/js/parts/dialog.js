@@ -35,7 +35,9 @@ function Dialog({ question, onAnswer }) {
       if (before instanceof HTMLElement) before.focus();
     };
   }, []);
-  return html`<dialog ref=${dialog} aria-labelledby="${id}-title" aria-describedby="${id}-text" onCancel=${(/** @type {Event} */ event) => {
+  return html`<dialog ref=${dialog} aria-labelledby="${id}-title" aria-describedby="${id}-text" onCancel=${(
+    /** @type {Event} */ event,
+  ) => {
     event.preventDefault();
     onAnswer(false);
   }}>

@@ -2,7 +2,8 @@
 import { html } from "../html.js";
 
 /** @param {{title: string, children?: any}} props */
-export const Empty = ({ title, children }) => html`<div class="empty"><p class="empty-title">${title}</p>${children}</div>`;
+export const Empty = ({ title, children }) =>
+  html`<div class="empty"><p class="empty-title">${title}</p>${children}</div>`;
 
 /** The first body has not come yet. */
 export const Loading = () => html`<p class="loading" role="status">Asking the gateway …</p>`;

@@ -14,7 +14,8 @@ const PATHS = {
   ok: "M12 2.8l8 3v6c0 4.600-3.300 8-8 9.400-4.700-1.400-8-4.800-8-9.400v-6zM8.200 12l2.700 2.700 5-5.400",
   warning: "M12 3.500l9.500 16.500h-19zM12 10v4.500M12 17.200v.3",
   critical: "M8.200 3h7.600L21 8.200v7.600L15.800 21H8.200L3 15.800V8.200zM12 7.500v5.500M12 16.200v.3",
-  unknown: "M12 3a9 9 0 1 1 0 18a9 9 0 1 1 0-18zM9.500 9.500a2.500 2.500 0 1 1 3.500 2.300c-.7.4-1 .9-1 1.700M12 16.600v.3",
+  unknown:
+    "M12 3a9 9 0 1 1 0 18a9 9 0 1 1 0-18zM9.500 9.500a2.500 2.500 0 1 1 3.500 2.300c-.7.4-1 .9-1 1.700M12 16.600v.3",
   online: "M5 12.500l4.500 4.500L19 7.500",
   connecting: "M12 4a8 8 0 1 1-8 8M4 12l-2-2.500M4 12l2.500-2",
   backing_off: "M12 3a9 9 0 1 1 0 18a9 9 0 1 1 0-18zM12 7v5.300l3.500 2",
@@ -41,7 +42,8 @@ export function Icon({ name, size = 20 }) {
 }
 
 /** The gate: two posts, and what passes between them. */
-export const Mark = () => html`<svg class="mark" viewBox="0 0 32 32" width="30" height="30" aria-hidden="true" focusable="false">
+export const Mark =
+  () => html`<svg class="mark" viewBox="0 0 32 32" width="30" height="30" aria-hidden="true" focusable="false">
   <rect width="32" height="32" rx="7" />
   <path class="posts" d="M9 7v18M23 7v18" />
   <path class="bars" d="M9 12h8M9 20h14" />

@@ -21,12 +21,34 @@ export function Messages({ caption, records, hides = [] }) {
     return { ...record, key: `${base} ${times}` };
   });
   const columns = [
-    ...(keyed.some((record) => record.seq !== undefined) ? [{ title: "Number", isNumber: true, cell: (/** @type {any} */ record) => record.seq }] : []),
+    ...(keyed.some((record) => record.seq !== undefined)
+      ? [{ title: "Number", isNumber: true, cell: (/** @type {any} */ record) => record.seq }]
+      : []),
     { title: "When", cell: (/** @type {any} */ record) => html`<${When} at=${record.at} isClock />` },
-    { title: "Device", cell: (/** @type {any} */ record) => html`<${DeviceText} text=${record.client} max=${28} href=${record.client ? deviceAddress(record.client) : undefined} />` },
-    { title: "Topic", cell: (/** @type {any} */ record) => html`<${DeviceText} text=${record.topic} max=${44} href=${topicAddress(record.topic)} />` },
-    { title: "Payload", isWide: true, cell: (/** @type {any} */ record) => html`<${PayloadLine} payload=${record.payload} />` },
-    { title: "QoS", isNumber: true, cell: (/** @type {any} */ record) => `${record.qos}${record.retain ? " retained" : ""}` },
-  ].filter((column) => !(hides.includes("client") && column.title === "Device") && !(hides.includes("topic") && column.title === "Topic"));
+    {
+      title: "Device",
+      cell: (/** @type {any} */ record) =>
+        html`<${DeviceText} text=${record.client} max=${28} href=${record.client ? deviceAddress(record.client) : undefined} />`,
+    },
+    {
+      title: "Topic",
+      cell: (/** @type {any} */ record) =>
+        html`<${DeviceText} text=${record.topic} max=${44} href=${topicAddress(record.topic)} />`,
+    },
+    {
+      title: "Payload",
+      isWide: true,
+      cell: (/** @type {any} */ record) => html`<${PayloadLine} payload=${record.payload} />`,
+    },
+    {
+      title: "QoS",
+      isNumber: true,
+      cell: (/** @type {any} */ record) => `${record.qos}${record.retain ? " retained" : ""}`,
+    },
+  ].filter(
+    (column) =>
+      !(hides.includes("client") && column.title === "Device") &&
+      !(hides.includes("topic") && column.title === "Topic"),
+  );
   return html`<${Table} caption=${caption} columns=${columns} rows=${keyed} keyOf=${(/** @type {any} */ record) => record.key} />`;
 }

@@ -61,17 +61,47 @@ export function Plot({ title, at, lines, unit, group, height = 190, isFromZero =
         padding: [10, 8, 0, 0],
         legend: { show: false },
         cursor: { sync: group ? { key: group } : undefined, drag: { x: false, y: false }, points: { size: 7 } },
-        scales: { y: { range: (/** @type {any} */ _plot, /** @type {number} */ low, /** @type {number} */ high) => span(low, high, isFromZero) } },
+        scales: {
+          y: {
+            range: (/** @type {any} */ _plot, /** @type {number} */ low, /** @type {number} */ high) =>
+              span(low, high, isFromZero),
+          },
+        },
         axes: [
-          { stroke: ink, grid: { show: false }, ticks: { ...grid, size: 5 }, font, space: 70,
-            values: (/** @type {any} */ _plot, /** @type {number[]} */ marks, /** @type {any} */ _axis, /** @type {any} */ _space, /** @type {number} */ step) => marks.map((mark) => axisTime(mark, step)) },
-          { stroke: ink, grid, ticks: { show: false }, font, size: 78, space: 34, incrs: isBytes ? BINARY_STEPS : undefined,
-            values: (/** @type {any} */ _plot, /** @type {number[]} */ marks) => marks.map((mark) => latest.current.unit(mark)) },
+          {
+            stroke: ink,
+            grid: { show: false },
+            ticks: { ...grid, size: 5 },
+            font,
+            space: 70,
+            values: (
+              /** @type {any} */ _plot,
+              /** @type {number[]} */ marks,
+              /** @type {any} */ _axis,
+              /** @type {any} */ _space,
+              /** @type {number} */ step,
+            ) => marks.map((mark) => axisTime(mark, step)),
+          },
+          {
+            stroke: ink,
+            grid,
+            ticks: { show: false },
+            font,
+            size: 78,
+            space: 34,
+            incrs: isBytes ? BINARY_STEPS : undefined,
+            values: (/** @type {any} */ _plot, /** @type {number[]} */ marks) =>
+              marks.map((mark) => latest.current.unit(mark)),
+          },
         ],
         series: [
           {},
           ...lines.map((line) => ({
-            stroke: token(line.color), width: 2, dash: line.dash, spanGaps: false, points: { show: false },
+            stroke: token(line.color),
+            width: 2,
+            dash: line.dash,
+            spanGaps: false,
+            points: { show: false },
             fill: line.isFilled ? token(`${line.color}-fill`) : undefined,
           })),
         ],
@@ -93,7 +123,8 @@ export function Plot({ title, at, lines, unit, group, height = 190, isFromZero =
     lines.forEach((line, row) => {
       if (fields[row]) fields[row].textContent = unit(line.values[number]);
     });
-    if (fields[lines.length]) fields[lines.length].textContent = index === null || index === undefined ? "" : dateTime(at[index] * 1000);
+    if (fields[lines.length])
+      fields[lines.length].textContent = index === null || index === undefined ? "" : dateTime(at[index] * 1000);
   }
 
   return html`<figure class="plot" aria-label=${title}>
@@ -134,7 +165,10 @@ function AsTable({ title, at, lines, unit }) {
   const open = useRef(/** @type {HTMLDetailsElement | null} */ (null));
   const rows = useMemo(() => {
     const step = Math.max(1, Math.ceil(at.length / TABLE_ROWS));
-    return at.map((_, row) => row).filter((row) => (at.length - 1 - row) % step === 0).reverse();
+    return at
+      .map((_, row) => row)
+      .filter((row) => (at.length - 1 - row) % step === 0)
+      .reverse();
   }, [at]);
   const now_ms = (at.at(-1) ?? 0) * 1000;
   return html`<details ref=${open}>

@@ -71,7 +71,11 @@ function Liveness() {
   return html`<p class="liveness" data-tone=${stop ? "critical" : "ok"}><span class="dot" aria-hidden="true"></span>${stop ? "Not live" : "Live"}</p>`;
 }
 
-const THEMES = /** @type {const} */ ([["system", "As the system"], ["light", "Light"], ["dark", "Dark"]]);
+const THEMES = /** @type {const} */ ([
+  ["system", "As the system"],
+  ["light", "Light"],
+  ["dark", "Dark"],
+]);
 
 function ThemeChoice() {
   const chosen = useStore(theme);

@@ -5,14 +5,38 @@ import { Icon } from "./icon.js";
 
 /** @type {Record<string, string>} */
 const TONES = {
-  online: "ok", connected: "ok", ok: "ok", running: "ok", ready: "ok", writing: "ok",
-  connecting: "warning", backing_off: "warning", warning: "warning", retrying: "warning", waiting: "warning",
+  online: "ok",
+  connected: "ok",
+  ok: "ok",
+  running: "ok",
+  ready: "ok",
+  writing: "ok",
+  connecting: "warning",
+  backing_off: "warning",
+  warning: "warning",
+  retrying: "warning",
+  waiting: "warning",
   paused: "paused",
-  stopped: "quiet", absent: "quiet", closed: "quiet",
-  critical: "critical", error: "critical", failed: "critical", refused: "critical",
+  stopped: "quiet",
+  absent: "quiet",
+  closed: "quiet",
+  critical: "critical",
+  error: "critical",
+  failed: "critical",
+  refused: "critical",
 };
 /** @type {Record<string, string>} */
-const ICONS = { connected: "online", ok: "online", running: "online", ready: "online", writing: "online", retrying: "backing_off", waiting: "backing_off", closed: "stopped", failed: "critical" };
+const ICONS = {
+  connected: "online",
+  ok: "online",
+  running: "online",
+  ready: "online",
+  writing: "online",
+  retrying: "backing_off",
+  waiting: "backing_off",
+  closed: "stopped",
+  failed: "critical",
+};
 
 /** Which tone a state has. @param {string} state */
 export const toneOf = (state) => TONES[state] ?? "quiet";

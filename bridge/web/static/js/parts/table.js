@@ -33,7 +33,9 @@ export function Table({ caption, columns, rows, keyOf, sort, order, onSort }) {
 
 /** @param {Column} column @param {any} row */
 function cell(column, row) {
-  const name = [column.isNumber && "number", column.isMain && "main", column.isWide && "wide"].filter(Boolean).join(" ");
+  const name = [column.isNumber && "number", column.isMain && "main", column.isWide && "wide"]
+    .filter(Boolean)
+    .join(" ");
   const label = column.title || undefined;
   return column.isMain
     ? html`<th role="rowheader" scope="row" class=${name} data-label=${label}><span>${column.cell(row)}</span></th>`

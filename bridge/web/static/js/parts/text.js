@@ -13,8 +13,10 @@ export function DeviceText({ text, max = 60, href }) {
   );
   const body = html`<bdi class="device-text" title=${isLong ? visible(text, 1000) : undefined}>${shown}</bdi>`;
   return html`<span class="text"
-    >${href === undefined ? body : html`<a href=${href}>${body}</a>`}${isLong &&
-    html`<button class="whole" type="button" aria-expanded=${isWhole} aria-label=${isWhole ? "Show less of it" : "Show all of it"}
-      onClick=${() => setWhole(!isWhole)}>${isWhole ? "less" : `all ${text.length}`}</button>`}</span
+    >${href === undefined ? body : html`<a href=${href}>${body}</a>`}${
+      isLong &&
+      html`<button class="whole" type="button" aria-expanded=${isWhole} aria-label=${isWhole ? "Show less of it" : "Show all of it"}
+      onClick=${() => setWhole(!isWhole)}>${isWhole ? "less" : `all ${text.length}`}</button>`
+    }</span
   >`;
 }

@@ -13,7 +13,8 @@ function rest(said) {
 
 /** @param {{verdict: Said | null | undefined, isOld: boolean, isLarge?: boolean}} props */
 export function Verdict({ verdict, isOld, isLarge = false }) {
-  if (!verdict) return html`<section class="verdict" data-tone="quiet" data-large=${isLarge} aria-label="Verdict"><p class="verdict-word">…</p></section>`;
+  if (!verdict)
+    return html`<section class="verdict" data-tone="quiet" data-large=${isLarge} aria-label="Verdict"><p class="verdict-word">…</p></section>`;
   const word = isOld ? `Last known: ${verdict.word}` : verdict.word;
   return html`<section class="verdict" data-tone=${isOld ? "quiet" : verdict.level} data-large=${isLarge} aria-label="Verdict">
     <${Icon} name=${isOld ? "unknown" : verdict.level} size=${isLarge ? 64 : 22} />
