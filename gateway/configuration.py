@@ -27,7 +27,7 @@ from config.merging import merged
 from config.overrides import PREFIX
 from config.settings import GatewaySettings
 from gateway import configuration_file
-from gateway.configuration_file import ConfigurationError, FileChanged, FileFull, FileReadOnly
+from gateway.configuration_file import NO_FILE, ConfigurationError, FileChanged, FileFull, FileReadOnly
 from gateway.configuration_report import Change, Proposal, Report, Value
 from gateway.live_keys import Applies, Waiting, applies
 from gateway.named_files import check_named_files
@@ -146,7 +146,7 @@ class Configuration:
 
     async def check(self, text: str) -> Proposal:
         """What the text would come to as the file; changes nothing."""
-        base = configuration_file.hash_of(self.path)
+        base = await self._base()
         try:
             plan = await self._plan(text)
         except ConfigError as error:
@@ -163,33 +163,44 @@ class Configuration:
                 raise FileReadOnly(
                     "This gateway runs without a file. Start it with -c FILE to have one that can change."
                 )
-            if configuration_file.hash_of(self.path) != base:
-                raise FileChanged(f"{self.path} was changed by somebody else meanwhile. Load it again, and look at it.")
-            return self._told(await self._change(text, by, is_new=True), by)
+            if await self._base() != base:
+                raise configuration_file.changed(self.path)
+            return self._told(await self._change(by, text, base), by)
 
     async def reload(self, by: str = "") -> Report:
         """Read the file again and apply it, with everything that it names; a bad one leaves the old one in force."""
         async with self._lock:
-            return self._told(await self._change(None, by, is_new=False), by)
+            return self._told(await self._change(by), by)
 
     def _told(self, report: Report, by: str) -> Report:
         self.on_report(report, by)
         return report
 
-    async def _change(self, text: str | None, by: str, *, is_new: bool) -> Report:
+    async def _base(self) -> str:
+        # In a thread, as whatever reads the file: a disk that does not answer must not hold up the event loop.
+        return await asyncio.to_thread(configuration_file.hash_of, self.path)
+
+    async def _change(self, by: str, text: str | None = None, base: str = NO_FILE) -> Report:
+        """Have the file in force, or the text, which takes the place of the file that has the hash `base`."""
         applier = self._applier
         if applier is None:
-            return self._refused([_problem("gateway.yaml", "", "the gateway is starting or stopping; try again")], by)
+            return await self._refused(
+                [_problem("gateway.yaml", "", "the gateway is starting or stopping; try again")], by
+            )
         try:
             plan = await self._plan(text)
             prepared = await applier.prepare(self.settings, plan.reachable)
         except ConfigError as error:
-            return self._refused(error.problems, by)
+            return await self._refused(error.problems, by)
         except CannotApply as error:
-            return self._refused([self.problem(error.key, str(error))], by)
+            return await self._refused([self.problem(error.key, str(error))], by)
+        except Exception as error:  # nothing has changed yet: what nobody thought of is no reason to stop the gateway
+            logger.exception("The new configuration could not be looked at.", extra=_ALWAYS)
+            sentence = f"an error in the gateway kept it from being used ({type(error).__name__}); the log says more"
+            return await self._refused([self.problem("", sentence)], by)
         try:
-            if is_new and self.path is not None and text is not None:
-                await asyncio.to_thread(configuration_file.write, self.path, text)
+            if self.path is not None and text is not None:
+                await asyncio.to_thread(configuration_file.write, self.path, text, base)
         except BaseException:  # raised again: what was prepared must not stay
             await prepared.discard()
             raise
@@ -198,7 +209,7 @@ class Configuration:
         self.loaded = Loaded(settings=plan.reachable, origins=_origins(before, plan.wanted, waiting))
         self.read_at_us = self._clock.now_us()
         await prepared.adopt()
-        return self._done(plan, by)
+        return await self._done(plan, by)
 
     async def _plan(self, text: str | None) -> _Plan:
         """Raises ConfigError with everything that is wrong."""
@@ -234,7 +245,7 @@ class Configuration:
         """A mistake in the file, at a dotted key."""
         return _problem(str(self.path) if self.path else "gateway.yaml", key, message)
 
-    def _refused(self, problems: Sequence[Problem], by: str) -> Report:
+    async def _refused(self, problems: Sequence[Problem], by: str) -> Report:
         for problem in problems:
             logger.error("%s", problem, extra=_ALWAYS)
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
@@ -242,12 +253,12 @@ class Configuration:
         logger.error("%s", message, extra=_ALWAYS)
         return Report(
             problems=problems,
-            base=configuration_file.hash_of(self.path),
+            base=await self._base(),
             waiting_for_restart=self.waiting_for_restart,
             message=message,
         )
 
-    def _done(self, plan: _Plan, by: str) -> Report:
+    async def _done(self, plan: _Plan, by: str) -> Report:
         waiting = [change for change in plan.changes if change.effect is Applies.RESTART]
         applied = [change.key for change in plan.changes if change.effect is Applies.LIVE]
         message = (
@@ -263,7 +274,7 @@ class Configuration:
         return Report(
             changes=plan.changes,
             advice=sentences,
-            base=configuration_file.hash_of(self.path),
+            base=await self._base(),
             applied=applied,
             waiting_for_restart=[change.key for change in waiting],
             message=message,

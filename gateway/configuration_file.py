@@ -46,12 +46,21 @@ class FileFull(FileReadOnly):
     code = "file_full"
 
 
+def changed(path: Path) -> FileChanged:
+    """What to say when the file is another than the one that was looked at."""
+    return FileChanged(f"{path} was changed by somebody else meanwhile. Load it again, and look at it.")
+
+
 def hash_of(path: Path | None) -> str:
     """What tells one content of the file from another; NO_FILE where it can't be read."""
     try:
-        return NO_FILE if path is None else hashlib.sha256(path.read_bytes()).hexdigest()
+        return NO_FILE if path is None else _hash(path.read_bytes())
     except OSError:
         return NO_FILE
+
+
+def _hash(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def read(path: Path) -> str:
@@ -59,11 +68,16 @@ def read(path: Path) -> str:
     return read_text(path)
 
 
-def write(path: Path, text: str) -> None:
-    """Put the text in the place of the file, and the file in that of `.before`. Raises FileReadOnly with a sentence."""
+def write(path: Path, text: str, base: str) -> None:
+    """Put the text in the place of the file, and the file in that of `.before`.
+
+    `base` is the hash that the file is to have. Raises FileChanged where it has another, and FileReadOnly, each with a
+    sentence."""
     real = Path(os.path.realpath(path))  # behind a symbolic link is the file; the link stays
     try:
         old, status = real.read_bytes(), real.stat()
+        if _hash(old) != base:
+            raise changed(path)
         _put(real.with_name(real.name + BEFORE), old, status)
         _put(real, text.encode(), status)
     except OSError as error:

@@ -114,10 +114,16 @@ class Waiting:
         self._names = {group: _names(running, group) for group in ("listeners", "access", "streams", "uplinks")}
         self._wanted = {group: _names(wanted, group) for group in self._names}
         self._is_in_use = is_in_use
-        self._added_listeners = {listener.name: listener for listener in wanted.listeners}
-        staying = [one for one in running.listeners if one.name in self._wanted["listeners"] or is_in_use(one.name)]
-        self._needed_access = {listener.access for listener in staying}
         self._loses_streams = bool(self._names["streams"] - self._wanted["streams"])
+        self._listeners = {listener.name: listener for listener in (*running.listeners, *wanted.listeners)}
+        self._addresses = [(f"the listener {one.name!r}", one.bind) for one in wanted.listeners]
+        self._addresses.append(("the HTTP interface", wanted.api.bind))
+        staying = [
+            one
+            for one in running.listeners
+            if one.name in self._wanted["listeners"] or self._because("listeners", one.name, is_added=False)
+        ]
+        self._needed_access = {listener.access for listener in staying}
 
     def __call__(self, key: str) -> str:
         """Why the difference in this dotted key waits; empty when it need not."""
@@ -129,7 +135,7 @@ class Waiting:
         if not rest and group in self._names:
             return self._note(f"{group}[]")
         if is_added or is_removed:
-            return self._note(f"{group}[{'+' if is_added else '-'}]") or self._because(group, name, is_added)
+            return self._note(f"{group}[{'+' if is_added else '-'}]") or self._because(group, name, is_added=is_added)
         if key.startswith("uplinks[") and key.endswith("].streams") and self._loses_streams:
             return "a stream that was taken out has records to be delivered first"
         return self._note(pattern_of(key))
@@ -138,15 +144,20 @@ class Waiting:
         entry = entry_for(pattern)
         return entry.note if entry.applies is Applies.RESTART else ""
 
-    def _because(self, group: str, name: str, is_added: bool) -> str:
+    def _because(self, group: str, name: str, *, is_added: bool) -> str:
         if group == "listeners" and is_added:
-            bind = self._added_listeners[name].bind
+            bind = self._listeners[name].bind
             taken = [(f"the listener {one.name!r}", one.bind) for one in self._running.listeners]
             taken.append(("the HTTP interface", self._running.api.bind))
             other = next((who for who, address in taken if overlap(address, bind)), None)
             return "" if other is None else f"its address is still that of {other}"
         if group == "listeners" and self._is_in_use(name):
             return "clients are connected to it"
+        if group == "listeners":
+            # Whoever is to have its address can't have it before the next start: until then somebody has to be there.
+            bind = self._listeners[name].bind
+            heir = next((who for who, address in self._addresses if overlap(address, bind)), None)
+            return "" if heir is None else f"{heir} takes its address at the next start"
         if group == "access" and not is_added and name in self._needed_access:
             return "a listener still needs it"
         if group in {"streams", "uplinks"} and is_added is (group == "streams") and self._loses_streams:

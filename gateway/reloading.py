@@ -113,7 +113,14 @@ class PreparedChange:
         await _discard(self.opened, self.accesses)
 
     async def adopt(self) -> None:
-        """Have it in force."""
+        """Have it in force. What fails now ends the gateway, whoever asked for the change: half of one must not stay."""
+        try:
+            await self._adopt()
+        except Exception as error:  # raised again: whoever asked is told, too
+            self.parts.tasks.fail("change of the configuration", error)
+            raise
+
+    async def _adopt(self) -> None:
         before, after, parts = self.before, self.after, self.parts
         if after.log != before.log:
             logs.set_up(after.log)
@@ -157,7 +164,7 @@ class PreparedChange:
         stopping = [parts.uplinks[name].stop(self.after.gateway.grace_period_s) for name in changed]
         await asyncio.gather(*stopping)
         for task in tasks:
-            await task  # its own error ends the gateway, as it would have before
+            await task  # its own error ends the gateway, as it would have without us
         ended = {name: parts.uplinks.pop(name) for name in changed}
         await parts.spool.reroute(self.after)
         for settings in self.after.uplinks:

@@ -22,6 +22,14 @@ class Tasks:
         task.add_done_callback(self._on_done)
         self._tasks[name] = task
 
+    def fail(self, name: str, error: Exception) -> None:
+        """A part without a task of its own has failed: `ended` returns, and `check` raises the error."""
+
+        async def end() -> None:
+            raise error
+
+        self.own(name, end())
+
     def release(self, name: str) -> asyncio.Task[None] | None:
         """It may end from now on: whoever takes it awaits it."""
         task = self._tasks.pop(name, None)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from config.settings import GatewaySettings
 from gateway import configuration_file
 from gateway.configuration import Applies, Configuration, FileChanged, FileFull, FileReadOnly
 from gateway.configuration_file import hash_of
@@ -91,6 +92,26 @@ async def test_a_file_that_somebody_else_changed_meanwhile_is_left_alone(tmp_pat
         with pytest.raises(FileChanged, match="changed by somebody else"):
             await box.configuration.apply("log: {level: debug}", base, "anna")
         assert box.path.read_text().endswith("# by hand\n")
+        assert box.configuration.settings.log.level == "info"
+
+
+async def test_a_file_that_is_changed_while_the_new_one_is_prepared_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with live_gateway(tmp_path) as box:
+        add_streams = box.gateway.spool.add_streams
+
+        async def write_meanwhile(settings: GatewaySettings) -> None:
+            await add_streams(settings)
+            box.path.write_text(by_hand)
+
+        monkeypatch.setattr(box.gateway.spool, "add_streams", write_meanwhile)
+        by_hand = box.path.read_text() + "# by hand\n"
+        box.file["log"] = {"level": "debug"}
+        with pytest.raises(FileChanged, match="changed by somebody else"):
+            await box.configuration.apply(text_of(box), hash_of(box.path), "anna")
+        assert box.path.read_text() == by_hand
+        assert not box.path.with_name("gateway.yaml.before").exists()
         assert box.configuration.settings.log.level == "info"
 
 

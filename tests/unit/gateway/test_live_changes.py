@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from config.settings import GatewaySettings
 from tests.support.live_gateway import Cloud, cloud, live_gateway
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.passwords import write_users
@@ -398,3 +399,46 @@ async def test_a_changed_secret_is_told_and_never_shown(tmp_path: Path) -> None:
             "******** (changed)",
         )
         assert "hunter" not in repr(report) + repr(box.configuration.effective())
+
+
+async def test_an_error_that_nobody_thought_of_leaves_everything_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with live_gateway(tmp_path) as box:
+        device, settings = await box.device(), box.configuration.settings
+
+        async def break_down(_settings: GatewaySettings) -> None:
+            raise RuntimeError("a mistake of ours")
+
+        monkeypatch.setattr(box.gateway.spool, "add_streams", break_down)
+        box.file["retained"] = {"max_messages": 7}
+        report = await box.reload()
+        assert "an error in the gateway kept it from being used (RuntimeError)" in report.problems[0].message
+        assert box.configuration.settings is settings
+        assert await is_alive(device)
+
+
+async def test_an_error_in_the_middle_of_a_change_ends_the_gateway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def break_down(_settings: GatewaySettings) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    with pytest.raises(RuntimeError, match="a mistake of ours"):  # by `Gateway.check`, at the end
+        async with live_gateway(tmp_path) as box:
+            monkeypatch.setattr(box.gateway.spool, "reroute", break_down)
+            box.file["uplinks"] = [cloud(1, window=3)]
+            with pytest.raises(RuntimeError):
+                await box.reload()
+            async with asyncio.timeout(TIMEOUT_S):
+                await box.gateway.tasks.ended()
+
+
+async def test_a_listener_that_gets_another_name_stays_open_under_the_old_one_until_a_restart(tmp_path: Path) -> None:
+    doors = [{"name": "local", "bind": f"127.0.0.1:{free_port()}"}]
+    async with live_gateway(tmp_path, listeners=doors) as box:
+        box.file["listeners"] = [{**doors[0], "name": "main"}]
+        report = await box.reload()
+        assert report.applied == []
+        assert report.waiting_for_restart == ["listeners[local]", "listeners[main]"]
+        await box.device()

@@ -9,7 +9,7 @@ import pytest
 
 from config.gateway_keys import GATEWAY
 from config.reading import join
-from config.settings import Access, Address, GatewaySettings, Listener, Stream, Uplink
+from config.settings import Access, Address, Api, GatewaySettings, Listener, Stream, Uplink
 from config.shapes import Section, SectionList
 from gateway.live_keys import TABLE, Applies, Waiting, applies, entry_for, pattern_of
 
@@ -99,6 +99,19 @@ def test_a_new_listener_waits_for_an_address_that_is_taken() -> None:
     )
     free = Listener(name="c", bind=Address(host="127.0.0.1", port=0))
     assert waits("listeners[c]", listeners=(*BASE.listeners, free)) == ""
+
+
+def test_a_listener_stays_until_another_one_can_have_its_address() -> None:
+    renamed = Listener(name="c", access="one")
+    values: dict[str, object] = {"listeners": (renamed, BASE.listeners[1])}
+    assert waits("listeners[a]", **values) == "the listener 'c' takes its address at the next start"
+    assert waits("listeners[c]", **values) == "its address is still that of the listener 'a'"
+    moved = dataclasses.replace(BASE.listeners[1], bind=BASE.listeners[0].bind)
+    values = {"listeners": (moved,), "access": BASE.access[:1]}
+    assert waits("listeners[a]", **values) == "the listener 'b' takes its address at the next start"
+    assert waits("access[one]", **values) == "a listener still needs it"
+    values = {"listeners": BASE.listeners[1:], "api": Api(bind=Address(host="0.0.0.0", port=1883))}
+    assert waits("listeners[a]", **values) == "the HTTP interface takes its address at the next start"
 
 
 def test_while_a_stream_is_to_be_emptied_nothing_is_taken_from_those_that_empty_it() -> None:
