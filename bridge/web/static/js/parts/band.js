@@ -19,10 +19,11 @@ function drawn(stretches, from_s, to_s) {
   /** @type {(Stretch & {to: number, changes: number})[]} */
   const shown = [];
   for (const stretch of stretches) {
-    const from = Math.max(from_s, stretch.from);
+    // The history ends with a whole second: what has just begun is there all the same.
+    const from = stretch.to === null ? Math.min(to_s, Math.max(from_s, stretch.from)) : Math.max(from_s, stretch.from);
     const to = Math.min(to_s, stretch.to ?? to_s);
     if (to - from < SHORTEST_S && stretch.to !== null) continue;
-    if (to < from || stretch.from > to_s) continue;
+    if (to < from) continue;
     const last = shown.at(-1);
     const isNarrow = stretch.to !== null && (to - from) / whole_s < NARROWEST; // what is now is always seen by itself
     if (last && isNarrow && (last.to - last.from) / whole_s < NARROWEST && from - last.to < 1) {
