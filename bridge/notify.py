@@ -120,12 +120,18 @@ async def keep_telling(notifier: Notifier, *, probe: Probe, status: Status, ever
 
 @contextlib.asynccontextmanager
 async def waiting(notifier: Notifier, *, every_s: float = EXTEND_EVERY_S) -> AsyncIterator[None]:
-    """Around a start that may be long: ask the service manager for more time, again and again."""
+    """Around a start that may be long: ask the service manager for more time, again and again.
+
+    The watchdog is fed, too: a gateway that finds its database damaged starts over while it is being watched.
+    """
+    interval_s = every_s if notifier.watchdog_s is None else max(MIN_INTERVAL_S, min(every_s, notifier.watchdog_s / 2))
 
     async def ask() -> None:
         while True:
             notifier.extend(3 * every_s)
-            await asyncio.sleep(every_s)
+            if notifier.watchdog_s is not None:
+                notifier.feed()
+            await asyncio.sleep(interval_s)
 
     asking = asyncio.create_task(ask())
     try:

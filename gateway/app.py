@@ -86,6 +86,8 @@ async def _run_once(configuration: Configuration, stop: asyncio.Event, reload: a
             await asyncio.wait({stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
             stopping.cancel()
             ended.cancel()
+            if stop.is_set():  # else it may start over, and who was told of a stop kills what has not stopped in time
+                notifier.stopping()
             gateway.check()
         finally:
             await gateway.stop()
@@ -286,7 +288,6 @@ class Gateway:
         self._stopping = True
         grace_s = self.configuration.settings.gateway.grace_period_s
         log.info("Stopping.")
-        self._notifier.stopping()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2 * grace_s):
                 await self.configuration.close()

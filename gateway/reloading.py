@@ -113,7 +113,7 @@ class PreparedChange:
         await _discard(self.opened, self.accesses)
 
     async def adopt(self) -> None:
-        """Have it in force. What fails now ends the gateway, whoever asked for the change: half of one must not stay."""
+        """Have it in force. What fails now ends the gateway, whoever asked for it: half of a change must not stay."""
         try:
             await self._adopt()
         except Exception as error:  # raised again: whoever asked is told, too

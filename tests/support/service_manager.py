@@ -25,13 +25,17 @@ class Manager:
         found, self._waiting = self._waiting, []
         return found
 
-    async def hears(self, line: str) -> None:
-        """Wait for a datagram with that line; those before it are passed over, those behind it are kept."""
+    async def hears(self, line: str, *, but_not: str = "") -> None:
+        """Wait for a datagram with that line; those before it are passed over, those behind it are kept.
+
+        Raises AssertionError when one with the line `but_not` comes first."""
         async with asyncio.timeout(TIMEOUT_S):
             while True:
                 self._read()
                 while self._waiting:
-                    if line in self._waiting.pop(0):
+                    lines = self._waiting.pop(0)
+                    assert but_not not in lines
+                    if line in lines:
                         return
                 await asyncio.sleep(0.005)
 

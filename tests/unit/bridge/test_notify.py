@@ -177,3 +177,9 @@ async def test_a_long_start_asks_for_more_time(manager: Manager) -> None:
     async with waiting(Notifier(manager.address), every_s=0.01):
         for _ in range(2):
             await manager.hears("EXTEND_TIMEOUT_USEC=30000")
+
+
+async def test_the_watchdog_is_fed_during_a_long_start_too(manager: Manager) -> None:
+    async with waiting(Notifier(manager.address, watchdog_s=WATCHDOG_S)):
+        for _ in range(3):
+            await manager.hears("WATCHDOG=1")
