@@ -32,6 +32,7 @@ from tests.bench import (
     bench_latency,
     bench_matching,
     bench_tls,
+    bench_watched,
     machine,
     report,
 )
@@ -51,6 +52,7 @@ def all_cases() -> list[Case]:
         bench_end_to_end,
         bench_guarded,
         bench_tls,
+        bench_watched,
         bench_fanout,
         bench_matching,
         bench_idle,
