@@ -95,6 +95,8 @@ class _Connection(RequestHandler):
 
     async def start(self) -> None:
         """As aiohttp does; what is left to send at the end may not take long either."""
+        if self.transport is None:  # it was cut off before it began
+            return
         transport = self.transport
         try:
             await super().start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import io
 import json
 import logging
@@ -183,7 +184,9 @@ async def test_half_a_body_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) ->
         assert answer.startswith(b"HTTP/1.1 408 ")
 
 
-async def test_one_connection_too_many_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_one_connection_too_many_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setattr(serving, "MAX_CONNECTIONS", 1)
     async with house() as at:
         address = at.server.address
@@ -192,6 +195,8 @@ async def test_one_connection_too_many_is_cut_off(monkeypatch: pytest.MonkeyPatc
             assert await raw(at, b"GET /healthz HTTP/1.0\r\n\r\n") == b""
         writer.close()
         await writer.wait_closed()
+        gc.collect()  # a task that broke is told of when it goes
+        assert not caplog.records, "it cost a stranger nothing to have the log written"
 
 
 async def test_one_address_cannot_have_all_the_connections(monkeypatch: pytest.MonkeyPatch) -> None:
