@@ -58,13 +58,15 @@ def make_room(
     streams: dict[int, str],
     size_bytes: int,
     ceiling_pages: int,
+    max_letters_bytes: int,
     when_full: WhenFull,
     discarded: list[Discarded],
     on_used: Callable[[int], None] = lambda _pages: None,
 ) -> list[Drop]:
     """Have the pages that so many bytes of new rows need, by id and name of the streams. Raises SpoolFull.
 
-    Dead letters that went for it are added to `discarded`; `on_used` is told how many pages held something before.
+    `max_letters_bytes`: what dead letters may keep when something has to go. Those that went for it are added to
+    `discarded`; `on_used` is told how many pages held something before.
     """
     needed = pages_for(size_bytes) + MARGIN_PAGES
     used = used_pages(connection)
@@ -75,6 +77,8 @@ def make_room(
         raise SpoolFull("The spool is full, and spool.when_full is reject.")
     if needed > ceiling_pages:
         raise SpoolFull(f"One commit needs {needed} pages, and the spool may have {ceiling_pages}.")
+    # First of all letters beyond their share, as there are after the spool was made smaller: live data goes first.
+    discarded += bound_dead_letters(connection, max_letters_bytes)
     # Some more than needed, so that not every commit has to.
     goal = ceiling_pages - needed - min(ceiling_pages // 64, 1024)
     drops: list[Drop] = []

@@ -22,7 +22,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from bridge.crashpoints import reach
-from bridge.database import in_transaction
+from bridge.database import BUSY_TIMEOUT_S, in_transaction
 from gateway.spool import tables
 from gateway.spool.errors import SpoolBusy, SpoolFull, translate
 from gateway.spool.folder import DataFolder
@@ -125,10 +125,13 @@ class Transactor:
         if self._new_size is not self._size:
             self._size = self._new_size
             self._size.bound_log(connection)
+            if self._folder.wal_size_bytes() > 2 * self._size.wal_bytes:
+                _shorten_log(connection)
             self._max_pages = max(self._max_pages, self._size.max_pages)
         if self._max_pages > self._size.max_pages:
             # A spool that is to be smaller loses its oldest records step by step: no acknowledgement waits for all.
-            smaller = min(self._max_pages, used_pages(connection)) - SHRINK_PAGES
+            # Commits without records drop nothing, so it is what is there that counts, not what there may be already.
+            smaller = min(self._max_pages, used_pages(connection) - SHRINK_PAGES)
             self._max_pages = max(self._size.max_pages, smaller)
 
     def _live_within_the_disk(self, connection: sqlite3.Connection) -> None:
@@ -217,7 +220,7 @@ class Transactor:
     def _do_jobs(self, connection: sqlite3.Connection, plan: Plan, result: Result) -> None:
         if plan.jobs:
             result.job_results = [job(connection) for job in plan.jobs]
-            result.discarded += bound_dead_letters(connection, self._max_pages * PAGE_SIZE_BYTES // DEAD_LETTER_SHARE)
+            result.discarded += bound_dead_letters(connection, self._max_letters_bytes)
         if plan.jobs or result.discarded or result.replayed is not None:
             result.dead_letters = dead_letter_total(connection)
 
@@ -253,6 +256,10 @@ class Transactor:
         else:
             result.lazy_lost = sum(map(len, plan.lazy.values()))
 
+    @property
+    def _max_letters_bytes(self) -> int:
+        return self._max_pages * PAGE_SIZE_BYTES // DEAD_LETTER_SHARE
+
     def _fits(self, connection: sqlite3.Connection, pages: int) -> bool:
         return used_pages(connection) + pages <= self._ceiling_pages()
 
@@ -267,6 +274,7 @@ class Transactor:
             streams={lane.stream: lane.name for lane in plan.lanes},
             size_bytes=_size_bytes(plan, result.sealed),
             ceiling_pages=self._ceiling_pages(),
+            max_letters_bytes=self._max_letters_bytes,
             when_full=self._size.when_full,
             discarded=result.discarded,
             on_used=self._note_used,
@@ -274,6 +282,14 @@ class Transactor:
 
     def _note_used(self, pages: int) -> None:
         self._used_pages = pages
+
+
+def _shorten_log(connection: sqlite3.Connection) -> None:
+    """Have the log begin anew, as short as it may be now; not where another program reads: nobody waits for that."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    with contextlib.suppress(sqlite3.OperationalError):  # the ceiling counts what is too long of it
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    connection.execute(f"PRAGMA busy_timeout = {int(BUSY_TIMEOUT_S * 1000)}")
 
 
 def _size_bytes(plan: Plan, sealed: Sequence[SealedBlock]) -> int:

@@ -10,7 +10,8 @@ from config.settings import Spool as SpoolSettings
 from config.settings import Uplink, WhenFull
 from gateway.spool import transaction
 from gateway.spool.ports import Outcome
-from tests.support.spool import running, settings, store
+from tests.support.spool import Commits, running, settings, store
+from tests.unit.gateway.spool.test_dead_letters import condemned
 from tests.unit.gateway.spool.test_retention import noise
 from tests.unit.gateway.spool.test_spool import payloads_of
 
@@ -43,6 +44,38 @@ async def test_a_smaller_spool_gives_its_oldest_records_up_step_by_step_and_coun
         assert dropped[-1] > 750
         assert dropped[-1] == dropped[-2], "and no more than it has to"
         assert len(await payloads_of(spool.outbox(Uplink()))) == 1040 - dropped[-1]
+
+
+async def test_of_a_smaller_spool_letters_beyond_their_share_go_before_records_that_can_be_delivered(
+    tmp_path: Path,
+) -> None:
+    async with running(settings(tmp_path, max_size_bytes=64 * MIB)) as spool:
+        lane = spool.lanes["telemetry"]
+        for _ in range(10):
+            await condemned(spool, noise(5, 50_000))
+        await spool.outbox(Uplink()).release("telemetry", lane.next_seq)
+        await store(spool, noise(10, 50_000))
+        spool.resize(SpoolSettings(max_size_bytes=2 * MIB))
+        for _ in range(5):
+            assert await store(spool, [b"x"]) is Outcome.DURABLE, "nor is the log, which was larger, in the way"
+        assert lane.dropped["full"] == 0
+        assert lane.dropped["discarded_dead_letter"] >= 45
+        assert spool.dead_letters.records == 50 - lane.dropped["discarded_dead_letter"]
+
+
+async def test_commits_without_records_do_not_make_the_step_of_the_next_one_with_some_larger(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transaction, "SHRINK_PAGES", 100)
+    async with running(settings(tmp_path, max_size_bytes=16 * MIB)) as spool:
+        for _ in range(100):
+            await store(spool, noise(10, 8000))
+        spool.resize(SpoolSettings(max_size_bytes=2 * MIB))
+        for n in range(30):
+            spool.remember(f"device-{n}", lambda: None)
+            await Commits().expect(spool)
+        await store(spool, [b"x"])
+        assert 0 < spool.lanes["telemetry"].dropped["full"] < 200, "of 1 000, most of which will have to go"
 
 
 async def test_what_is_done_when_it_is_full_can_change(tmp_path: Path) -> None:
