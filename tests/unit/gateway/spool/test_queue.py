@@ -6,11 +6,12 @@ import contextlib
 import logging
 import sqlite3
 from pathlib import Path
+from unittest.mock import AsyncMock, patch
 
 import pytest
 
 from bridge.record import Properties
-from config.settings import Uplink
+from config.settings import Stream, Uplink
 from gateway.spool import queue
 from gateway.spool.spool import Spool
 from tests.support.spool import running, settings, store
