@@ -218,8 +218,11 @@ def _letters(connection: sqlite3.Connection, *, query: str, values: Sequence[Any
 
 def _topics(connection: sqlite3.Connection, number: int, *, is_compressed: bool) -> tuple[str, ...]:
     """The first topics in a body, of which only the beginning is read: it may hold megabytes of payload."""
-    with connection.blobopen("dead_letter", "body", number, readonly=True) as blob:
-        start = blob.read(_LOOK_BYTES)
+    try:
+        with connection.blobopen("dead_letter", "body", number, readonly=True) as blob:
+            start = blob.read(_LOOK_BYTES)
+    except sqlite3.OperationalError:
+        return ()  # it was replayed or discarded a moment ago, or what is there is no body
     unpacker = msgpack.Unpacker(max_buffer_size=2 * _LOOK_BYTES)
     topics: list[str] = []
     try:

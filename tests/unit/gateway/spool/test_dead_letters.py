@@ -7,6 +7,7 @@ import contextlib
 import sqlite3
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 
@@ -266,3 +267,27 @@ async def test_a_damaged_block_that_was_found_by_somebody_who_was_cancelled_is_o
         assert await payloads_of(outbox) == [b"c"]
         assert spool.lanes["telemetry"].dropped["corrupt"] == 2
         assert spool.dead_letters.letters == 1
+
+
+async def test_a_letter_that_goes_while_letters_are_listed_does_not_end_the_listing(tmp_path: Path) -> None:
+    async with running(settings(tmp_path)) as spool:
+        for _ in range(3):
+            await condemned(spool, [b"x"])
+        opened = sqlite3.Connection.blobopen
+
+        class Racing:
+            """The reader's connection, beside which somebody discards letter 2 before its body is opened."""
+
+            def __init__(self, connection: sqlite3.Connection) -> None:
+                self.execute = connection.execute
+                self._connection = connection
+
+            def blobopen(self, *where: Any, **how: Any) -> sqlite3.Blob:
+                with contextlib.closing(sqlite3.connect(tmp_path / "spool.db")) as other, other:
+                    other.execute("DELETE FROM dead_letter WHERE id = 2")
+                return opened(self._connection, *where, **how)
+
+        run = spool.dead_letters._reader.run
+        with patch.object(spool.dead_letters._reader, "run", lambda fn: run(lambda conn: fn(Racing(conn)))):
+            found = await spool.dead_letters.list()
+        assert [(letter.id, letter.topics) for letter in found] == [(3, ("plant/a",)), (2, ()), (1, ("plant/a",))]
