@@ -29,7 +29,6 @@ from config.settings import Uplink as UplinkSettings
 from gateway.access.ports import Entry
 from gateway.access.web_users import open_web_users
 from gateway.accesses import Accesses
-from gateway.api.metrics import registry_of
 from gateway.api.parts import Parts as ApiParts
 from gateway.api.routes import PAGES, routes
 from gateway.api.server import ApiServer
@@ -229,6 +228,7 @@ class Gateway:
         settings = self.configuration.settings
         if settings.telemetry.url is not None:
             from gateway import otel
+            from gateway.api.metrics import registry_of
 
             if not otel.is_installed():
                 raise ConfigError([self.configuration.problem("telemetry.url", otel.MISSING)])

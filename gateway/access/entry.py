@@ -28,8 +28,8 @@ from gateway.access.filters import is_unsafe
 from gateway.access.guesses import Guesses
 from gateway.access.hashing import CannotCheck, HashingPool
 from gateway.access.http_service import Answer, HttpService, ServiceBusy, ServiceUnavailable
-from gateway.access.jwt_tokens import BadToken, looks_like_token
 from gateway.access.ports import Credentials, Granted, Refusal, Refused, Rights, Verdict
+from gateway.access.token_shape import BadToken, looks_like_token
 from gateway.access.verified import Verified
 from gateway.access.ways import Change, ReadRules, Ways, change, read_ways
 

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from config.errors import ConfigError, Problem
 from config.settings import Access, Anonymous
 from gateway.access.errors import AccessError
-from gateway.access.jwt_tokens import Tokens
 from gateway.access.password_file import Users, read_users
 from gateway.access.ports import UNLIMITED, Rights, Rules
+
+if TYPE_CHECKING:
+    from gateway.access.jwt_tokens import Tokens
 
 ReadRules = Callable[[Access], Rules]
 """Reads the rules and the ACL file of an access, in a thread when reloading. Raises ConfigError, or AccessError."""
@@ -61,6 +64,8 @@ def read_ways(settings: Access, *, read_rules: ReadRules, seed: bytes) -> Ways:
         except ConfigError as error:
             problems += error.problems
     if settings.jwt.key_file is not None:
+        from gateway.access.jwt_tokens import Tokens
+
         try:
             tokens = Tokens.open(settings.jwt)
         except ConfigError as error:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
-from prometheus_client.exposition import choose_encoder
+import asyncio
+import importlib
+from typing import TYPE_CHECKING, Any, Final
 
 from bridge.web.operation import Operation
 from bridge.web.routes import Answer, Call, Route
 from gateway.api import schemas as s
 from gateway.api.heartbeat import Heartbeat
-from gateway.api.metrics import registry_of
 from gateway.api.view import Check, GatewayView
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
 
 MAX_LAG_S: Final = 10.0
 """A loop that is later than this is not working for anyone; well above what a slow disk or a full CPU does to it."""
@@ -28,7 +30,7 @@ _FAILED: Final = {503: "Something is wrong; the checks say what."}
 
 def routes(view: GatewayView, heartbeat: Heartbeat, *, max_lag_s: float) -> list[Route]:
     """/healthz, /readyz, /metrics and /api/v1/status."""
-    registry = registry_of(view.status, lambda: heartbeat.worst_lag_s)
+    registry: CollectorRegistry | None = None
 
     async def health(call: Call) -> Answer:
         lag_s = heartbeat.worst_lag_s
@@ -43,6 +45,15 @@ def routes(view: GatewayView, heartbeat: Heartbeat, *, max_lag_s: float) -> list
         return _verdict(call, view.readiness())
 
     async def metrics(call: Call) -> Answer:
+        nonlocal registry
+        if registry is None:
+            # Imported by the first who asks, in a thread: neither a start nor the devices should wait for it.
+            await asyncio.to_thread(importlib.import_module, "gateway.api.metrics")
+            from gateway.api.metrics import registry_of
+
+            registry = registry_of(view.status, lambda: heartbeat.worst_lag_s)
+        from prometheus_client.exposition import choose_encoder
+
         encode, content_type = choose_encoder(call.headers.get("Accept", ""))
         return Answer(body=encode(registry), content_type=content_type)
 

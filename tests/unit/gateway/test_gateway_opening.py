@@ -1,7 +1,9 @@
-"""What was opened is closed again when a gateway cannot be put together."""
+"""What a start imports and opens; what was opened is closed again when a gateway cannot be put together."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 import gateway.app
 from gateway.app import Gateway
 from tests.support.in_process import settings_with
+
+TIMEOUT_S = 30
 
 
 async def test_a_part_that_cannot_be_made_leaves_no_thread_that_would_keep_the_process(
@@ -23,3 +27,10 @@ async def test_a_part_that_cannot_be_made_leaves_no_thread_that_would_keep_the_p
     with pytest.raises(LookupError, match="a part is missing"):
         await Gateway.open(settings_with(tmp_path))
     assert [thread for thread in threading.enumerate() if thread not in before and not thread.daemon] == []
+
+
+def test_a_start_does_not_wait_for_what_only_some_need() -> None:
+    late = {"jwt", "cryptography", "prometheus_client", "opentelemetry"}
+    code = f"import sys, gateway.app; print(*sorted({late} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=TIMEOUT_S)  # noqa: S603
+    assert done.stdout == "\n"

@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from config.settings import Jwt
 from gateway.access.errors import AccessError
-from gateway.access.jwt_tokens import LEEWAY_S, MAX_TOKEN_BYTES, BadToken, Tokens, looks_like_token
+from gateway.access.jwt_tokens import LEEWAY_S, Tokens
+from gateway.access.token_shape import MAX_TOKEN_BYTES, BadToken, looks_like_token
 from tests.support.tokens import SECRET, ec_pair, forged, rsa_pair
 
 NOW_S = 1_700_000_000.0
