@@ -25,7 +25,12 @@ class Results:
         self._live = live
         self._headers = headers
         self._write_s = write_s
-        self._exports = 0
+        self._exports: dict[int, web.BaseRequest] = {}
+
+    def close(self) -> None:
+        """Cut the exports off: what is missing shows, and nobody waits for a reader who is slow."""
+        for request in self._exports.values():
+            _cut(request)
 
     async def respond(
         self, request: web.BaseRequest, result: Any, is_still_known: IsStillKnown, *, user: str | None = None
@@ -59,15 +64,17 @@ class Results:
     ) -> web.StreamResponse:
         """Chunk by chunk, as fast as the reader takes them."""
         try:
-            if self._exports >= MAX_EXPORTS:
+            if len(self._exports) >= MAX_EXPORTS:
                 raise Problem(
-                    503, f"{self._exports} exports are under way. Try again in a moment.", headers={"Retry-After": "10"}
+                    503,
+                    f"{len(self._exports)} exports are under way. Try again in a moment.",
+                    headers={"Retry-After": "10"},
                 )
-            self._exports += 1
+            self._exports[id(request)] = request
             try:
                 return await self._send(request, answer, chunks)
             finally:
-                self._exports -= 1
+                del self._exports[id(request)]
         finally:
             await _close(chunks)
 
@@ -85,14 +92,17 @@ class Results:
                 await asyncio.sleep(0)  # devices are served between any two chunks, however fast the reader is
                 chunk = await anext(chunks, None)
         except TimeoutError as error:
-            if request.transport is not None:
-                request.transport.abort()
+            _cut(request)
             raise ConnectionAbortedError("The reader of an export took nothing.") from error
         except Exception:  # of whatever kind: the status is out already, so only a cut tells that the rest is missing
-            if request.transport is not None:
-                request.transport.abort()
+            _cut(request)
             raise
         return response
+
+
+def _cut(request: web.BaseRequest) -> None:
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _headers(answer: Answer) -> dict[str, str]:

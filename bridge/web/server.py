@@ -175,6 +175,7 @@ class WebServer:
         """Stop listening, end streams and open requests; idempotent."""
         runner, self._runner, self._address = self._runner, None, None
         self._live.close()
+        self._results.close()
         if runner is not None:
             await runner.cleanup()
 

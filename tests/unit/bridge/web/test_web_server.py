@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bridge.web import bodies, results, serving
+from bridge.web import bodies, results, server, serving
 from bridge.web.errors import CannotServe
 from bridge.web.gate import Gate
 from bridge.web.operation import Operation, Parameter
@@ -231,22 +231,22 @@ async def test_who_takes_nothing_of_an_answer_is_cut_off(
 
     async with house(routes=[Route(method="GET", path="/large", handler=large, role="open")]) as at:
         assert at.server._runner is not None
-        server = at.server._runner.server
-        assert server is not None
+        connections = at.server._runner.server
+        assert connections is not None
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
         client.setblocking(False)
         loop = asyncio.get_running_loop()
         await loop.sock_connect(client, (at.server.address.host, at.server.address.port))
         async with asyncio.timeout(TIMEOUT_S):
-            while not server.connections:  # noqa: ASYNC110 - the server's own state, of whose changes nobody tells
+            while not connections.connections:  # noqa: ASYNC110 - the server's own state, of whose changes nobody tells
                 await asyncio.sleep(0.005)
-            (connection,) = server.connections
+            (connection,) = connections.connections
             if waits_bytes is not None:
                 assert isinstance(connection.transport, asyncio.WriteTransport)
                 connection.transport.set_write_buffer_limits(high=waits_bytes)
             await loop.sock_sendall(client, b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            while server.connections or connection.transport is not None:  # noqa: ASYNC110 - as above
+            while connections.connections or connection.transport is not None:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.005)
             received = 0
             with contextlib.suppress(ConnectionError):
@@ -478,14 +478,18 @@ async def test_what_a_handler_may_raise_comes_with_its_own_sentence() -> None:
             assert body["error"]["message"] == "The disk is busy. Try again in a moment."
 
 
+@pytest.mark.parametrize("how", ["after a while", "when the server closes"])
 async def test_a_reader_of_an_export_who_takes_nothing_is_cut_off_and_is_no_error(
-    caplog: pytest.LogCaptureFixture,
+    how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    ended = asyncio.Event()
+    monkeypatch.setattr(server, "SHUTDOWN_S", TIMEOUT_S)
+    sent, ended = 0, asyncio.Event()
 
     async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
         try:
             while True:
+                sent += 1
                 yield b"x" * 100_000
         finally:
             ended.set()
@@ -494,12 +498,17 @@ async def test_a_reader_of_an_export_who_takes_nothing_is_cut_off_and_is_no_erro
         return Answer(body=endless(), content_type="application/x-ndjson")
 
     async with house(routes=[Route(method="GET", path="/api/v1/export", handler=export)]) as at:
-        at.server._results._write_s = 0.2
+        if how == "after a while":
+            at.server._results._write_s = 0.2
         address = at.server.address
         reader, writer = await asyncio.open_connection(address.host, address.port, limit=1)
         reader._transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(b"GET /api/v1/export HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        async with asyncio.timeout(TIMEOUT_S):
+        async with asyncio.timeout(TIMEOUT_S / 2):
+            while not sent:  # noqa: ASYNC110 - the server's own state, of whose changes nobody tells
+                await asyncio.sleep(0.005)
+            if how == "when the server closes":
+                await at.server.close()
             await ended.wait()
         writer.close()
         with contextlib.suppress(ConnectionError):
