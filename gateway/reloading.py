@@ -11,6 +11,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from bridge.uplink import Uplink
 from config.settings import GatewaySettings, Listener
@@ -22,7 +23,6 @@ from gateway.accesses import Prepared as PreparedAccesses
 from gateway.api.server import ApiServer
 from gateway.broker.broker import Broker
 from gateway.configuration import CannotApply
-from gateway.listener.certificates import Certificates
 from gateway.listener.errors import ListenerError
 from gateway.listener.listener import MqttListener
 from gateway.listener.places import Places
@@ -30,6 +30,9 @@ from gateway.live_keys import carriers
 from gateway.spool.errors import SpoolError
 from gateway.spool.spool import Spool
 from gateway.tasks import Tasks
+
+if TYPE_CHECKING:
+    from gateway.listener.certificates import Certificates
 
 logger = logging.getLogger(__name__)
 
