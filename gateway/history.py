@@ -16,6 +16,7 @@ the flash; a quarter that has not ended is read from its minutes.
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -209,9 +210,10 @@ class History:
     def _prune(self, step: int, now_slot: int) -> None:
         """Beyond the tier's number of cells, forget those that are farthest from now."""
         cells = self._cells[step]
-        while len(cells) > CAPACITIES[step]:
-            first, last = min(cells), max(cells)
-            slot = first if now_slot - first >= last - now_slot else last
+        excess = len(cells) - CAPACITIES[step]
+        if excess <= 0:
+            return
+        for slot in heapq.nlargest(excess, cells, key=lambda slot: (abs(slot - now_slot), -slot)):
             del cells[slot]
             if step == MINUTE_S:
                 self._discard(_MINUTE_ROW << _KIND_SHIFT | slot)

@@ -134,6 +134,17 @@ def test_old_rows_are_discarded_so_that_a_month_has_a_bound() -> None:
     assert sum(key >> 40 == 0 for key in rows.rows) <= CAPACITIES[MINUTE_S] + 1
 
 
+def test_what_a_full_table_holds_is_taken_up_to_the_bounds_and_the_nearest_cells_are_kept() -> None:
+    rows = Rows()
+    newest, cell = int(START_S) // MINUTE_S, [10.0, 1, 1, 0, 1, 1, 1, 1]
+    for minute in range(newest - 2000, newest + 1):
+        rows.keep(minute, msgpack.packb([[offset, *cell] for offset in range(6)]))
+    history = rows.history()
+    cells = {step: sorted(of) for step, of in history._cells.items()}
+    assert cells[FINE_S] == list(range((newest + 1) * 6 - CAPACITIES[FINE_S], (newest + 1) * 6))
+    assert cells[MINUTE_S] == list(range(newest + 1 - CAPACITIES[MINUTE_S], newest + 1)) == sorted(rows.rows)
+
+
 def test_a_new_process_counts_from_its_own_beginning() -> None:
     history = Rows().history()
     history.feed(START_S, 0, totals(accepted=1_000_000))
