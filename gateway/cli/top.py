@@ -91,11 +91,11 @@ def _live(asked: ApiClient, view: View, interval_s: float) -> None:
     from gateway.cli.keys import key_within, single_keys
     from gateway.cli.top_page import page
 
-    note, is_held = _KEYS, False
+    note, trouble, is_held = _KEYS, "", False
     try:
         with single_keys() as has_keys, Live(screen=True, auto_refresh=False) as live:
             while True:
-                live.update(page(view, columns=live.console.width, note=note), refresh=True)
+                live.update(page(view, columns=live.console.width, note=note, trouble=trouble), refresh=True)
                 key = None
                 if has_keys:
                     key = key_within(interval_s)
@@ -109,8 +109,8 @@ def _live(asked: ApiClient, view: View, interval_s: float) -> None:
                 if is_held:
                     continue
                 try:
-                    view = look(asked)
-                except Failed as error:  # it may be restarted: what was seen last stays on the screen
-                    note = f"{error} Trying again."
+                    view, trouble = look(asked), ""
+                except Failed as error:  # it may be restarted: what was seen last stays on the screen, below this
+                    trouble = f"{error} Trying again."
     except KeyboardInterrupt:
         return

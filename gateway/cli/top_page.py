@@ -33,13 +33,14 @@ class View:
         return {"overview": self.overview, "streams": self.streams, "devices": self.devices}
 
 
-def page(view: View, *, columns: int, note: str = "") -> RenderableType:
-    """The whole; `note` is the last line."""
-    parts = [_verdict(view.overview), _tiles(view.overview), _uplinks(view), _streams(view.streams)]
-    parts += [_devices(view.devices), _events(view.overview, columns)]
-    if note:
-        parts.append(Text(note, style="dim"))
-    return Group(*parts)
+def page(view: View, *, columns: int, note: str = "", trouble: str = "") -> RenderableType:
+    """The whole, what counts most at the top: a small terminal cuts the rest off. `note` stands in the frame of the
+    verdict; `trouble` says why nothing newer is known, in the verdict's place."""
+    parts = [_unknown(view.overview, trouble, note) if trouble else _verdict(view.overview, note)]
+    parts += [_tiles(view.overview), _uplinks(view), _streams(view.streams)]
+    if view.devices["devices"]:
+        parts.append(_devices(view.devices))
+    return Group(*parts, _events(view.overview, columns))
 
 
 def plain(view: View) -> str:
@@ -53,11 +54,23 @@ def plain(view: View) -> str:
     )
 
 
-def _verdict(overview: dict[str, Any]) -> RenderableType:
+def _verdict(overview: dict[str, Any], note: str) -> RenderableType:
     verdict = overview["verdict"]
-    colour = _COLOURS.get(verdict["level"], "yellow")
     return Panel(
-        Text(shown(verdict["sentence"]), style="bold"), title=Text(shown(verdict["word"])), border_style=colour
+        Text(shown(verdict["sentence"]), style="bold"),
+        title=Text(shown(verdict["word"])),
+        subtitle=Text(note, style="dim") if note else None,
+        border_style=_COLOURS.get(verdict["level"], "yellow"),
+    )
+
+
+def _unknown(overview: dict[str, Any], trouble: str, note: str) -> RenderableType:
+    """A verdict that nobody stands behind any more must not be read as one."""
+    return Panel(
+        Text(f"{shown(trouble)} What is below was so at {clock(overview['at'])}.", style="bold"),
+        title=Text("Unknown"),
+        subtitle=Text(note, style="dim") if note else None,
+        border_style="red",
     )
 
 

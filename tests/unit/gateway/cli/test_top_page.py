@@ -112,6 +112,19 @@ def test_what_devices_say_is_neither_markup_nor_an_escape(columns: int) -> None:
         assert r"[red]x\x1b[2J" in text
 
 
+def test_a_verdict_is_not_shown_as_one_while_nobody_answers() -> None:
+    console = Console(width=80, height=24, color_system=None, force_terminal=False)
+    trouble = "Nothing answers at http://127.0.0.1:8080 (\x1b[2J). Trying again."
+    with console.capture() as capture:
+        console.print(page(view(), columns=80, note="q ends", trouble=trouble))
+    first = "\n".join(capture.get().splitlines()[:4])
+    assert "Unknown" in first
+    assert "Nothing answers at" in first
+    assert "q ends" in first
+    assert "Safe" not in capture.get()
+    assert "\x1b" not in capture.get()
+
+
 def test_a_line_says_the_same_in_short() -> None:
     line = plain(view()).replace("\u202f", " ")
     assert line.endswith("Safe  in 12/s  queued 12 (2.0 KiB)  cloud online  devices 3")
