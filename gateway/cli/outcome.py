@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
+import select
 import traceback
-from typing import Final
+from typing import IO, Final
 
 import typer
 
@@ -64,6 +66,22 @@ def expected(error: BaseException) -> str | None:
             return f"{what}. Is a second one running? Stop it, or give another port."
         return what if what.endswith(".") else f"{what}."
     return None
+
+
+def closed_by_its_reader(stream: IO[str]) -> bool:
+    """Whether nobody reads this pipe any more, as with `| head`; what is still buffered for it is then thrown away."""
+    try:
+        number = stream.fileno()
+        asked = select.poll()
+        asked.register(number, 0)
+        if not any(events & select.POLLERR for _, events in asked.poll(0)):
+            return False
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, number)  # the interpreter flushes once more at its end
+        os.close(nowhere)
+    except (OSError, ValueError):  # no file at all: a test's, or one that was closed
+        return False
+    return True
 
 
 def _leaf(error: BaseException) -> BaseException:

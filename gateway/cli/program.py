@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated, Any, Final
 
 import typer
@@ -31,7 +32,7 @@ from gateway.cli import (
     token,
     top,
 )
-from gateway.cli.outcome import exit_code_of, report
+from gateway.cli.outcome import closed_by_its_reader, exit_code_of, report
 
 ORDER: Final = (
     *("run", "receive", "check", "reload"),  # running it
@@ -55,6 +56,10 @@ class Program(TyperGroup):
             return super().invoke(ctx)
         except KeyboardInterrupt:
             raise typer.Exit(130) from None  # as a shell says it: 128 and the number of SIGINT
+        except BrokenPipeError as error:
+            if not closed_by_its_reader(sys.stdout):
+                raise typer.Exit(report(error)) from error
+            raise typer.Exit(141) from None  # as a shell says it: 128 and the number of SIGPIPE
         except Exception as error:  # the outermost place: a person must never meet a traceback
             if exit_code_of(error) is not None:
                 raise

@@ -88,6 +88,24 @@ def test_the_list_of_cases_ends_quietly_when_nobody_reads_on() -> None:
     assert ran.stderr == b""
 
 
+@pytest.mark.parametrize("words", [["schema", "gateway"], ["doctor", "--offline"], ["check"]], ids=" ".join)
+def test_a_command_ends_quietly_when_nobody_reads_on(words: list[str], tmp_path: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as pipe:
+        ran = subprocess.run(
+            [sys.executable, "-m", "gateway", *words],
+            cwd=tmp_path,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=pipe,
+            stderr=subprocess.PIPE,
+            check=False,
+            timeout=30,
+        )
+    assert b"pipe" not in ran.stderr.lower()
+    assert ran.returncode == 141
+
+
 def test_the_help_lists_every_command_and_the_exit_codes() -> None:
     result = fieldgate("--help")
     assert result.exit_code == 0
