@@ -20,6 +20,9 @@ _TLS_OPTIONS: Final = (
     "use_subject_as_username",
 )  # fmt: skip
 
+_PLUGINS: Final = frozenset({"plugin", "auth_plugin", "global_plugin", "plugin_load", "plugin_use"})
+_HARMLESS_PLUGINS: Final = ("mosquitto_persist_sqlite", "persist_sqlite", "persist-sqlite")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Security:
@@ -29,6 +32,16 @@ class _Security:
     password_file: str | None
     acl_file: str | None
     has_plugin: bool
+
+
+def decides(line: Line) -> bool:
+    """Whether a line brings in a plugin that may say who comes in and who does what; those that are known not to, not.
+
+    A plugin narrows what anonymous clients, users of a password file and an ACL file let in and allow.
+    """
+    if line.option not in _PLUGINS:
+        return False
+    return not any(name in line.value for name in _HARMLESS_PLUGINS)
 
 
 class Doors:
@@ -78,7 +91,7 @@ class Doors:
             allow_anonymous=allows,
             password_file=password_file,
             acl_file=acl_file,
-            has_plugin=any(section.has(option) for option in ("plugin", "auth_plugin", "plugin_use")),
+            has_plugin=any(decides(line) for lines in (section.lines, self._conf.general.lines) for line in lines),
         )
 
     # ---- one listener ---------------------------------------------------------------------------------------------
@@ -229,10 +242,17 @@ class Doors:
             return "version 1 of the PROXY protocol is not spoken; have the load balancer send version 2"
         if tls.get("client_certificate") == "required" and "ca_file" not in tls:
             return "it requires client certificates and there is no cafile that says whose"
+        if section.has("bind_interface") and made["bind"].startswith(("[::]:", "0.0.0.0:")):
+            return "it is for one network interface only; write the interface's address behind its port"
+        if self._conf.general.has("clientid_prefixes"):
+            return "only client ids with certain prefixes may come in; write users and rules for them, then add it"
+        if security.has_plugin:
+            return (
+                "who may come in, and do what there, is decided by a plugin; write a password_file, jwt or http, and "
+                "rules, then add it"
+            )
         if security.allow_anonymous or security.password_file is not None or tls.get("username_from"):
             return None
-        if security.has_plugin:
-            return "who may come in is decided by a plugin; write a password_file, jwt or http, then add it"
         return "it lets nobody in: allow_anonymous is not true, and there is no password_file"
 
     def _leave_out(self, section: Section, made: dict[str, Any], reason: str) -> None:

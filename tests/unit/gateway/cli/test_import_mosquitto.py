@@ -178,6 +178,7 @@ def test_listeners_have_an_access_of_their_own_where_mosquitto_has_it_so() -> No
         (["listener 1883", "allow_anonymous true", "mount_point a/"], "mount_point"),
         (["listener 8883", "psk_hint me", "allow_anonymous true"], "pre-shared keys"),
         (["listener 1883", "plugin /usr/lib/mosquitto_dynamic_security.so"], "decided by a plugin"),
+        (["listener 1883", "bind_interface eth1", "allow_anonymous true"], "one network interface only"),
         (["listener 1883", "allow_anonymous true", "enable_proxy_protocol 1"], "version 1 of the PROXY protocol"),
     ],
     ids=lambda value: value[-1] if isinstance(value, list) else "",
@@ -187,6 +188,24 @@ def test_a_door_that_would_be_wider_or_of_no_use_is_left_out_with_its_line(lines
     assert lines[0].split()[1] not in str(result.document["listeners"])
     assert why in said(result, Kind.LEFT_OUT)
     assert lines[0] in said(result, Kind.LEFT_OUT)
+
+
+@pytest.mark.parametrize("let_in", ["allow_anonymous true", "password_file p"])
+@pytest.mark.parametrize(
+    ("narrowed", "why"),
+    [
+        ("plugin /usr/lib/mosquitto_dynamic_security.so", "do what there, is decided by a plugin"),
+        ("auth_plugin /usr/lib/go-auth.so", "do what there, is decided by a plugin"),
+        ("global_plugin /usr/lib/mosquitto_dynamic_security.so", "do what there, is decided by a plugin"),
+        ("clientid_prefixes dev-", "only client ids with certain prefixes"),
+    ],
+)
+def test_what_was_narrowed_by_more_than_users_and_rules_is_not_opened(let_in: str, narrowed: str, why: str) -> None:
+    result = imported("listener 1883", let_in, narrowed)
+    assert "listeners" not in result.document or not result.document["listeners"]
+    assert why in said(result, Kind.LEFT_OUT)
+    kept = imported("listener 1883", let_in, "plugin /usr/lib/mosquitto_persist_sqlite.so")
+    assert [one["bind"] for one in kept.document["listeners"]] == ["0.0.0.0:1883"]
 
 
 def test_limits_come_along_in_the_units_of_ours() -> None:
