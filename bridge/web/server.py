@@ -34,14 +34,13 @@ from bridge.web.pages import SHELL, STATIC_FOLDER, Asset, load_assets
 from bridge.web.results import Results
 from bridge.web.router import Router
 from bridge.web.routes import Call, Role, Route, is_enough
-from bridge.web.serving import BoundedServer
+from bridge.web.serving import listen
 from bridge.web.session import SessionRoutes
 from bridge.web.shape import check_body, read_query
 from config.settings import Address, Api
 
 log = logging.getLogger(__name__)
 
-SHUTDOWN_S: Final = 1.0
 MAX_QUERY_FIELDS: Final = 1000
 STATIC: Final = "/static/"
 DESCRIPTION: Final = "/api/v1/openapi.json"
@@ -111,6 +110,7 @@ class WebServer:
         self._document = document(
             self._routes, title=f"Fieldgate {program}", version=version, cookie=self._cookie, schemas=schemas
         )
+        self._listening: asyncio.Server | None = None
         self._runner: web.ServerRunner | None = None
         self._address: Address | None = None
         self._context: ssl.SSLContext | None = None
@@ -145,18 +145,13 @@ class WebServer:
     async def start(self) -> None:
         """Listen. Raises CannotServe with the half of a sentence for the address, and CannotUseCertificate."""
         context = make_context(self._api.tls)
-        runner = web.ServerRunner(
-            BoundedServer(self._handle, headers=self._headers), handle_signals=False, shutdown_timeout=SHUTDOWN_S
-        )
-        await runner.setup()
         bind = self._api.bind
         try:
-            await web.TCPSite(runner, bind.host, bind.port, ssl_context=context).start()
+            runner, self._listening = await listen(self._handle, bind, context=context, headers=self._headers)
         except (OSError, OverflowError) as error:
-            await runner.cleanup()
             raise CannotServe(getattr(error, "strerror", None) or str(error), error=error) from error
         self._runner, self._context = runner, context
-        self._address = Address(host=bind.host, port=runner.addresses[0][1])
+        self._address = Address(host=bind.host, port=self._listening.sockets[0].getsockname()[1])
         log.info("HTTP interface at %s", self.url)
         if self._on_ready is not None:
             self._on_ready(self._address)
@@ -174,6 +169,8 @@ class WebServer:
     async def close(self) -> None:
         """Stop listening, end streams and open requests; idempotent."""
         runner, self._runner, self._address = self._runner, None, None
+        if self._listening is not None:
+            self._listening.close()
         self._live.close()
         self._results.close()
         if runner is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final
 
 from aiohttp import web
@@ -13,21 +14,49 @@ from aiohttp.web_protocol import RequestHandler
 from bridge.web.answers import problem_response
 from bridge.web.errors import Problem
 from bridge.web.tries import one_address
+from config.settings import Address
+
+Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 MAX_CONNECTIONS: Final = 500
 MAX_OF_ADDRESS: Final = 250
 """From one address: a stranger at one machine must not keep everybody else out."""
 IDLE_S: Final = 30.0
 """Between requests, and for one to come whole up to its body."""
+HANDSHAKE_S: Final = 10.0
+"""For that of TLS."""
+SHUTDOWN_S: Final = 1.0
 LINGER_S: Final = 2.0
 STALL_S: Final = 60.0
 """Who takes nothing of an answer for so long is cut off, or he would hold his connection for ever."""
 
 
+async def listen(
+    handler: Handler, bind: Address, *, context: ssl.SSLContext | None, headers: Mapping[str, str]
+) -> tuple[web.ServerRunner, asyncio.Server]:
+    """Have requests to an address handled. Raises OSError and OverflowError where it can't be had."""
+    connections = BoundedServer(handler, headers=headers)
+    runner = web.ServerRunner(connections, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    try:
+        # Not by aiohttp's TCPSite: a stranger who says nothing could stay within its handshake for a minute.
+        listening = await asyncio.get_running_loop().create_server(
+            connections,
+            bind.host,
+            bind.port,
+            ssl=context,
+            ssl_handshake_timeout=None if context is None else HANDSHAKE_S,
+        )
+    except (OSError, OverflowError):
+        await runner.cleanup()
+        raise
+    return runner, listening
+
+
 class BoundedServer(web.Server):
     """Makes the protocols of the connections; `headers` go with answers that no handler has made."""
 
-    def __init__(self, handler: Any, *, headers: Mapping[str, str]) -> None:
+    def __init__(self, handler: Handler, *, headers: Mapping[str, str]) -> None:
         super().__init__(handler, access_log=None)
         self.standing_headers = headers
         self._of_address: Counter[str] = Counter()

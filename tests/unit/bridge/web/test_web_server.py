@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from bridge.web import bodies, results, server, serving
+from bridge.web import bodies, results, serving
 from bridge.web.errors import CannotServe
 from bridge.web.gate import Gate
 from bridge.web.operation import Operation, Parameter
@@ -482,7 +482,7 @@ async def test_what_a_handler_may_raise_comes_with_its_own_sentence() -> None:
 async def test_a_reader_of_an_export_who_takes_nothing_is_cut_off_and_is_no_error(
     how: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(server, "SHUTDOWN_S", TIMEOUT_S)
+    monkeypatch.setattr(serving, "SHUTDOWN_S", TIMEOUT_S)
     sent, ended = 0, asyncio.Event()
 
     async def endless() -> AsyncIterator[bytes]:
@@ -562,6 +562,13 @@ async def test_tls_before_1_2_is_refused(tmp_path: Path) -> None:
         connector = aiohttp.TCPConnector(ssl=context)
         async with aiohttp.ClientSession(connector=connector) as client, client.get(at.url + "/healthz") as response:
             assert response.status == 200
+
+
+async def test_who_says_nothing_where_tls_is_spoken_is_cut_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "HANDSHAKE_S", 0.1)
+    pair = Authority(tmp_path).server()
+    async with house(tls=ApiTls(cert_file=pair.cert_file, key_file=pair.key_file)) as at:
+        assert await raw(at, b"") == b""
 
 
 async def test_a_new_certificate_is_taken_at_a_reload_and_a_broken_one_is_not(tmp_path: Path) -> None:
