@@ -83,6 +83,9 @@ class Tokens:
     def __len__(self) -> int:
         return len(self._tokens)
 
+    def __contains__(self, name: object) -> bool:
+        return any(known.name == name for known in self._tokens)
+
     def find(self, token: str) -> Token | None:
         """The line of a token; all lines are compared, each in constant time, so that the time tells nothing."""
         given = digest(token)

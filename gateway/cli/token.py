@@ -61,7 +61,12 @@ def _make(file: Path, name: str, role: str) -> None:
     from gateway.access.password_edit import set_user
 
     if file.exists():
-        tokens.read_tokens(file)  # a line too many in a broken file would only be the next mistake
+        found = tokens.read_tokens(file)  # a line too many in a broken file would only be the next mistake
+        if len(found) >= tokens.MAX_TOKENS and name not in found:
+            raise Failed(
+                f"{file} holds {len(found)} tokens, and more are not read. Delete those that nobody uses, "
+                "with `fieldgate token --delete`."
+            )
     made = tokens.make(secrets.token_bytes(tokens.TOKEN_BYTES))
     # A token's line is that of a password file, with role and digest in the place of the hash.
     was_there = set_user(file, name, f"{role}:{tokens.digest(made)}")

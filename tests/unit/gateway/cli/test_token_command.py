@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
+from bridge.web import tokens
 from bridge.web.tokens import read_tokens
 from gateway.cli.program import app
 
@@ -38,9 +39,9 @@ def test_a_token_of_the_same_name_is_replaced_and_the_rest_stays(file: Path) -> 
     first = token("a", "--file", str(file)).stdout.strip()
     other = token("b", "--file", str(file)).stdout.strip()
     second = token("a", "--role", "operator", "--file", str(file)).stdout.strip()
-    tokens = read_tokens(file)
-    assert (tokens.find(first), len(tokens)) == (None, 2)
-    assert [found.role for found in (tokens.find(second), tokens.find(other)) if found] == ["operator", "viewer"]
+    kept = read_tokens(file)
+    assert (kept.find(first), len(kept)) == (None, 2)
+    assert [found.role for found in (kept.find(second), kept.find(other)) if found] == ["operator", "viewer"]
     assert file.read_text().startswith("# ours\n")
 
 
@@ -64,3 +65,13 @@ def test_a_broken_file_is_named_with_its_line_and_left_alone(file: Path) -> None
     result = token("a", "--file", str(file))
     assert (result.exit_code, file.read_text()) == (1, "\nwhat is this\n")
     assert f"{file}:2: a line is a name, a role and a SHA-256" in result.stderr
+
+
+def test_a_token_that_nobody_would_read_is_not_added(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "MAX_TOKENS", 2)
+    for name in ("a", "b", "b"):
+        assert token(name, "--file", str(file)).exit_code == 0
+    before = file.read_text()
+    result = token("c", "--file", str(file))
+    assert (result.exit_code, result.stdout, file.read_text()) == (1, "", before)
+    assert "holds 2 tokens, and more are not read" in result.stderr
