@@ -69,7 +69,11 @@ class ApiClient:
                 raise Failed(f"{url} did not answer with a stream of events: something else listens there.")
             reader = EventReader()
             for line in _lines(answer, url):
-                if (event := reader.feed(line.decode("utf-8", "replace"))) is not None:
+                try:
+                    event = reader.feed(line.decode("utf-8", "replace"))
+                except ValueError as error:
+                    raise Failed(f"{url} sent what is no stream of ours: {error}. It was given up.") from error
+                if event is not None:
                     yield event
 
     def lines(self, path: str, query: Query | None = None, *, silence_s: float = SILENCE_S) -> Iterator[bytes]:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from config.settings import Api, ApiTls
+from gateway.cli import event_stream
 from gateway.cli.api_client import ApiClient, refusal
 from gateway.cli.api_options import base_url
 from gateway.cli.event_stream import EventReader, ServerEvent
@@ -108,6 +109,15 @@ def test_events_are_followed_and_another_answer_is_not_taken_for_them(answering:
     answering[1].append(_http("200 OK", b": ping\n\nevent: record\ndata: {}\n\ndata: a\ndata: b\n\n", kind=EVENTS))
     found = list(ApiClient(base=answering[0]).follow("/x"))
     assert found == [ServerEvent(name="record", data="{}"), ServerEvent(name="message", data="a\nb")]
+
+
+def test_an_event_that_is_too_large_is_told_and_not_taken_for_silence(
+    answering: tuple[str, list[bytes]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(event_stream, "MAX_EVENT_CHARACTERS", 10)
+    answering[1].append(_http("200 OK", b"data: 01234567890\n\n", kind=EVENTS))
+    with pytest.raises(Failed, match="sent what is no stream of ours: an event is larger"):
+        list(ApiClient(base=answering[0]).follow("/x"))
 
 
 def test_something_else_is_no_stream_of_events(answering: tuple[str, list[bytes]]) -> None:
