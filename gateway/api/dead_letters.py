@@ -105,7 +105,7 @@ def routes(parts: Parts) -> list[Route]:
         return {
             "letters": replayed.letters,
             "records": replayed.records,
-            "refused": [{"id": item.id, "message": item.message} for item in replayed.refused],
+            "refused": [{"id": item.id, "message": item.message} for item in replayed.refused[:MAX_IDS]],
             "message": message,
         }
 
@@ -130,7 +130,7 @@ def routes(parts: Parts) -> list[Route]:
             headers={"Content-Disposition": 'attachment; filename="dead-letters.ndjson"'},
         )
 
-    refused = s.listed(s.thing({"id": s.COUNT, "message": s.TEXT}))
+    refused = s.listed(s.thing({"id": s.COUNT, "message": s.TEXT}), f"The first {MAX_IDS} of those that stayed.")
     counts = {"letters": s.COUNT, "records": s.COUNT}
     return [
         Route(
