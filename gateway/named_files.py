@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import ssl
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 from config.difference import by_label
@@ -12,9 +15,14 @@ from config.loader import Loaded
 from config.receiver_keys import SINKS
 from config.settings import GatewaySettings, MqttSink, ReceiverSettings, Tls
 
+logger = logging.getLogger(__name__)
+
 
 def check_named_files(loaded: Loaded[GatewaySettings]) -> None:
-    """Read them all. Blocks for as long as the disk needs. Raises ConfigError with everything that is wrong."""
+    """Read them all. Blocks for as long as the disk needs. Raises ConfigError with everything that is wrong.
+
+    Certificates that have ended can be used, and are refused by others: there is a warning in the log.
+    """
     settings = loaded.settings
     problems = [*_access(settings), *_listeners(loaded), *_telemetry(loaded)]
     for uplink in settings.uplinks:
@@ -64,6 +72,10 @@ def _link(loaded: Loaded[GatewaySettings] | Loaded[ReceiverSettings], key: str, 
             context.load_verify_locations(tls.ca_file)
         except (ssl.SSLError, OSError) as error:
             yield _problem(loaded, f"{key}.ca_file", _unusable(tls.ca_file, "certificate", error))
+        else:
+            ends = [ssl.cert_time_to_seconds(str(ca["notAfter"])) for ca in context.get_ca_certs()]
+            if ends:
+                _warn_of_end(f"{key}.ca_file", tls.ca_file, datetime.fromtimestamp(max(ends), UTC))
     if tls.cert_file is not None and tls.key_file is not None:
         try:
             context.load_cert_chain(tls.cert_file, tls.key_file, password=_no_password)
@@ -76,6 +88,17 @@ def _link(loaded: Loaded[GatewaySettings] | Loaded[ReceiverSettings], key: str, 
             else:
                 sentence = _unusable(tls.cert_file, "certificate, or its key", error)
             yield _problem(loaded, f"{key}.cert_file", sentence)
+        else:
+            from cryptography import x509
+
+            with contextlib.suppress(ValueError, OSError):  # OpenSSL takes it; only its end is not known then
+                certificate = x509.load_pem_x509_certificate(tls.cert_file.read_bytes())
+                _warn_of_end(f"{key}.cert_file", tls.cert_file, certificate.not_valid_after_utc)
+
+
+def _warn_of_end(key: str, path: Path, end: datetime) -> None:
+    if end <= datetime.now(UTC):
+        logger.warning("%s: the certificate in %s ended on %s: it is refused. Write a new one.", key, path, end.date())
 
 
 def _access(settings: GatewaySettings) -> Iterator[Problem]:
@@ -94,10 +117,14 @@ def _listeners(loaded: Loaded[GatewaySettings]) -> Iterator[Problem]:
         from gateway.listener.certificates import CertificateError, load
 
         for listener in listeners:
+            key = f"listeners[{listener.name}].tls.cert_file"
             try:
-                load(listener.tls, alpn="mqtt")
+                end = load(listener.tls, alpn="mqtt").expires_at
             except CertificateError as error:
-                yield _problem(loaded, f"listeners[{listener.name}].tls.cert_file", str(error))
+                yield _problem(loaded, key, str(error))
+            else:
+                if listener.tls.cert_file is not None:
+                    _warn_of_end(key, listener.tls.cert_file, end)
 
 
 def _telemetry(loaded: Loaded[GatewaySettings]) -> Iterator[Problem]:

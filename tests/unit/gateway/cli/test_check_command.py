@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import Any
 
@@ -102,4 +103,22 @@ def test_problems_come_file_by_file_each_in_the_order_of_its_lines(
         str(tmp_path / "gateway.yaml"),
         str(tmp_path / "gateway.yaml"),
         "environment variable FIELDGATE__LOG__LEVEL",
+    ]
+
+
+def test_certificates_that_have_ended_are_warnings_each_with_its_key(tmp_path: Path) -> None:
+    pair = Authority(tmp_path).server(valid=-dt.timedelta(hours=1))
+    tls = {"cert_file": str(pair.cert_file), "key_file": str(pair.key_file)}
+    code, said = checked(
+        tmp_path,
+        api={"tls": tls},
+        listeners=[tls_listener(pair.cert_file, pair.key_file)],
+        uplinks=[{"name": "cloud", "url": "mqtts://cloud.example", "tls": tls}],
+    )
+    assert code == 0
+    warnings = [line for line in said.splitlines() if line.startswith("Warning: ") and " ended on " in line]
+    assert [line.split(": ")[1] for line in warnings] == [
+        "listeners[tls].tls.cert_file",
+        "uplinks[cloud].tls.cert_file",
+        "api.tls.cert_file",
     ]
