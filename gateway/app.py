@@ -14,6 +14,7 @@ import logging
 import os
 import random
 import secrets
+import time
 from typing import Final
 
 from bridge.clock import SystemClock
@@ -108,6 +109,7 @@ class Gateway:
         self, configuration: Configuration, spool: Spool, accesses: Accesses, notifier: Notifier | None = None
     ) -> None:
         clock = self._clock = SystemClock()
+        self._started_ns = time.time_ns()
         settings = configuration.settings
         self.configuration = configuration
         self.spool = spool
@@ -233,7 +235,9 @@ class Gateway:
             if not otel.is_installed():
                 raise ConfigError([self.configuration.problem("telemetry.url", otel.MISSING)])
             registry = registry_of(self.overview.status, lambda: self.api.worst_lag_s)
-            pusher = otel.Pusher(settings.telemetry, registry, service_id=settings.gateway.id)
+            pusher = otel.Pusher(
+                settings.telemetry, registry, service_id=settings.gateway.id, started_ns=self._started_ns
+            )
             self.tasks.own("telemetry", pusher.run())
 
     def _reloading(self) -> Reloading:

@@ -213,6 +213,8 @@ class JsonLines(logging.Formatter):
             line["event.outcome"] = _ECS_OUTCOMES.get(str(facts.pop("outcome", "")), "unknown")
             told = {name: facts.pop(key, None) for key, name in _ECS_OF_AUDIT.items()}
             line.update((name, value) for name, value in told.items() if value is not None)
+            if "user.roles" in line:
+                line["user.roles"] = [line["user.roles"]]  # ECS has a list of them
         labels = {key: str(value) for key, value in facts.items()}
         if repeated := getattr(record, "repeated", 0):
             labels["left_out"] = str(repeated)
@@ -229,6 +231,14 @@ class JsonLines(logging.Formatter):
 def _dumps(line: dict[str, Any]) -> str:
     try:
         return orjson.dumps(line, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
-    except (TypeError, ValueError):  # text with lone surrogates, or nested too deep: write it as ASCII text instead
-        plain = {str(key): str(value).encode("ascii", "backslashreplace").decode() for key, value in line.items()}
-        return orjson.dumps(plain).decode()
+    except (TypeError, ValueError):  # text with lone surrogates: write it as ASCII text instead
+        return orjson.dumps(_plain(line)).decode()
+
+
+def _plain(value: Any) -> Any:
+    """The same in ASCII, and of the same shape: an index takes no text where an object was."""
+    if isinstance(value, dict):
+        return {_plain(str(key)): _plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value.encode("ascii", "backslashreplace").decode() if isinstance(value, str) else value

@@ -124,8 +124,11 @@ class Pusher:
         registry: CollectorRegistry,
         *,
         service_id: str,
+        started_ns: int | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
+        """`started_ns`: since when the counters count, Unix time; None: since now. A later one would say that they
+        have begun anew, and have them counted twice."""
         if settings.url is None:
             raise ValueError("Metrics are pushed where the settings name an address, and nowhere else.")
         self._url = endpoint(settings.url)
@@ -133,7 +136,7 @@ class Pusher:
         self._registry = registry
         self._service_id = service_id
         self._headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip", **headers_of(environ)}
-        self._started_ns = time.time_ns()
+        self._started_ns = time.time_ns() if started_ns is None else started_ns
         self._is_away = False
 
     async def run(self) -> None:

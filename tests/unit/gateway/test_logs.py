@@ -127,7 +127,7 @@ def test_the_json_of_a_receiver_says_that_it_is_one_and_audit_lines_what_they_ar
     logging.getLogger("fieldgate.audit").info("Asked to %s", "discard", extra=audit)
     line = json.loads(stream.getvalue())
     assert (line["service.name"], line["event.dataset"]) == ("fieldgate-receiver", "fieldgate-receiver.audit")
-    assert (line["user.name"], line["user.roles"], line["source.address"]) == ("anna", "operator", "::1")
+    assert (line["user.name"], line["user.roles"], line["source.address"]) == ("anna", ["operator"], "::1")
     assert (line["event.action"], line["event.outcome"]) == ("discard", "failure")
     assert line["labels"] == {"target": "3"}
 
@@ -136,6 +136,14 @@ def test_text_that_is_not_unicode_is_still_logged_as_json() -> None:
     stream = _written(Log(format=LogFormat.JSON))
     logging.getLogger("gateway").warning("Client \ud800 was refused")
     assert "\\ud800" in json.loads(stream.getvalue())["message"]
+
+
+def test_a_label_that_is_not_unicode_leaves_the_line_in_its_shape() -> None:
+    stream = _written(Log(format=LogFormat.JSON))
+    logging.getLogger("gateway").warning("It was refused", extra={"client": "a\udcff", "number": 3})
+    line = json.loads(stream.getvalue())
+    assert line["labels"] == {"client": "a\\udcff", "number": "3"}
+    assert isinstance(line["process.pid"], int)
 
 
 def test_repeated_lines_are_cut_after_a_burst_though_their_numbers_differ() -> None:

@@ -143,6 +143,20 @@ async def test_a_reload_begins_and_ends_it(tmp_path: Path) -> None:
         assert not box.gateway.tasks.is_running("telemetry")
 
 
+async def test_counters_do_not_begin_anew_because_somebody_changed_the_interval(tmp_path: Path) -> None:
+    def begins_at(request: ExportMetricsServiceRequest) -> set[int]:
+        metrics = request.resource_metrics[0].scope_metrics[0].metrics
+        return {point.start_time_unix_nano for metric in metrics for point in metric.sum.data_points}
+
+    async with collecting() as collector, live_gateway(tmp_path, telemetry=telemetry(collector.port)) as box:
+        before = begins_at(await collector.push())
+        box.file["telemetry"]["interval"] = "2s"
+        await box.reload()
+        while not collector.pushes.empty():
+            collector.pushes.get_nowait()
+        assert begins_at(await collector.push()) == before
+
+
 async def test_without_the_extra_a_url_is_a_mistake_that_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
