@@ -245,8 +245,12 @@ class Committer:
             self.changed()
 
     def _put_back(self, commit: OpenCommit, plan: Plan) -> None:
-        """Try again what is to be forgotten or removed. What the open commit keeps came later, and will be kept."""
+        """Try again what is to be forgotten or removed, and notes. What the open commit has of it came later."""
         self.open.put_back(commit.lazy)
+        for table, rows in plan.notes.items():
+            for key, body in rows.items():
+                if key not in self.open.kept.get(table, ()) and not self.open.removals.has(table, key):
+                    self.open.keep(table, key, body)
         self.open.removals.add_all(commit.removals)
         for client_id, snapshot in plan.sessions:
             if snapshot is None:
@@ -319,10 +323,11 @@ class Committer:
         self.counters.lazy_lost += result.lazy_lost
         if result.dead_letters is not None:
             self.dead_letters = result.dead_letters
+        rows = commit.kept.keys() - {Table.NOTE}  # which say nothing of the room that there is
         if result.outcome is Outcome.DURABLE:
-            if result.sealed or commit.kept:
+            if result.sealed or rows:
                 self.is_refusing = False
-        elif (commit.blocks or commit.kept) and result.outcome is Outcome.FULL:
+        elif (commit.blocks or rows) and result.outcome is Outcome.FULL:
             self._refuse(sum(block.count for blocks in commit.blocks.values() for block in blocks), result.error)
         elif result.outcome is Outcome.FAILED:
             log.error("%s Nothing of the last commit was stored.", result.error)

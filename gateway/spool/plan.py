@@ -55,13 +55,21 @@ class Plan:
     lazy: Mapping[Table, Mapping[Key, bytes]] = field(default_factory=dict)
     """Rows that may be lost when there is no room."""
 
+    @property
+    def notes(self) -> Mapping[Table, Mapping[Key, bytes]]:
+        """Of the rows kept, those that are written however full the spool is: what an operator was promised."""
+        return {table: rows for table, rows in self.kept.items() if table is Table.NOTE}
+
     def without_records(self, *, lazy: bool) -> Plan:
-        """The same without what devices sent; what is to be forgotten or removed still is. `lazy`: with those rows."""
+        """The same without what devices sent; notes are kept, and what is to be forgotten or removed still is.
+
+        `lazy`: with those rows.
+        """
         return replace(
             self,
             lanes=[replace(lane, blocks=()) for lane in self.lanes],
             sessions=[(client_id, None) for client_id, snapshot in self.sessions if snapshot is None],
-            kept={},
+            kept=self.notes,
             replay=None,
             lazy=self.lazy if lazy else {},
         )

@@ -4,9 +4,9 @@ The event loop says what is to be written (`Plan`) and learns what became of it 
 Order inside the transaction: what is released goes first, since it makes room; then what is expired, then the broker's
 rows that are to go (before the rows that are kept: one that was removed may be among them again); then, when
 the new blocks still don't fit, the policy: the oldest blocks go, or the new ones are refused. Whatever the policy says,
-releases and removals are never lost to a refusal: they are tried again on their own. Dead letters go back into their
-streams only where there is room for them; rows that are kept lazily, last of all, only where nothing has to go for
-them.
+releases, removals and notes are never lost to a refusal: they are tried again on their own. Dead letters go back into
+their streams only where there is room for them; rows that are kept lazily, last of all, only where nothing has to go
+for them.
 
 A full disk is a full spool: on SQLITE_FULL the reserve is given back, which is room enough for a checkpoint to bring
 all of the write-ahead log into the database and for the log to begin anew; the database may have no more pages than it
@@ -190,7 +190,7 @@ class Transactor:
             tables.discard(connection, plan.removals)
         if plan.replay is not None:
             self._replay(connection, plan, plan.replay, result)
-        if result.sealed or plan.kept:
+        if result.sealed or plan.kept.keys() - plan.notes.keys():
             self._make_room(connection, plan, result)
         touched |= {drop.stream for drop in result.drops}
         for lane in plan.lanes:

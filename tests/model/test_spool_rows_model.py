@@ -114,7 +114,7 @@ class RowsModel(RuleBasedStateMachine):
             if kind == "keep":
                 self.spool.keep(table, key, body)
                 lazy.pop((table, key), None)
-                if is_kept:
+                if is_kept or table is Table.NOTE:  # a note is never refused
                     if key in rows:  # where its removal could only be put off, the row may come back as it was
                         self.waiting.setdefault((table, key), set()).add(rows[key])
                     rows[key] = body

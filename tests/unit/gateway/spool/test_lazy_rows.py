@@ -11,6 +11,7 @@ import pytest
 
 from config.settings import WhenFull
 from gateway.spool import committer
+from gateway.spool.errors import SpoolBusy
 from gateway.spool.notes import Notes
 from gateway.spool.ports import Outcome, Table
 from gateway.spool.spool import Spool
@@ -143,3 +144,46 @@ class _Clock:
 
     def monotonic_s(self) -> float:
         return 1.0
+
+
+async def test_a_pause_is_noted_in_a_spool_that_is_full_and_says_nothing_of_its_room(tmp_path: Path) -> None:
+    of = settings(tmp_path, max_size_bytes=2 * MIB, when_full=WhenFull.REJECT)
+    async with running(of) as spool:
+        while await store(spool, noise(5, 4000)) is Outcome.DURABLE:
+            pass
+        notes = Notes(spool)
+        notes.paused("cloud", "anna")
+        await spool.flush()
+        assert spool.is_refusing
+        notes.paused("archive", "ben")
+        assert await store(spool, noise(5, 4000)) is Outcome.FULL
+    async with running(of) as spool:
+        notes = Notes(spool)
+        assert (notes.paused_by("cloud"), notes.paused_by("archive")) == ("anna", "ben")
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "expected"),
+    [("nothing", "anna"), ("resumed", None), ("paused again", "ben")],
+)
+async def test_a_note_whose_commit_failed_is_written_with_the_next_unless_something_came_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: str, expected: str | None
+) -> None:
+    async with running(settings(tmp_path)) as spool:
+        notes = Notes(spool)
+        attempt = spool._transactor._attempt
+
+        def once(*_: object) -> None:
+            monkeypatch.setattr(spool._transactor, "_attempt", attempt)
+            raise SpoolBusy("Another program holds it.")
+
+        monkeypatch.setattr(spool._transactor, "_attempt", once)
+        notes.paused("cloud", "anna")
+        await settled(spool)
+        if meanwhile != "nothing":
+            notes.resumed("cloud")
+        if meanwhile == "paused again":
+            notes.paused("cloud", "ben")
+        await store(spool, [b"x"])
+    async with running(settings(tmp_path)) as spool:
+        assert Notes(spool).paused_by("cloud") == expected
