@@ -130,10 +130,11 @@ async def test_a_letter_goes_back_once_however_often_and_by_how_many_it_is_asked
         assert await payloads_of(spool.outbox(Uplink())) == [b"0", b"1", b"2", b"3", b"4"]
 
 
+@pytest.mark.parametrize(("bound", "most"), [("MAX_BYTES", 2000), ("MAX_RECORDS", 7), ("MAX_LETTERS", 3)])
 async def test_many_letters_go_back_in_portions_with_live_records_between_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bound: str, most: int
 ) -> None:
-    monkeypatch.setattr(replay, "MAX_BYTES", 2000)
+    monkeypatch.setattr(replay, bound, most)
     async with running(settings(tmp_path)) as spool:
         for i in range(12):
             await condemned(spool, [noise(1, 600)[0], f"{i}".encode()])
