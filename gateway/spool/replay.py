@@ -110,7 +110,7 @@ def take(connection: sqlite3.Connection, replay: Replay, next_seqs: Mapping[int,
         first_seq = numbers[road.stream]
         numbers[road.stream] = first_seq + count
         taken.blocks.append(replace(found, stream=road.stream, block=replace(found.block, first_seq=first_seq)))
-        if uplink in road.uplinks:
+        if uplink in road.uplinks:  # one that was taken out may have another name now: then all that are there get it
             gap = Gap(first_seq=first_seq, count=count, reason=ELSEWHERE)
             taken.gaps += [(road.stream, other, gap) for other in road.uplinks if other != uplink]
         taken.ids.append(number)

@@ -95,9 +95,9 @@ class Transactor:
     def carry_out(self, connection: sqlite3.Connection, plan: Plan) -> Result:
         """Write the plan. Raises SpoolCorrupt or SpoolUnusable; for a lack of room it returns Outcome.FULL, and
         Outcome.FAILED when another program holds the database."""
-        self._follow_size(connection)
         sealed = self._seal(plan)
         try:
+            self._follow_size(connection)
             return self._attempt(connection, plan, sealed)
         except SpoolBusy as busy:
             return Result(outcome=Outcome.FAILED, written=False, error=busy)
@@ -122,9 +122,15 @@ class Transactor:
         return result
 
     def _follow_size(self, connection: sqlite3.Connection) -> None:
+        try:
+            self._resize(connection)
+        except sqlite3.Error as error:
+            raise translate(error) from error
+
+    def _resize(self, connection: sqlite3.Connection) -> None:
         if self._new_size is not self._size:
+            self._new_size.bound_log(connection)
             self._size = self._new_size
-            self._size.bound_log(connection)
             if self._folder.wal_size_bytes() > 2 * self._size.wal_bytes:
                 _shorten_log(connection)
             self._max_pages = max(self._max_pages, self._size.max_pages)

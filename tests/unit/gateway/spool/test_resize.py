@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from config.settings import Spool as SpoolSettings
 from config.settings import Uplink, WhenFull
 from gateway.spool import transaction
 from gateway.spool.ports import Outcome
+from gateway.spool.size import Size
 from tests.support.spool import Commits, running, settings, store
 from tests.unit.gateway.spool.test_dead_letters import condemned
 from tests.unit.gateway.spool.test_retention import noise
@@ -85,3 +87,22 @@ async def test_what_is_done_when_it_is_full_can_change(tmp_path: Path) -> None:
         spool.resize(SpoolSettings(max_size_bytes=2 * MIB, when_full=WhenFull.DROP_OLDEST))
         assert await store(spool, noise(5, 4000)) is Outcome.DURABLE
         assert spool.lanes["telemetry"].dropped["full"] > 0
+
+
+async def test_a_size_that_could_not_be_followed_is_followed_with_the_next_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(settings(tmp_path, max_size_bytes=16 * MIB)) as spool:
+        await store(spool, noise(10, 8000))
+
+        def held(*_: object) -> None:
+            monkeypatch.undo()
+            busy = sqlite3.OperationalError("database is locked")
+            busy.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise busy
+
+        monkeypatch.setattr(Size, "bound_log", held)
+        spool.resize(SpoolSettings(max_size_bytes=4 * MIB))
+        assert await store(spool, [b"x"]) is Outcome.FAILED
+        assert await store(spool, [b"x"]) is Outcome.DURABLE
+        assert spool.ceiling_bytes < 4 * MIB
