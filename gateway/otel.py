@@ -143,8 +143,11 @@ class Pusher:
         """Push at each interval."""
         import aiohttp
 
+        from gateway.resolver import Resolver
+
         timeout = aiohttp.ClientTimeout(total=min(MAX_TIMEOUT_S, self._interval_s))
-        async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+        connector = aiohttp.TCPConnector(resolver=Resolver())
+        async with aiohttp.ClientSession(connector=connector, timeout=timeout, trust_env=False) as session:
             loop = asyncio.get_running_loop()
             while True:
                 due_s = loop.time() + self._interval_s

@@ -25,6 +25,7 @@ from yarl import URL
 
 from config.settings import HttpAuthentication
 from gateway.access.ports import Credentials
+from gateway.resolver import Resolver
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ class HttpService:
         if self._session is None:
             # Certificates are verified (aiohttp's default); the environment's proxies and .netrc mean nothing here.
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=MAX_REQUESTS),
+                connector=aiohttp.TCPConnector(limit=MAX_REQUESTS, resolver=Resolver()),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 auto_decompress=False,
