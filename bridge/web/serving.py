@@ -6,7 +6,7 @@ import asyncio
 import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
@@ -130,12 +130,14 @@ class _Connection(RequestHandler):
         try:
             await super().start()
         finally:
-            if isinstance(transport, asyncio.Transport) and transport.get_write_buffer_size():
-                self._loop.call_later(STALL_S, transport.abort)
+            # Not by isinstance: uvloop's transports are none of asyncio's classes.
+            line = cast("asyncio.WriteTransport", transport)
+            if line.get_write_buffer_size():
+                self._loop.call_later(STALL_S, line.abort)
 
     def _cut_later(self) -> None:
-        if self._cut is None and isinstance(self.transport, asyncio.Transport):
-            self._cut = self._loop.call_later(STALL_S, self.transport.abort)
+        if self._cut is None and self.transport is not None:
+            self._cut = self._loop.call_later(STALL_S, cast("asyncio.WriteTransport", self.transport).abort)
 
     def _takes(self) -> None:
         if self._cut is not None:

@@ -219,13 +219,18 @@ async def test_one_address_cannot_have_all_the_connections(monkeypatch: pytest.M
                 pass
 
 
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
 @pytest.mark.parametrize("waits_bytes", [None, 1 << 30], ids=["while it is written", "when all of it is written"])
-async def test_who_takes_nothing_of_an_answer_is_cut_off(
-    monkeypatch: pytest.MonkeyPatch, waits_bytes: int | None
+def test_who_takes_nothing_of_an_answer_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, waits_bytes: int | None, loop: str
 ) -> None:
     monkeypatch.setattr(serving, "STALL_S", 0.2)
     monkeypatch.setattr(serving, "IDLE_S", 0.2)
+    with asyncio.Runner(loop_factory=pytest.importorskip(loop).new_event_loop) as runner:
+        runner.run(_takes_nothing(waits_bytes))
 
+
+async def _takes_nothing(waits_bytes: int | None) -> None:
     async def large(_call: Call) -> Any:
         return Answer(body=b"x" * 16_000_000)
 
@@ -243,8 +248,8 @@ async def test_who_takes_nothing_of_an_answer_is_cut_off(
                 await asyncio.sleep(0.005)
             (connection,) = connections.connections
             if waits_bytes is not None:
-                assert isinstance(connection.transport, asyncio.WriteTransport)
-                connection.transport.set_write_buffer_limits(high=waits_bytes)
+                transport: Any = connection.transport
+                transport.set_write_buffer_limits(high=waits_bytes)
             await loop.sock_sendall(client, b"GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n")
             while connections.connections or connection.transport is not None:  # noqa: ASYNC110 - as above
                 await asyncio.sleep(0.005)
