@@ -32,7 +32,7 @@ from paho.mqtt.properties import Properties as PahoProperties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from bridge.errors import LinkError, LinkLost, LinkRefused, LinkUnreachable
-from bridge.flow.reasons import describe
+from bridge.flow.reasons import describe, describe_connect
 from bridge.link_opening import open_client
 from bridge.link_settings import LinkSettings
 from bridge.paho_client import WaryClient, drop, new_client, publish_properties
@@ -329,7 +329,9 @@ class MqttLink:
             return
         if reason.value:
             connack.set_exception(
-                LinkRefused(f"{self._settings.url} refused CONNECT: {describe(reason.value)}", reason_code=reason.value)
+                LinkRefused(
+                    f"{self._settings.url} refused CONNECT: {describe_connect(reason.value)}", reason_code=reason.value
+                )
             )
             return
         self._connected = True

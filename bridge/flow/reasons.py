@@ -93,6 +93,10 @@ _ADVICE: Final = {
     0x97: "the broker's limit for this client is reached",
 }
 
+_CONNECT_ADVICE: Final = {
+    0x87: "check username and password_file, and whether the broker lets this user and client id in",
+}
+"""Mosquitto, for one, says 0x87 of a wrong password too: nobody should look for that in an access list."""
 
 UNEXPLAINED: Final = frozenset({0x80, 0x83})
 """Refusals without a reason: of this frame or of every frame, only what happens to the others can tell."""
@@ -106,8 +110,23 @@ def verdict(reason_code: int) -> Verdict:
     return Verdict.DELIVERED if reason_code < 0x80 else Verdict.RETRY
 
 
+def name(reason_code: int) -> str:
+    """The code's name in MQTT 5's words, and its number."""
+    return f"{_NAMES.get(reason_code, 'an unknown reason')} (0x{reason_code:02X})"
+
+
 def describe(reason_code: int) -> str:
     """The code's name in MQTT 5's words, its number, and what to do about it where that is known."""
-    text = f"{_NAMES.get(reason_code, 'an unknown reason')} (0x{reason_code:02X})"
     advice = _ADVICE.get(reason_code)
-    return text if advice is None else f"{text}: {advice}"
+    return name(reason_code) if advice is None else f"{name(reason_code)}: {advice}"
+
+
+def describe_connect(reason_code: int) -> str:
+    """The same of a CONNACK."""
+    advice = connect_advice(reason_code)
+    return name(reason_code) if advice is None else f"{name(reason_code)}: {advice}"
+
+
+def connect_advice(reason_code: int) -> str | None:
+    """What to do about a refused CONNECT, where that is known."""
+    return _CONNECT_ADVICE.get(reason_code, _ADVICE.get(reason_code))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import sqlite3
@@ -34,7 +35,9 @@ def check_folder(settings: GatewaySettings) -> tuple[Report, int | None]:
     holder = _holder(path)
     if not path.exists():
         parent = next((one for one in path.absolute().parents if one.exists()), Path("/"))
-        if os.access(parent, os.W_OK | os.X_OK):
+        if not parent.is_dir():
+            report.wrong(f"{path} can't be made: {parent} is a file", "Set gateway.data_dir to a folder.")
+        elif os.access(parent, os.W_OK | os.X_OK):
             report.ok(f"{path} is not there yet; the gateway makes it")
         else:
             report.wrong(
@@ -140,7 +143,10 @@ def _speed(report: Report, path: Path, settings: GatewaySettings) -> None:
                 os.fsync(file.fileno())
                 took.append(time.perf_counter() - began)
     except OSError as error:
-        report.wrong(f"its disk could not be measured: {error.strerror}", "Look at the disk's health (dmesg).")
+        if error.errno in {errno.ENOSPC, errno.EDQUOT}:
+            report.wrong(f"its disk is full: {error.strerror}", "Make room, or set gateway.data_dir to another disk.")
+        else:
+            report.wrong(f"its disk could not be measured: {error.strerror}", "Look at the disk's health (dmesg).")
         return
     median = statistics.median(took)
     text = f"fsync takes {1000 * median:.1f} ms (the slowest of {len(took)}: {1000 * max(took):.1f} ms)"

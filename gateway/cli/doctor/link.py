@@ -18,7 +18,7 @@ from typing import Final
 
 from bridge.errors import LinkError, LinkRefused
 from bridge.flow.grants import lacking
-from bridge.flow.reasons import Verdict, describe, verdict
+from bridge.flow.reasons import Verdict, connect_advice, name, verdict
 from bridge.frame import PROBE
 from bridge.ports import Delivery, Link, LinkLimits, Publish
 from bridge.stepping_link import Links
@@ -207,7 +207,7 @@ async def _mqtt(
     try:
         limits = await link.connect()
     except LinkRefused as error:
-        report.wrong(f"MQTT: {error}", _refused(error.reason_code))
+        report.wrong(f"MQTT: {uplink.url} refused CONNECT: {name(error.reason_code)}", _refused(error.reason_code))
         return
     except LinkError as error:
         report.wrong(f"MQTT: {error}", "Is that an MQTT broker, and does it speak TLS where the url says so?")
@@ -224,7 +224,7 @@ async def _mqtt(
 
 
 def _refused(code: int) -> str:
-    advice = describe(code).partition(": ")[2]
+    advice = connect_advice(code)
     return f"{advice[:1].upper()}{advice[1:]}." if advice else "Ask whoever runs the broker."
 
 
@@ -286,7 +286,7 @@ async def _may_publish(
         report.ok(f"{topic} may be published to{listens}")
     else:
         report.wrong(
-            f"{topic} may not be published to: {describe(code).partition(': ')[0]}",
+            f"{topic} may not be published to: {name(code)}",
             "Give this user the right to publish there, in the broker's access list."
             if code == NOT_AUTHORIZED
             else _refused(code),

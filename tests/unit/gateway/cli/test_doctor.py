@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import errno
 import json
 import os
 import socket
@@ -130,11 +131,36 @@ def test_who_may_not_publish_is_told_for_each_topic(tmp_path: Path) -> None:
     assert "access list" in found[3]["advice"]
 
 
+def test_a_data_folder_below_a_file_is_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    box = Box(tmp_path, gateway={"id": "edge", "data_dir": str(tmp_path / "file" / "data")})
+    assert ("wrong", f"{tmp_path}/file/data can't be made: {tmp_path}/file is a file") in box.of(
+        "data folder", "--offline"
+    )
+
+
+def test_a_full_disk_is_called_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_of: object, **_more: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    box = Box(tmp_path)
+    box.data.mkdir()
+    monkeypatch.setattr("gateway.cli.doctor.folder.time.perf_counter", full)  # what is asked for around the fsync
+    found = [one for one in box.findings("--offline") if one["level"] == "wrong"]
+    assert [(one["text"], one["advice"]) for one in found] == [
+        (
+            "its disk is full: No space left on device",
+            "Make room, or set gateway.data_dir to another disk.",
+        )
+    ]
+
+
 def test_a_password_that_is_refused_is_told(tmp_path: Path) -> None:
     with Mosquitto(tmp_path, lines=["allow_anonymous false"]) as broker:
-        found = Box(tmp_path, uplinks=cloud(broker.port)).of("uplink cloud")
-    assert found[-1][0] == "wrong"
-    assert "refused CONNECT: not authorized" in found[-1][1]
+        found = Box(tmp_path, uplinks=cloud(broker.port)).findings()[-1]
+    assert found["level"] == "wrong"
+    assert found["text"].endswith("refused CONNECT: not authorized (0x87)")
+    assert found["advice"].startswith("Check username and password_file")
 
 
 @pytest.mark.parametrize("case", ["good", "another authority", "expired", "another name", "no TLS there"])
