@@ -91,4 +91,6 @@ def _ids_of_json_lines(path: Path) -> Iterator[str]:
                 payload = base64.b64decode(line["payload_base64"]) if text is None else text.encode()
                 yield payload_id(line["client"], line["topic"], payload)
             except (ValueError, KeyError, TypeError, AttributeError) as error:
+                if not raw.endswith(b"\n"):  # it is being written just now
+                    return
                 raise ValueError(f"{path}:{number}: this is not a line of a received.jsonl: {error!r}.") from error

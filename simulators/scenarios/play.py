@@ -7,17 +7,17 @@ import contextlib
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
-from simulators.comparison import Comparison, compare
+from simulators.comparison import Comparison, compare, received_ids
 from simulators.demo.errors import DemoFailed
 from simulators.demo.site import Site, make_site
-from simulators.ledger import read_ledger
+from simulators.ledger import payload_id, read_ledger
 from simulators.link_model import LinkState
 from simulators.scenarios.account import Account, dropped_by_policy, uplink_of
 from simulators.scenarios.board import Board, BoardView
@@ -87,6 +87,8 @@ class _Play:
                     self._road = await stack.enter_async_context(Road(self._scenario, self._site))
                     self._board.scene = self._road.scene
                     to = self._site.devices
+                elif self._options.received is not None:
+                    await asyncio.to_thread(self._refuse_earlier, self._options.received)
                 crowd = Crowd(self._plan, to=to, ledger=self._site.ledger)
                 stack.push_async_callback(crowd.close)
                 refreshing = asyncio.create_task(self._refresh(crowd), name="scenario view")
@@ -96,6 +98,27 @@ class _Play:
                 return account
         finally:
             self._view.close()
+
+    def _refuse_earlier(self, received: Path) -> None:
+        """The same seed makes the same payloads: those of an earlier run would stand in for what this one loses."""
+        if not received.exists():
+            self._view.tell(f"{received} is not there yet; at the end it has to be.")
+            return
+        clients = [device.client_id for device in self._plan.devices]
+        planned = {payload_id(clients[one.device], one.topic, one.payload) for one in self._plan.messages}
+        earlier = sum(name in planned for name in self._readable(received))
+        if earlier:
+            raise DemoFailed(
+                f"{received} has {earlier:,} messages of this schedule already, from an earlier run: nobody could tell "
+                "whether those of this one arrive. Give another --seed, or begin with an empty file."
+            )
+
+    @staticmethod
+    def _readable(received: Path) -> Iterator[str]:
+        try:
+            yield from received_ids(received)
+        except (OSError, sqlite3.Error, ValueError) as error:
+            raise DemoFailed(f"{received} can't be read: {error}. Give the receiver's .db or .jsonl.") from error
 
     async def _perform(self, crowd: Crowd) -> None:
         self._view.restart_clock()
@@ -199,11 +222,11 @@ class _Play:
         if received is None:
             return None
         try:
-            return compare(read_ledger(self._site.ledger), received)
-        except sqlite3.OperationalError as error:
-            if self._options.to is None:  # the receiver has written nothing yet: nothing arrived
-                return compare(read_ledger(self._site.ledger), ())
-            raise DemoFailed(f"{received} can't be read: {error}.") from error
+            return compare(read_ledger(self._site.ledger), self._readable(received))
+        except DemoFailed as failed:
+            if self._options.to is None and isinstance(failed.__cause__, sqlite3.OperationalError):
+                return compare(read_ledger(self._site.ledger), ())  # the receiver has written nothing yet
+            raise
 
     async def _refresh(self, crowd: Crowd) -> None:
         while True:

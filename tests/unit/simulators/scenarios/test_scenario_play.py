@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from simulators.demo.errors import DemoFailed
 from simulators.scenarios.account import Account
 from simulators.scenarios.crowd import INTERRUPTED
 from simulators.scenarios.member import BUFFER_FULL, Member
@@ -103,13 +104,19 @@ async def test_what_arrived_is_compared_where_the_receivers_file_is_given(
     )
     plan = make_plan(scenario)
     received = tmp_path / "received.jsonl"
-    with received.open("w") as file:
-        for message in plan.messages[1:]:
-            line = {"client": plan.devices[0].client_id, "topic": message.topic, "payload": message.payload.decode()}
-            file.write(json.dumps(line) + "\n")
-    async with Mosquitto(tmp_path) as broker:
+    text = ""
+    for message in plan.messages[1:]:
+        line = {"client": plan.devices[0].client_id, "topic": message.topic, "payload": message.payload.decode()}
+        text += json.dumps(line) + "\n"
+    async with Mosquitto(tmp_path) as broker, asyncio.TaskGroup() as group:
         to = Endpoint(host="127.0.0.1", port=broker.port)
-        account = await play(ScenarioOptions(scenario=scenario, to=to, received=received, folder=tmp_path / "runs"))
+        options = ScenarioOptions(scenario=scenario, to=to, received=received, folder=tmp_path / "runs")
+        playing = group.create_task(play(options))
+        async with asyncio.timeout(10):
+            while not list((tmp_path / "runs").rglob("ledger.jsonl")):  # noqa: ASYNC110 - a file has no event
+                await asyncio.sleep(0.01)
+        received.write_text(text + '{"cli')  # the last line is being written
+        account = await playing
     assert account.knows_arrivals
     assert account.problems == ("1 acknowledged messages are missing, of which 0 were dropped by policy.",)
 
@@ -161,3 +168,24 @@ async def test_what_became_due_while_everything_was_held_up_is_said_all_the_same
     assert account.adds_up, account.problems
     assert account.unsent == {}
     assert account.comparison.acknowledged == 300
+
+
+async def test_what_an_earlier_run_with_the_same_seed_left_behind_does_not_count_for_this_one(tmp_path: Path) -> None:
+    scenario = tmp_path / "short.yaml"
+    scenario.write_text(
+        "fleets: [{name: f, count: 1, traffic: [{arrivals: constant, rate: 5}]}]\n"
+        "phases: [{name: only, duration: 1s}]\n"
+    )
+    plan = make_plan(parse_scenario(scenario.read_text(), source="short.yaml", name="short"))
+    received = tmp_path / "received.jsonl"
+    first = plan.messages[0]
+    line = {"client": plan.devices[first.device].client_id, "topic": first.topic, "payload": first.payload.decode()}
+    received.write_text(json.dumps(line) + "\n")
+    options = ScenarioOptions(
+        scenario=plan.scenario, to=Endpoint(host="127.0.0.1", port=1), received=received, folder=tmp_path
+    )
+    with pytest.raises(DemoFailed, match="has 1 messages of this schedule already"):
+        await play(options)
+    received.write_text("not a line\n")
+    with pytest.raises(DemoFailed, match=r"received.jsonl can't be read"):
+        await play(options)
