@@ -135,7 +135,7 @@ def refusal(url: str, status: int, reason: str, body: bytes) -> str:
     if status == 401:
         advice = (
             "Give a token with --token-file or in FIELDGATE_TOKEN; `fieldgate token` makes one and writes it into "
-            "api.token_file."
+            "api.token_file, which a running gateway reads again on SIGHUP."
         )
     elif status == 403:
         advice = "Use a token whose role is operator."
