@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -80,7 +80,7 @@ class Reloading:
                     door = parts.make_listener(listener, entry)
                     opened.append(door)
                     door.open()
-            await parts.spool.add_streams(after)
+            streams = await parts.spool.add_streams(after)
         except ListenerError as error:
             await _discard(opened, accesses)
             raise CannotApply(f"listeners[{error.name}]", str(error)) from error
@@ -97,6 +97,7 @@ class Reloading:
             accesses=accesses,
             certificates=certificates,
             opened=opened,
+            streams=streams,
         )
 
 
@@ -110,10 +111,13 @@ class PreparedChange:
     accesses: PreparedAccesses
     certificates: Mapping[str, Certificates | None]
     opened: list[MqttListener]
+    streams: Sequence[str]
+    """Those that are new."""
 
     async def discard(self) -> None:
         """Leave everything as it was."""
         await _discard(self.opened, self.accesses)
+        await self.parts.spool.take_back(self.streams)
 
     async def adopt(self) -> None:
         """Have it in force. What fails now ends the gateway, whoever asked for it: half of a change must not stay."""
@@ -178,12 +182,12 @@ class PreparedChange:
                 parts.tasks.own(f"uplink {settings.name}", uplink.run())
 
 
-def _roads(settings: GatewaySettings) -> dict[str, tuple[UplinkSettings, tuple[str, ...]]]:
+def _roads(settings: GatewaySettings) -> dict[str, tuple[UplinkSettings, frozenset[str]]]:
     """Every uplink with what makes it another one: its settings, and the streams that it carries."""
     return {
         uplink.name: (
             uplink,
-            tuple(stream.name for stream in settings.streams if uplink.name in carriers(settings, stream.name)),
+            frozenset(stream.name for stream in settings.streams if uplink.name in carriers(settings, stream.name)),
         )
         for uplink in settings.uplinks
     }

@@ -15,6 +15,8 @@ Example:
   fieldgate check -c /etc/fieldgate/gateway.yaml && fieldgate reload -c /etc/fieldgate/gateway.yaml"""
 
 PATH = "/api/v1/configuration/reload"
+TIMEOUT_S = 600.0
+"""Uplinks that are others now are stopped in order: what is in flight has the grace period of the gateway."""
 
 
 def reload(
@@ -34,7 +36,7 @@ def reload(
 
     asked = client(api, config, token=token, token_file=token_file, ca_file=ca_file)
     try:
-        report = asked.post(PATH, {})
+        report = asked.post(PATH, {}, timeout_s=TIMEOUT_S)
     except RequestRefused as error:
         if error.status != 422:
             raise

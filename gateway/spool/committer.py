@@ -145,6 +145,10 @@ class Committer:
         """A stream that is new; call it on the event loop."""
         self._lanes[lane.name] = lane
 
+    def drop_lane(self, name: str) -> None:
+        """A stream that is not to be, where nothing ever went; call it between two commits."""
+        del self._lanes[name]
+
     def note_carriers(self, lane: Lane) -> None:
         """The uplinks of the lane are others: have it in the next commit how far each has come."""
         self._dirty_watermarks = {(uplink, name) for uplink, name in self._dirty_watermarks if name != lane.name}

@@ -162,13 +162,29 @@ class Spool:
         lanes = [lane for lane in self.lanes.values() if uplink.name in lane.watermarks]
         return UplinkOutbox(uplink.name, lanes, committer=self._committer, reader=self._reader, clock=self.clock)
 
-    async def add_streams(self, settings: GatewaySettings) -> None:
-        """Make room for the streams that are new; nothing goes there before `order_streams`. Raises SpoolFull."""
+    async def add_streams(self, settings: GatewaySettings) -> list[str]:
+        """Make room for the streams that are new, and name them; nothing goes there before `order_streams`.
+
+        Raises SpoolFull."""
+        added: list[str] = []
         if any(stream.name not in self.lanes for stream in settings.streams):
             for lane in await self._committer.do(new_lanes(settings, self.lanes)):
                 self.lanes[lane.name] = lane
                 lane.tail = Tail(TAIL_MAX_BYTES // len(self.lanes))
                 self._committer.add_lane(lane)
+                added.append(lane.name)
+        return added
+
+    async def take_back(self, streams: Sequence[str]) -> None:
+        """Undo `add_streams`; their rows stay, with nothing in them."""
+
+        def drop() -> None:
+            for name in streams:
+                self._committer.drop_lane(name)
+                del self.lanes[name]
+
+        if streams:
+            await self._committer.between_commits(drop)
 
     def order_streams(self, settings: GatewaySettings) -> None:
         """From now on a stream's place is that in these settings; all of them have been added."""

@@ -101,9 +101,10 @@ async def test_a_file_that_is_changed_while_the_new_one_is_prepared_is_left_alon
     async with live_gateway(tmp_path) as box:
         add_streams = box.gateway.spool.add_streams
 
-        async def write_meanwhile(settings: GatewaySettings) -> None:
-            await add_streams(settings)
+        async def write_meanwhile(settings: GatewaySettings) -> list[str]:
+            added = await add_streams(settings)
             box.path.write_text(by_hand)
+            return added
 
         monkeypatch.setattr(box.gateway.spool, "add_streams", write_meanwhile)
         by_hand = box.path.read_text() + "# by hand\n"
@@ -142,12 +143,20 @@ async def test_a_file_that_cannot_be_written_is_a_sentence_and_nothing_changes(
     async with live_gateway(tmp_path) as box:
         monkeypatch.setattr(configuration_file, "_put", refuse)
         box.file["listeners"] += [{"name": "new", "bind": "127.0.0.1:0"}]
+        box.file["streams"] += [{"name": "late", "topics": ["b"]}]
+        box.file["streams"][0]["topics"] = ["a"]
         with pytest.raises(error, match=words):
             await box.configuration.apply(text_of(box), hash_of(box.path), "anna")
         assert [one.name for one in box.gateway.listeners] == ["local"]
         assert len(box.configuration.settings.listeners) == 1
+        assert list(box.gateway.overview.status().streams) == ["telemetry"]
         monkeypatch.undo()
-        assert (await box.reload()).applied == ["listeners[new]"]  # its address was given back
+        applied = (await box.reload()).applied  # its address was given back
+        assert applied == ["listeners[new]", "streams[telemetry].topics", "streams[late]"]
+        device = await box.device()
+        device.publish("b", b"1")
+        assert (await device.read()).kind == 4
+        assert box.gateway.spool.lanes["late"].waiting_records == 1
 
 
 @pytest.mark.skipif(IS_ROOT, reason="root may write everywhere")

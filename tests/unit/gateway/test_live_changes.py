@@ -252,6 +252,15 @@ async def test_an_uplink_that_is_another_one_now_begins_anew_and_the_queue_stays
         assert box.gateway.uplinks["cloud"].status.records == 4  # the count goes on
 
 
+async def test_other_topics_and_another_order_of_streams_leave_the_uplink_alone(tmp_path: Path) -> None:
+    streams = [{"name": "fast", "topics": ["a"]}, {"name": "rest", "topics": ["#"]}]
+    async with live_gateway(tmp_path, streams=streams) as box:
+        before = box.gateway.uplinks["cloud"]
+        box.file["streams"] = [{"name": "rest", "topics": ["b/#"]}, streams[0]]
+        assert (await box.reload()).applied == ["streams", "streams[rest].topics"]
+        assert box.gateway.uplinks["cloud"] is before
+
+
 async def test_a_new_uplink_gets_what_is_kept_and_one_taken_out_holds_nothing_back(
     tmp_path: Path, broker: Mosquitto, ears: Cloud
 ) -> None:
