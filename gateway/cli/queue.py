@@ -35,7 +35,9 @@ app = typer.Typer(
 StreamName = Annotated[
     str | None, typer.Argument(metavar="[STREAM]", help="Its name; left out where there is just one.")
 ]
-UplinkName = Annotated[str, typer.Argument(metavar="UPLINK", help="Its name.")]
+UplinkName = Annotated[
+    str | None, typer.Argument(metavar="[UPLINK]", help="Its name; left out where there is just one.")
+]
 FromSeq = Annotated[int | None, typer.Option("--from", metavar="SEQ", min=1, help="Begin at this sequence number.")]
 
 
@@ -57,7 +59,7 @@ def peek(
     from gateway.cli.words import count as written
 
     asked = client(api, config, token=token, token_file=token_file, ca_file=ca_file)
-    name = stream or _only_stream(asked)
+    name = stream or _only(asked, "stream")
     printer = Printer(payload, as_json=as_json)
     next_seq: int | None = from_seq
     page: dict[str, Any] = {}
@@ -92,7 +94,7 @@ def export(
     from gateway.cli.exporting import export as write
 
     asked = client(api, config, token=token, token_file=token_file, ca_file=ca_file)
-    name = stream or _only_stream(asked)
+    name = stream or _only(asked, "stream")
     page = asked.get(_path(name), {"limit": 1})
     first = max(page["first_seq"], from_seq or 0)
     end = page["next_seq"] if to_seq is None else min(page["next_seq"], to_seq + 1)
@@ -102,7 +104,7 @@ def export(
 
 @app.command(epilog="\b\nExample:\n  fieldgate queue pause cloud")
 def pause(
-    uplink: UplinkName,
+    uplink: UplinkName = None,
     api: Api = None,
     config: GatewayConfig = None,
     token: Token = None,
@@ -116,7 +118,7 @@ def pause(
 
 @app.command(epilog="\b\nExample:\n  fieldgate queue resume cloud")
 def resume(
-    uplink: UplinkName,
+    uplink: UplinkName = None,
     api: Api = None,
     config: GatewayConfig = None,
     token: Token = None,
@@ -130,7 +132,7 @@ def resume(
 
 @app.command(epilog="\b\nExample:\n  fieldgate queue drain cloud")
 def drain(
-    uplink: UplinkName,
+    uplink: UplinkName = None,
     api: Api = None,
     config: GatewayConfig = None,
     token: Token = None,
@@ -142,10 +144,11 @@ def drain(
     _act(client(api, config, token=token, token_file=token_file, ca_file=ca_file), uplink, "drain", as_json=as_json)
 
 
-def _act(asked: ApiClient, uplink: str, action: str, *, as_json: bool) -> None:
+def _act(asked: ApiClient, uplink: str | None, action: str, *, as_json: bool) -> None:
     from gateway.cli.shown import shown
 
-    answer = asked.post(f"/api/v1/uplinks/{urllib.parse.quote(uplink, safe='')}/{action}", {})
+    name = uplink or _only(asked, "uplink")
+    answer = asked.post(f"/api/v1/uplinks/{urllib.parse.quote(name, safe='')}/{action}", {})
     typer.echo(json.dumps(answer, indent=2) if as_json else shown(str(answer["message"])))
 
 
@@ -153,8 +156,9 @@ def _path(stream: str) -> str:
     return f"{PATH}/{urllib.parse.quote(stream, safe='')}"
 
 
-def _only_stream(asked: ApiClient) -> str:
-    names = [str(one["name"]) for one in asked.get("/api/v1/streams")["streams"]]
+def _only(asked: ApiClient, noun: str) -> str:
+    """The name of the one stream or uplink that there is. Raises Failed where there are others."""
+    names = [str(one["name"]) for one in asked.get("/api/v1/streams")[f"{noun}s"]]
     if len(names) == 1:
         return names[0]
-    raise Failed(f"There are several streams; say which: {', '.join(names)}.")
+    raise Failed(f"There are several {noun}s; say which: {', '.join(names)}.")
