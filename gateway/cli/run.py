@@ -7,6 +7,7 @@ import logging
 import os
 import threading
 
+from gateway.cli.imports import uncollected
 from gateway.cli.options import GATEWAY_FILE, GatewayConfig, found
 
 EXAMPLE = """\b
@@ -24,17 +25,18 @@ def run(config: GatewayConfig = None) -> None:
     # which everything else can be imported.
     threading.Thread(target=importlib.import_module, args=("aiohttp.web",), name="import aiohttp", daemon=True).start()
 
-    from config.loader import load_gateway_with_origins
-    from gateway import logs
-    from gateway.cli import loop
+    with uncollected():
+        from config.loader import load_gateway_with_origins
+        from gateway import logs
+        from gateway.cli import loop
 
-    path = found(config, GATEWAY_FILE)
-    loaded = load_gateway_with_origins(path, os.environ)
-    logs.set_up(loaded.settings.log)
-    source = f"Configuration: {path}" if path is not None else f"No ./{GATEWAY_FILE}: running with the defaults"
-    logging.getLogger("fieldgate").info(source)
+        path = found(config, GATEWAY_FILE)
+        loaded = load_gateway_with_origins(path, os.environ)
+        logs.set_up(loaded.settings.log)
+        source = f"Configuration: {path}" if path is not None else f"No ./{GATEWAY_FILE}: running with the defaults"
+        logging.getLogger("fieldgate").info(source)
 
-    from gateway.app import run_gateway  # after the configuration, so that a mistake in it shows at once
-    from gateway.configuration import Configuration
+        from gateway.app import run_gateway  # after the configuration, so that a mistake in it shows at once
+        from gateway.configuration import Configuration
 
     loop.run(run_gateway(Configuration(loaded, path=path, environ=os.environ)))
