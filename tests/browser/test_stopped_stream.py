@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.conftest import Site
 from tests.support.dashboard import Dashboard
@@ -36,3 +36,22 @@ async def test_a_banner_says_how_old_everything_is_until_the_gateway_is_back(pag
     page.is_server_gone = False
     await page.page.get_by_role("link", name="Overview", exact=True).click()
     await expect(page.page.locator(".verdict-word")).not_to_contain_text("Last known")
+
+
+async def test_a_page_older_than_the_gateway_says_that_it_has_to_be_loaded_again(page: Dashboard, site: Site) -> None:
+    async def upgraded(route: Route) -> None:
+        answer = await route.fetch()
+        await route.fulfill(response=answer, json={**await answer.json(), "version": "99.0"})
+
+    await page.open("/")
+    await page.page.route("**/api/v1/session", upgraded)
+    page.is_server_gone = True
+    site.gateway.kill()
+    await expect(page.page.locator(".liveness")).to_have_text("Not live")
+    await site.gateway.start()
+    await expect(page.page.locator(".banner")).to_contain_text("another version than the gateway, which is 99.0 now")
+    await page.page.unroute("**/api/v1/session")
+    await page.button("Load again").click()
+    await page.settled()
+    await expect(page.page.locator(".banner")).to_have_count(0)
+    page.is_server_gone = False

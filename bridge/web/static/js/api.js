@@ -1,5 +1,5 @@
 // Asking and telling: JSON over fetch, errors as sentences.
-import { session } from "./session.js";
+import { heardSession, session } from "./session.js";
 
 /** An answer that is not what was asked for; its message is a sentence for people. */
 export class Problem extends Error {
@@ -41,22 +41,35 @@ async function answerOf(path, options) {
 export const get = (path, signal) => answerOf(path, { signal });
 
 /** Raises Problem. @param {"POST" | "DELETE"} method @param {string} path @param {unknown} [body] @returns {Promise<any>} */
-export function send(method, path, body = {}) {
+export async function send(method, path, body = {}) {
+  const token = session.value?.csrf_token;
+  try {
+    return await sendWith(token, method, path, body);
+  } catch (error) {
+    // Each start of the gateway has tokens of its own: nothing was done, and with the new one it is.
+    if (!(error instanceof Problem && error.status === 403)) throw error;
+    await refreshSession();
+    if (session.value?.csrf_token === token) throw error;
+    return sendWith(session.value?.csrf_token, method, path, body);
+  }
+}
+
+/** @param {string | null | undefined} token @param {string} method @param {string} path @param {unknown} body */
+function sendWith(token, method, path, body) {
   /** @type {Record<string, string>} */
   const headers = { "Content-Type": "application/json" };
-  const token = session.value?.csrf_token;
   if (token) headers["X-CSRF-Token"] = token;
   return answerOf(path, { method, headers, body: JSON.stringify(body) });
 }
 
 /** Ask again who looks. Raises Problem. */
 export async function refreshSession() {
-  session.set(await get("/api/v1/session"));
+  heardSession(await get("/api/v1/session"));
 }
 
 /** Raises Problem. @param {string} user @param {string} password */
 export async function logIn(user, password) {
-  session.set(await send("POST", "/api/v1/session", { user, password }));
+  heardSession(await send("POST", "/api/v1/session", { user, password }));
 }
 
 /** Raises Problem. */

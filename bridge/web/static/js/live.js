@@ -4,7 +4,7 @@
 // server's ": ping" every ten seconds, without which a dead connection looks like a quiet one. A stream that fails, ends or
 // falls silent is opened again, with growing pauses. A page that nobody sees follows nothing: a browser opens six
 // connections to a host at most, and forgotten tabs would use them up.
-import { Problem, problemOf } from "./api.js";
+import { Problem, problemOf, refreshSession } from "./api.js";
 import { heardTime } from "./clock.js";
 import { useEffect, useState } from "./html.js";
 import { Store } from "./store.js";
@@ -155,8 +155,13 @@ const dataOf = (message) =>
 function tellOfStops() {
   const stops = [...streams.values()].flatMap((stream) => stream.stop ?? []);
   stops.sort((one, other) => one.since_ms - other.since_ms);
+  const isBack = stopped.value !== null && stops.length === 0;
   stopped.set(stops[0] ?? null);
+  if (isBack) askWhoAnswers();
 }
+
+/** Another start of the program, perhaps of another version, perhaps one that knows no login of before. */
+const askWhoAnswers = () => void refreshSession().catch(() => {}); // the streams tell when nobody answers
 
 /** Open again at once whatever has stopped. */
 export function retryNow() {
@@ -170,6 +175,7 @@ document.addEventListener("visibilitychange", () => {
       stream.opened?.abort();
     } else stream.open();
   }
+  if (!document.hidden) askWhoAnswers();
 });
 
 /**

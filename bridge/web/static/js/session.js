@@ -9,11 +9,24 @@ import { Store } from "./store.js";
  * @property {string | null} csrf_token
  * @property {"gateway" | "receiver"} program
  * @property {string} name
- * @property {string} version
+ * @property {string | null} version null to strangers
  */
 
 /** null until the first answer. @type {Store<Session | null>} */
 export const session = new Store(/** @type {Session | null} */ (null));
+
+/** The version of the gateway that answers, when it is not the one that this page came with; else null. @type {Store<string | null>} */
+export const otherVersion = new Store(/** @type {string | null} */ (null));
+
+/** @type {string | null} */
+let ownVersion = null;
+
+/** The gateway has said who looks. @param {Session} who */
+export function heardSession(who) {
+  ownVersion ??= who.version;
+  if (who.version) otherVersion.set(who.version === ownVersion ? null : who.version);
+  session.set(who);
+}
 
 /** Whether somebody has to log in before anything else can be seen. @param {Session} who */
 export const isStranger = (who) => who.role === null;

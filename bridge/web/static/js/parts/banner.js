@@ -1,15 +1,24 @@
-// Nothing comes any more: how old is what one sees, and when is the next try?
+// What one sees is not what is: nothing comes any more, or the page itself is older than the gateway.
 import { useNowMs } from "../clock.js";
 import { clockTime, duration } from "../format.js";
 import { html } from "../html.js";
 import { retryNow, stopped } from "../live.js";
+import { otherVersion } from "../session.js";
 import { useStore } from "../store.js";
 import { Icon } from "./icon.js";
 
 export function Banner() {
   const stop = useStore(stopped);
-  return html`<div role="alert">${stop && html`<${Stopped} stop=${stop} />`}</div>`;
+  const other = useStore(otherVersion);
+  return html`<div role="alert">${stop ? html`<${Stopped} stop=${stop} />` : other && html`<${Outdated} version=${other} />`}</div>`;
 }
+
+/** @param {{version: string}} props */
+const Outdated = ({ version }) => html`<div class="banner" data-tone="warning">
+  <${Icon} name="warning" size=${26} />
+  <p><strong>This page is of another version than the gateway, which is ${version} now.</strong> Load it again before you rely on it.</p>
+  <button type="button" onClick=${() => location.reload()}>Load again</button>
+</div>`;
 
 /** @param {{stop: import("../live.js").Stop}} props */
 function Stopped({ stop }) {
