@@ -89,7 +89,14 @@ _QUERY: Final = (
     Parameter(name="limit", schema=s.limit(500, 100)),
     Parameter(name="offset", schema={"type": "integer", "minimum": 0, "maximum": 1_000_000, "default": 0}),
 )
-_CLIENT: Final = {"client": "The client id, percent-encoded."}
+_CLIENT: Final = {"client": "The client id, percent-encoded; or anything, where the query names it."}
+_WHICH: Final = (
+    Parameter(
+        name="client",
+        schema={"type": "string", "maxLength": 65_535},
+        description="The client id, where no path can hold it: `.` and `..` are directions in an address.",
+    ),
+)
 
 
 def routes(parts: Parts) -> list[Route]:
@@ -114,10 +121,10 @@ def routes(parts: Parts) -> list[Route]:
         }
 
     async def one(call: Call) -> dict[str, Any]:
-        return _detail(parts, call.path["client"])
+        return _detail(parts, _client(call))
 
     async def disconnect(call: Call) -> dict[str, Any]:
-        client = call.path["client"]
+        client = _client(call)
         if not parts.broker.disconnect(client):
             if parts.broker.devices.one(client) is None:
                 raise _unknown()
@@ -143,6 +150,7 @@ def routes(parts: Parts) -> list[Route]:
                 summary="One device",
                 tag="devices",
                 path=_CLIENT,
+                query=_WHICH,
                 answer=_ONE,
                 statuses={404: "There is no session of that client id."},
             ),
@@ -158,12 +166,18 @@ def routes(parts: Parts) -> list[Route]:
                 description="MQTT 5 is told so with DISCONNECT 0x98 (Administrative action); its will is published.",
                 tag="devices",
                 path=_CLIENT,
+                query=_WHICH,
                 body=s.EMPTY,
                 answer=s.thing({"client": s.TEXT, "message": s.TEXT}),
                 statuses={404: "There is no session of that client id.", 409: "It is not connected."},
             ),
         ),
     ]
+
+
+def _client(call: Call) -> str:
+    client: str = call.query.get("client") or call.path["client"]
+    return client
 
 
 def _unknown() -> Problem:

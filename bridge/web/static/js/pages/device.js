@@ -8,12 +8,13 @@ import { Action, ViewerNote } from "../parts/action.js";
 import { useQuestion } from "../parts/dialog.js";
 import { Empty, NoBody } from "../parts/empty.js";
 import { Facts } from "../parts/facts.js";
-import { Messages } from "../parts/messages.js";
+import { clientEnd, Messages } from "../parts/messages.js";
 import { PageHead, Panel } from "../parts/panel.js";
 import { State } from "../parts/state.js";
 import { Table } from "../parts/table.js";
 import { DeviceText } from "../parts/text.js";
 import { When } from "../parts/when.js";
+import { usePlace } from "../router.js";
 
 const BACK = { href: "/devices", text: "All devices" };
 
@@ -28,9 +29,9 @@ function clientOf(path) {
 
 /** @param {{path: string}} props */
 export function DevicePage({ path }) {
-  const client = clientOf(path);
-  const address = client === null ? null : `/api/v1/devices/${encodeURIComponent(client)}`;
-  const { body, problem } = useLive(address);
+  const client = usePlace().query.get("client") ?? clientOf(path);
+  const address = (rest = "") => `/api/v1/devices/${clientEnd(client ?? "", rest)}`;
+  const { body, problem } = useLive(client === null ? null : address());
   const [dialog, ask] = useQuestion();
   const head = html`<${PageHead} title=${`Device ${visible(client ?? "", 60)}`} back=${BACK} heading=${html`<${DeviceText} text=${client} max=${80} />`}>
     ${body && html`<p class="lead"><${State} state=${body.is_connected ? "connected" : "absent"} word=${body.is_connected ? "Connected" : "Away"} /> <${When} at=${body.since} /></p>`}
@@ -44,7 +45,7 @@ export function DevicePage({ path }) {
       action: "Disconnect",
       isDangerous: true,
     });
-    return yes ? (await send("POST", `${address}/disconnect`)).message : null;
+    return yes ? (await send("POST", address("/disconnect"))).message : null;
   };
   return html`${head}
     <${ViewerNote} />

@@ -5,8 +5,13 @@ import { Table } from "./table.js";
 import { DeviceText } from "./text.js";
 import { When } from "./when.js";
 
+/** The client as the end of an address: "." and ".." are directions in a path, so they go into the query.
+ * @param {string} client @param {string} [rest] of the path */
+export const clientEnd = (client, rest = "") =>
+  /^\.{1,2}$/.test(client) ? `-${rest}?${new URLSearchParams({ client })}` : encodeURIComponent(client) + rest;
+
 /** @param {string} client */
-export const deviceAddress = (client) => `/devices/${encodeURIComponent(client)}`;
+export const deviceAddress = (client) => `/devices/${clientEnd(client)}`;
 
 /** @param {string} topic */
 export const topicAddress = (topic) => `/topics?${new URLSearchParams({ topic })}`;
