@@ -65,6 +65,9 @@ export function duration(value) {
   return `${whole}${SPACE}${unit}${isFine ? `${SPACE}${rest}${SPACE}${next[0]}` : ""}`;
 }
 
+/** "in 4 min"; what is due is "now". @param {number} value in seconds */
+export const due = (value) => (value < 0.5 ? "now" : `in ${duration(Math.ceil(value))}`);
+
 /** "4 min ago". @param {number} at_ms @param {number} now_ms */
 export function ago(at_ms, now_ms) {
   const seconds = (now_ms - at_ms) / 1000;

@@ -1,6 +1,6 @@
 // Is the data safe, when will it arrive, and what was the last day like?
 import { get } from "../api.js";
-import { bytes, byteRate, count, counted, duration, rate } from "../format.js";
+import { bytes, byteRate, count, counted, due, duration, rate } from "../format.js";
 import { html, useEffect, useMemo, useState } from "../html.js";
 import { Band, BandKey, statesSeen } from "../parts/band.js";
 import { Empty, NoBody } from "../parts/empty.js";
@@ -25,7 +25,8 @@ const SPAN_NAMES = /** @type {Record<string, string>} */ ({
 /** @param {{summary: import("../live.js").Live, verdict: any}} props */
 export function OverviewPage({ summary, verdict }) {
   const now = summary.body;
-  const [span, setSpan] = useQueryValue("span", "24h");
+  const [asked, setSpan] = useQueryValue("span", "24h");
+  const span = SPANS.includes(asked) ? asked : "24h";
   const states = now
     ? now.uplinks.map((/** @type {any} */ uplink) => `${uplink.name} ${uplink.state} ${uplink.since}`).join("\n")
     : "";
@@ -126,7 +127,7 @@ function UplinkTile({ uplinks }) {
         ? `${counted(worst.delivered, "record")} delivered`
         : html`<${DeviceText} text=${worst.reason ?? "no reason was given"} max=${160} />`,
       ...(worst.next_try_in_s !== null && worst.next_try_in_s !== undefined
-        ? [`next try in ${duration(Math.ceil(worst.next_try_in_s))}`]
+        ? [`next try ${due(worst.next_try_in_s)}`]
         : []),
     ]} />`;
 }
@@ -135,7 +136,7 @@ function UplinkTile({ uplinks }) {
 function Bands({ history }) {
   const names = Object.keys(history.uplinks);
   const states = [...new Set(names.flatMap((name) => statesSeen(history.uplinks[name], history.from, history.to)))];
-  return html`<${Panel} title=${names.length === 1 ? `The last 24 hours of ${names[0]}` : "The last 24 hours"} side=${html`<${BandKey} states=${states} />`}>
+  return html`<${Panel} title=${names.length === 1 ? `Uplink ${names[0]}, the last 24 hours` : "The uplinks, the last 24 hours"} side=${html`<${BandKey} states=${states} />`}>
     ${names.map(
       (name) => html`<div key=${name}>${names.length > 1 && html`<h3>${name}</h3>`}
         <${Band} name=${name} stretches=${history.uplinks[name]} from_s=${history.from} to_s=${history.to} /></div>`,

@@ -1,6 +1,6 @@
 // What waits, in which lane, for how long; the roads out, what is on them, and how to hold them back.
 import { send } from "../api.js";
-import { bytes, count, counted, duration, plain, rate } from "../format.js";
+import { bytes, count, counted, due, duration, plain, rate } from "../format.js";
 import { html } from "../html.js";
 import { useLive } from "../live.js";
 import { Action, ViewerNote } from "../parts/action.js";
@@ -71,8 +71,8 @@ function Streams({ streams, looked, onLook }) {
       title: "",
       cell: (
         /** @type {any} */ stream,
-      ) => html`<button type="button" aria-expanded=${looked === stream.name} aria-label="Look into the queue of ${stream.name}"
-        onClick=${() => onLook(looked === stream.name ? "" : stream.name)}>Look inside</button>`,
+      ) => html`<button type="button" aria-expanded=${looked === stream.name} 
+        onClick=${() => onLook(looked === stream.name ? "" : stream.name)}>Look inside<span class="hidden"> ${stream.name}</span></button>`,
     },
   ];
   return html`<${Panel} title="Queues"><${Table} caption="Streams" columns=${columns} rows=${streams} keyOf=${(/** @type {any} */ stream) => stream.name} /><//>`;
@@ -116,14 +116,14 @@ function UplinkPanel({ uplink, ask }) {
   return html`<${Panel} title=${`Uplink ${uplink.name}`} side=${html`<${State} state=${uplink.state} />`}>
     <p class="lead"><bdi>${uplink.url}</bdi>${uplink.is_paused && html` — paused by <bdi>${uplink.paused_by ?? "somebody"}</bdi>`}, since <${When} at=${uplink.since} isClock />.
       ${uplink.last_error && uplink.state !== "online" && html` <${DeviceText} text=${uplink.last_error} max=${200} />`}
-      ${uplink.next_try_in_s !== null && uplink.next_try_in_s !== undefined && ` The next try is in ${duration(Math.ceil(uplink.next_try_in_s))}.`}</p>
+      ${uplink.next_try_in_s !== null && uplink.next_try_in_s !== undefined && ` The next try is ${due(uplink.next_try_in_s)}.`}</p>
     <div class="actions">
       ${
         uplink.is_paused
           ? html`<${Action} kind="primary" act=${act("resume")} label="Resume ${uplink.name}">Resume<//>`
           : html`<${Action} act=${pause} label="Pause ${uplink.name}">Pause<//>`
       }
-      <${Action} act=${act("drain")} reason=${uplink.is_paused ? "It is paused: resume it first." : null} label="Drain ${uplink.name} now">Drain now<//>
+      <${Action} act=${act("drain")} reason=${uplink.is_paused ? "It is paused: resume it first." : null} >Drain now<span class="hidden"> ${uplink.name}</span><//>
       <span class="quiet">Drain now: connect at once, and send what waits without waiting for company.</span>
     </div>
     <${Facts} facts=${[

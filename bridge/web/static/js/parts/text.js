@@ -15,8 +15,8 @@ export function DeviceText({ text, max = 60, href }) {
   return html`<span class="text"
     >${href === undefined ? body : html`<a href=${href}>${body}</a>`}${
       isLong &&
-      html`<button class="whole" type="button" aria-expanded=${isWhole} aria-label=${isWhole ? "Show less of it" : "Show all of it"}
-      onClick=${() => setWhole(!isWhole)}>${isWhole ? "less" : `all ${text.length}`}</button>`
+      html`<button class="whole" type="button" aria-expanded=${isWhole} 
+      onClick=${() => setWhole(!isWhole)}>${isWhole ? "less" : `all ${text.length}`}<span class="hidden"> ${isWhole ? "" : "characters "}of ${visible(text, 24)}</span></button>`
     }</span
   >`;
 }
