@@ -1,9 +1,10 @@
-"""What an open dashboard costs the devices: the same ingest with and without somebody looking on."""
+"""What an open dashboard costs the devices: processor time a message, with and without somebody looking on."""
 
 from __future__ import annotations
 
 import contextlib
 import http.client
+import statistics
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,31 +16,49 @@ from tests.bench import bench_ingest
 from tests.bench.case import OURS, Case, Context, Figures, Side, Target
 from tests.bench.loads import USUAL
 
-LOAD = replace(USUAL, messages=1_500_000)
+LOAD = replace(USUAL, messages=500_000)
 OVERVIEW = ("/api/v1/overview", "/api/v1/history?span=24h")
 """What a browser follows on the first page."""
 EVERYTHING = (*OVERVIEW, "/api/v1/streams", "/api/v1/devices", "/api/v1/topics?prefix=", "/api/v1/dead-letters")
 """What six of them follow, each on another page."""
+TURNS = 8
+FIGURES = {"times the processor": "times as much processor time a message", "edge µs CPU": "µs with it"}
 _TIMEOUT_S = 90.0
 
 
 def looked_at(paths: tuple[str, ...]) -> Side:
-    """The gateway with live bodies followed over server-sent events."""
+    """One gateway that is given load after load, every second one while its live bodies are followed.
+
+    Processes differ among themselves by more than what is looked for, so both are measured on one, and each load
+    with the mean of those before and after it.
+    """
 
     def measure(context: Context) -> Figures:
-        gateway = edge.start(context.folder)
-        with gateway.child, _followed(gateway.api_port, paths) as bodies:
-            options = LOAD.options(port=gateway.port, messages=context.messages(LOAD.messages))
-            cpu_before_s = gateway.child.cpu_s()
-            result = run_against(gateway.child, options, timeout_s=_TIMEOUT_S)
-            figures = bench_ingest.figures(result, gateway.child.cpu_s() - cpu_before_s)
-            gateway.child.check()
-            if paths and bodies.seen < len(paths):
-                raise ProcessFailed(f"Only {bodies.seen} live bodies came of {len(paths)} that were followed.")
-            return figures
+        gateway = edge.start(context.folder, sections={"spool": {"max_size": "8GiB"}})
+        with gateway.child:
+            ratios, followed = [], []
+            before = _cpu_us(gateway, (), context)
+            for _ in range(TURNS):
+                followed.append(_cpu_us(gateway, paths, context))
+                after = _cpu_us(gateway, (), context)
+                ratios.append(followed[-1] / ((before + after) / 2))
+                before = after
+            return {"times the processor": statistics.median(ratios), "edge µs CPU": statistics.median(followed)}
 
-    names = {(): "Fieldgate, nobody looks", OVERVIEW: f"{OURS}, the overview open"}
-    return Side(name=names.get(paths, f"{OURS}, every page open"), measure=measure)
+    return Side(name=OURS, measure=measure)
+
+
+def _cpu_us(gateway: edge.Edge, paths: tuple[str, ...], context: Context) -> float:
+    """Processor time a message, in µs, of one load."""
+    with _followed(gateway.api_port, paths) as bodies:
+        options = LOAD.options(port=gateway.port, messages=context.messages(LOAD.messages))
+        cpu_before_s = gateway.child.cpu_s()
+        result = run_against(gateway.child, options, timeout_s=_TIMEOUT_S)
+        cpu_s = gateway.child.cpu_s() - cpu_before_s
+    gateway.child.check()
+    if bodies.seen < len(paths):
+        raise ProcessFailed(f"Only {bodies.seen} live bodies came of {len(paths)} that were followed.")
+    return bench_ingest.figures(result, cpu_s)["edge µs CPU"]
 
 
 class _Bodies:
@@ -81,18 +100,18 @@ def _read(answer: http.client.HTTPResponse, bodies: _Bodies) -> None:
 
 def cases() -> list[Case]:
     """The first page, and all of them at once."""
-    nobody = looked_at(())
     return [
         Case(
             name=f"watched-{name}",
             title=f"Durable ingest while {title}",
-            says="Both sides are Fieldgate; the second one has nobody who looks on.",
-            sides=(looked_at(paths), nobody),
-            figures=bench_ingest.FIGURES,
-            targets=(Target(figure="acknowledged/s", value=0.97, of_ratio=True),),
+            says="On one gateway, with and without somebody who looks on, in turns.",
+            sides=(looked_at(paths),),
+            figures=FIGURES,
+            targets=(Target(figure="times the processor", value=1.03, at_most=True),) if paths is OVERVIEW else (),
+            rounds=1,
         )
         for name, title, paths in (
             ("overview", "the dashboard's overview is open", OVERVIEW),
-            ("everything", "every page of the dashboard is open", EVERYTHING),
+            ("everything", "six dashboards are open, each on another page", EVERYTHING),
         )
     ]
