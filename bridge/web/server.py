@@ -272,7 +272,7 @@ class WebServer:
         except asyncio.CancelledError:
             self._audit(route, call, Problem(503, "The program stopped meanwhile."))
             raise
-        except Exception:
+        except Exception:  # raised again at once: an action that broke is in the audit, too
             self._audit(route, call, Problem(500, "It broke; the log says why."))
             raise
         self._audit(route, call, None)
