@@ -52,7 +52,7 @@ def verdict(figures: Figures) -> Verdict:
     level, word, clauses = _main(figures)
     tail = list(_tail(figures))
     if tail and level == "ok":
-        level = "warning"
+        level, word = "warning", "Needs a look"
     line = f"{word}: {'; '.join([*clauses, *tail])}"
     # What an operator or the store wrote (names, errors) may hold anything.
     line = escaped(line).rstrip(". ")
@@ -88,7 +88,7 @@ def _without_need(figures: Figures) -> tuple[Level, str, list[str]]:
     if paused:
         return "warning", "Paused", [*_roads(figures), _kept(figures), *_room_left(figures)]
     if away:
-        return "warning", "Safe", [_kept(figures), *_roads(figures), *_room_left(figures)]
+        return "warning", "Safe, waiting", [_kept(figures), *_roads(figures), *_room_left(figures)]
     if not figures.records:
         if not figures.had_records:
             return "ok", "Waiting for the first record", [*_roads(figures)] or ["nothing was published yet"]

@@ -63,16 +63,16 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         "the cloud is away and nothing comes",
         {**BACKLOG, "uplinks": AWAY},
         "warning",
-        "Safe",
-        f"Safe: 12{THIN}480 records kept, oldest 4 min; the cloud has been unreachable for 12 min.",
+        "Safe, waiting",
+        f"Safe, waiting: 12{THIN}480 records kept, oldest 4 min; the cloud has been unreachable for 12 min.",
     ),
     (
         "the cloud is away and there is room for days",
         {**BACKLOG, "uplinks": AWAY, "in_per_s": 9.0, "full_in_s": 3 * 86_400.0},
         "warning",
-        "Safe",
+        "Safe, waiting",
         (
-            f"Safe: 12{THIN}480 records kept, oldest 4 min; the cloud has been unreachable for 12 min; "
+            f"Safe, waiting: 12{THIN}480 records kept, oldest 4 min; the cloud has been unreachable for 12 min; "
             "room for about 3 days at the present rate."
         ),
     ),
@@ -178,9 +178,9 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         "records have expired",
         {"uplinks": ONLINE, "dropped": {"expired": 3}},
         "warning",
-        "Safe",
+        "Needs a look",
         (
-            "Safe: all that was accepted has been delivered; the cloud is reachable; 3 records were dropped after "
+            "Needs a look: all that was accepted has been delivered; the cloud is reachable; 3 records were dropped after "
             "their time-to-live in the last 5 min."
         ),
     ),
@@ -188,16 +188,16 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         "dead letters wait",
         {"uplinks": ONLINE, "dead_letters": 2},
         "warning",
-        "Safe",
-        "Safe: all that was accepted has been delivered; the cloud is reachable; 2 dead letters wait for a decision.",
+        "Needs a look",
+        "Needs a look: all that was accepted has been delivered; the cloud is reachable; 2 dead letters wait for a decision.",
     ),
     (
         "a database was set aside",
         {"uplinks": ONLINE, "set_aside": "/data/spool.db.corrupt-1"},
         "warning",
-        "Safe",
+        "Needs a look",
         (
-            "Safe: all that was accepted has been delivered; the cloud is reachable; a damaged database was set aside "
+            "Needs a look: all that was accepted has been delivered; the cloud is reachable; a damaged database was set aside "
             "as /data/spool.db.corrupt-1."
         ),
     ),
@@ -213,8 +213,8 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
             ),
         },
         "warning",
-        "Safe",
-        "Safe: 3 records kept, oldest 1 s; 2 of 3 uplinks reachable; uplink east has been unreachable for 3 h.",
+        "Safe, waiting",
+        "Safe, waiting: 3 records kept, oldest 1 s; 2 of 3 uplinks reachable; uplink east has been unreachable for 3 h.",
     ),
     (
         "all of several uplinks are there",
