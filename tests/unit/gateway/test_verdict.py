@@ -180,8 +180,8 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         "warning",
         "Needs a look",
         (
-            "Needs a look: all that was accepted has been delivered; the cloud is reachable; 3 records were dropped after "
-            "their time-to-live in the last 5 min."
+            "Needs a look: all that was accepted has been delivered; the cloud is reachable; 3 records were dropped "
+            "after their time-to-live in the last 5 min."
         ),
     ),
     (
@@ -189,7 +189,10 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         {"uplinks": ONLINE, "dead_letters": 2},
         "warning",
         "Needs a look",
-        "Needs a look: all that was accepted has been delivered; the cloud is reachable; 2 dead letters wait for a decision.",
+        (
+            "Needs a look: all that was accepted has been delivered; the cloud is reachable; 2 dead letters wait "
+            "for a decision."
+        ),
     ),
     (
         "a database was set aside",
@@ -197,8 +200,8 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         "warning",
         "Needs a look",
         (
-            "Needs a look: all that was accepted has been delivered; the cloud is reachable; a damaged database was set aside "
-            "as /data/spool.db.corrupt-1."
+            "Needs a look: all that was accepted has been delivered; the cloud is reachable; a damaged database was set "
+            "aside as /data/spool.db.corrupt-1."
         ),
     ),
     (
@@ -214,7 +217,10 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         },
         "warning",
         "Safe, waiting",
-        "Safe, waiting: 3 records kept, oldest 1 s; 2 of 3 uplinks reachable; uplink east has been unreachable for 3 h.",
+        (
+            "Safe, waiting: 3 records kept, oldest 1 s; 2 of 3 uplinks reachable; uplink east has been unreachable "
+            "for 3 h."
+        ),
     ),
     (
         "all of several uplinks are there",
