@@ -200,8 +200,8 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         "warning",
         "Needs a look",
         (
-            "Needs a look: all that was accepted has been delivered; the cloud is reachable; a damaged database was set "
-            "aside as /data/spool.db.corrupt-1."
+            "Needs a look: all that was accepted has been delivered; the cloud is reachable; a damaged database was "
+            "set aside as /data/spool.db.corrupt-1."
         ),
     ),
     (
