@@ -29,6 +29,9 @@ MAX_WAIT_S: Final = 5.0
 """Half of the time that a listener gives to a CONNECT: longer lines are work that nobody sees the end of."""
 MIN_WAITING: Final = 8
 NICENESS: Final = 10
+"""Beside what the process has already: under `nice` its threads have to yield, too."""
+LEAST: Final = 19
+"""There is no lower priority."""
 _SMOOTHING: Final = 0.2
 
 Late = Callable[[bool], None]
@@ -153,4 +156,5 @@ def _be_nice() -> None:
     """Let the event loop's thread go first. On Linux a priority belongs to a thread; elsewhere it is the process's."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            own = os.getpriority(os.PRIO_PROCESS, 0)
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), min(own + NICENESS, LEAST))
