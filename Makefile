@@ -8,8 +8,10 @@ ARGS   :=
 PYTHON :=
 
 # Suites by how long they take. The quick ones are `make test`; the slow ones start real brokers, cut links, kill processes.
-QUICK := tests/unit tests/model tests/conformance tests/crash tests/api tests/deploy tests/docs
-SLOW  := tests/api tests/crash tests/outage tests/scenarios tests/interop tests/fuzz tests/hostile tests/deploy tests/docs
+# MIXED have tests of both kinds; their slow ones are marked.
+MIXED := tests/api tests/deploy tests/docs
+QUICK := tests/unit tests/model tests/conformance tests/crash $(MIXED)
+SLOW  := tests/crash tests/outage tests/interop tests/fuzz tests/hostile tests/scenarios
 
 .PHONY: openapi help demo run receive bench test test-slow test-conformance test-fuzz test-browser screenshots vendor fuzz-codec check reference format clean
 
@@ -50,6 +52,7 @@ test: $(STAMP)
 
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest $(SLOW) $(ARGS)
+	$(BIN)/python -m pytest $(MIXED) -m slow $(ARGS)
 
 test-conformance: $(STAMP)
 	$(BIN)/python -m pytest tests/conformance -rs $(ARGS)
