@@ -404,7 +404,7 @@ async def test_a_bad_line_in_a_password_file_stops_the_start_and_lets_nobody_in_
     write_lines(users, line, "mallory:")
     assert victim.gateway.process is not None
     victim.gateway.process.send_signal(signal.SIGHUP)
-    await until(lambda: "the old files stay in force" in victim.gateway.log, "the reload is refused")
+    await until(lambda: "What held before stays in force" in victim.gateway.log, "the reload is refused")
     for name, password, code in [("alice", b"secret", 0), ("alice", b"", 5), ("mallory", b"", 5), ("", b"", 5)]:
         async with RawClient(victim.port) as client:
             found = await client.connect("x", username=name, password=password)
