@@ -219,7 +219,7 @@ class Committer:
         dirty, self._dirty_watermarks = self._dirty_watermarks, set()
         self._disarm()
         limit = REMOVALS_AT_ONCE if self._could_write else REMOVALS_WHEN_TIGHT
-        self.open.removals = commit.removals.cut(limit, commit.kept)
+        self.open.removals = commit.removals.cut(limit, commit.kept, commit.lazy)
         try:
             plan = self._plan(commit, dirty, asked)
             for callback in relief:  # behind the plan: what they let in belongs to the next commit

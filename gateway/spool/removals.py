@@ -42,15 +42,15 @@ class Removals:
             self.keys.setdefault(table, set()).update(keys)
         self.ranges |= other.ranges
 
-    def cut(self, limit: int, kept: Mapping[Table, Mapping[Key, bytes]]) -> Removals:
-        """Leave about `limit` keys here, and every one that is in `kept`; returns the others, for a later commit.
+    def cut(self, limit: int, *kept: Mapping[Table, Mapping[Key, bytes]]) -> Removals:
+        """Leave about `limit` keys here, and every one that is in one of `kept`; returns the others, for a later commit.
 
         A removal that came before a row of this commit must not come after it.
         """
         rest = Removals()
         for table, keys in self.keys.items():
             if len(keys) > limit:
-                later = [key for key in keys if key not in kept.get(table, ())][limit:]
+                later = [key for key in keys if not any(key in rows.get(table, ()) for rows in kept)][limit:]
                 keys.difference_update(later)
                 rest.keys[table] = set(later)
         return rest

@@ -92,6 +92,22 @@ async def test_what_comes_later_holds_among_lazy_and_other_rows(tmp_path: Path) 
         assert on_disk(tmp_path) == {1: b"kept", 2: b"lazy", 5: b"lazy"}
 
 
+async def test_a_removal_put_off_to_a_later_commit_spares_the_lazy_row_that_came_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(committer, "REMOVALS_AT_ONCE", 1)
+    async with running(settings(tmp_path)) as spool:
+        for i in range(8):
+            spool.keep_lazily(Table.EVENT, i, b"old")
+        await store(spool, [b"record"])
+        for i in range(8):
+            spool.discard(Table.EVENT, i)
+            spool.keep_lazily(Table.EVENT, i, b"new")
+        await store(spool, [b"record"])
+        await spool.flush()
+        assert on_disk(tmp_path, Table.EVENT) == dict.fromkeys(range(8), b"new")
+
+
 @pytest.mark.parametrize("when_full", WhenFull)
 async def test_lazy_rows_never_make_a_record_go_nor_have_one_refused(tmp_path: Path, when_full: WhenFull) -> None:
     async with running(settings(tmp_path, max_size_bytes=2 * MIB, when_full=when_full)) as spool:
