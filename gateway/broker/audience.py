@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-if TYPE_CHECKING:
-    from gateway.broker.routes import Target
+from gateway.broker.held import Target
+from gateway.broker.session import Session
 
 
 class Audience:
-    """The targets of a topic, in no order that matters. `max_qos` is the highest QoS that any of them asked for."""
+    """The sessions that get a topic's messages, each with how."""
 
-    __slots__ = ("__weakref__", "max_qos", "targets")
+    __slots__ = ("__weakref__", "targets")
 
-    def __init__(self, targets: tuple[Target, ...]) -> None:
+    def __init__(self, targets: Mapping[Session, Target]) -> None:
         self.targets = targets
-        self.max_qos = max((target.qos for target in targets), default=0)
 
 
-NOBODY = Audience(())
+NOBODY = Audience({})

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from gateway.broker.audience import Audience
 from gateway.broker.fanout import Run
 from gateway.broker.flight import Flight
+from gateway.broker.held import Target
 from gateway.broker.message import Message
 from gateway.broker.retaining import Change
-from gateway.broker.routes import Target
 from gateway.broker.session import Session
 
 
@@ -70,7 +70,7 @@ class Booking:
         self.qos = qos
         self.parts: list[Part] = []
         """A run that goes whole."""
-        self.entries: list[tuple[Message, Audience, Sequence[Target]]] = []
+        self.entries: list[tuple[Message, Audience, Sequence[tuple[Session, Target]]]] = []
         """Messages one by one, each with its topic's audience and the members that shared subscriptions picked."""
         self.reserved: list[tuple[Session, Flight]] = []
         """Durable deliveries in the open commit."""

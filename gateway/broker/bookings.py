@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from bridge.ports import Clock
 from gateway.broker.audience import NOBODY, Audience
 from gateway.broker.booking import Booking, Part
 from gateway.broker.flight import Flight, Kept
+from gateway.broker.held import Target, shared_target_of
 from gateway.broker.message import Message, expiry
 from gateway.broker.retaining import Retaining
-from gateway.broker.routes import Route, Routes, Target, target_of
+from gateway.broker.routes import Route, Routes
 from gateway.broker.session import Session
 from gateway.broker.shelf import Shelf
 from gateway.mqtt.packets import PublishBatch
@@ -76,9 +77,10 @@ class Bookings:
                     booking.parts.append(part)
         if qos:
             for part in booking.parts:
-                if any(target.qos and target.session.is_durable for target in part.audience.targets):
+                targets = part.audience.targets.items()
+                if any(target.qos and session.is_durable for session, target in targets):
                     for message in part.messages():
-                        self._reserve(booking, message, part.audience.targets)
+                        self._reserve(booking, message, targets)
         return booking
 
     def book(self, message: Message) -> Booking:
@@ -117,28 +119,28 @@ class Bookings:
         return messages
 
     def _book(self, booking: Booking, message: Message, route: Route) -> None:
-        picked: list[Target] = []
+        picked: list[tuple[Session, Target]] = []
         for turns in route.groups:
             member = turns.pick()
             if member is not None:
-                picked.append(target_of(*member))
+                session, held = member
+                picked.append((session, shared_target_of(held)))
         booking.entries.append((message, route.audience, picked))
         if message.qos:
-            self._reserve(booking, message, route.audience.targets)
+            self._reserve(booking, message, route.audience.targets.items())
             self._reserve(booking, message, picked)
         if message.retain:
             change = self._retaining.book(message)
             if change is not None:
                 booking.changes.append(change)
 
-    def _reserve(self, booking: Booking, message: Message, targets: Sequence[Target]) -> None:
+    def _reserve(self, booking: Booking, message: Message, targets: Iterable[tuple[Session, Target]]) -> None:
         """Have what the durable sessions among the targets are to get in the open commit."""
         kept: Kept | None = None
-        for each in targets:
-            session = each.session
+        for session, each in targets:
             if not (each.qos and session.is_durable):
                 continue
-            target = target_for(each, message)
+            target = each if session.client_id != message.origin else each.own
             if target is None or not target.qos:
                 continue
             booking.durable.add(session)
@@ -154,11 +156,6 @@ class Bookings:
             booking.reserved.append((session, flight))
         if session.outgoing.ended:
             self._account(session)
-
-
-def target_for(target: Target, message: Message) -> Target | None:
-    """The target that holds for a message; None for the publisher itself where No Local keeps it away."""
-    return target.own if target.session.client_id == message.origin else target
 
 
 def flight_to(target: Target, message: Message) -> Flight:

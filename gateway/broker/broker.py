@@ -23,11 +23,12 @@ from gateway.broker.connecting import Connecting
 from gateway.broker.counters import Counters
 from gateway.broker.delivery import Delivery
 from gateway.broker.devices import MARK_EVERY_S, Devices
+from gateway.broker.held import Held
 from gateway.broker.ports import Observer
 from gateway.broker.queue_limits import QueueLimits
 from gateway.broker.retained import RetainedMessages
 from gateway.broker.routes import Routes
-from gateway.broker.session import Held, Session
+from gateway.broker.session import Session
 from gateway.broker.sessions import Sessions
 from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscribing import Subscribing

@@ -96,8 +96,7 @@ class Connecting:
             connack = replace(connack, session_present=True)
         client = Client(broker, channel, packet, session, terms=terms, connack=connack)
         session.client = client
-        for group in (session.groups or {}).values():
-            group.arrived(session)
+        broker.subscribing.arrived(session)
         counters = broker.counters
         counters.connected_now += 1
         counters.connected_most = max(counters.connected_most, counters.connected_now)

@@ -22,13 +22,14 @@ from typing import TYPE_CHECKING, Any, Final
 from bridge.ports import Clock
 from gateway.broker.agenda import TRY_AGAIN_AFTER_S, Agenda, do_safely
 from gateway.broker.booking import Booking, Part
-from gateway.broker.bookings import Bookings, flight_to, target_for
+from gateway.broker.bookings import Bookings, flight_to
 from gateway.broker.counters import Counters
 from gateway.broker.flight import Flight, Kept, Step
+from gateway.broker.held import Target, shared_target_of
 from gateway.broker.message import Message
 from gateway.broker.retained import RetainedMessages
 from gateway.broker.retaining import Retaining
-from gateway.broker.routes import Routes, Target, target_of
+from gateway.broker.routes import Routes
 from gateway.broker.session import Session
 from gateway.broker.shared_group import SharedGroup
 from gateway.broker.shelf import Shelf
@@ -130,7 +131,7 @@ class Delivery:
             for part in booking.parts:
                 self._deliver(part, booking, touched)
             for message, audience, picked in booking.entries:
-                self._offer_all(booking, message, audience.targets, touched)
+                self._offer_all(booking, message, audience.targets.items(), touched)
                 self._offer_all(booking, message, picked, touched)
         for session in touched:
             if session.client is not None:
@@ -156,8 +157,7 @@ class Delivery:
     def _deliver(self, part: Part, booking: Booking, touched: dict[Session, None]) -> None:
         """A run, to each of its audience: as bytes where that is possible."""
         run = part.run
-        for each in part.audience.targets:
-            session = each.session
+        for session, each in part.audience.targets.items():
             target = each if session.client_id != part.origin else each.own
             if target is None:
                 continue
@@ -182,14 +182,13 @@ class Delivery:
         self,
         booking: Booking,
         message: Message,
-        targets: Sequence[Target],
+        targets: Iterable[tuple[Session, Target]],
         touched: dict[Session, None],
     ) -> None:
-        for each in targets:
-            target = target_for(each, message)
+        for session, each in targets:
+            target = each if session.client_id != message.origin else each.own
             if target is None:
                 continue
-            session = target.session
             if message.qos and target.qos and session in booking.durable:
                 continue
             self._put(session, flight_to(target, message))
@@ -219,13 +218,14 @@ class Delivery:
             if message.retain:
                 self._retained.keep_own(message)
             route = self._routes[message.topic.encode()]
-            self._offer_all(nothing, message, route.audience.targets, touched)
+            self._offer_all(nothing, message, route.audience.targets.items(), touched)
             if route.watches:
                 show(message, self._clock.now_us(), route.watches)
             for turns in route.groups:
                 member = turns.pick()
                 if member is not None:
-                    self._offer_all(nothing, message, [target_of(*member)], touched)
+                    session, held = member
+                    self._offer_all(nothing, message, [(session, shared_target_of(held))], touched)
         for session in touched:
             if session.client is not None:
                 session.client.sending.pump_safely()
@@ -314,9 +314,8 @@ class Delivery:
             if member is None or member[0] is session:
                 self._counters.dropped["session_ended"] += 1
                 continue
-            target = target_of(*member)
-            other = target.session
-            new = flight_to(target, flight.message)
+            other, held = member
+            new = flight_to(shared_target_of(held), flight.message)
             touched[other] = None
             if new.qos and other.is_durable:
                 self._bookings.reserve_one(booking, other, new, flight.kept or Kept(flight.message, 0))

@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from gateway.broker.held import Held
 from gateway.broker.refused_connects import RefusedConnect, RefusedConnects
-from gateway.broker.session import NEVER_EXPIRES, Held, Session
+from gateway.broker.session import NEVER_EXPIRES, Session
 from gateway.mqtt.packets import Version
 from gateway.mqtt.topics import parse_shared
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 from gateway.broker.booking import Booking
 from gateway.broker.session import Session
-from gateway.broker.watch import WatchedRun
+from gateway.broker.watched_run import WatchedRun
 from gateway.mqtt import writer
 from gateway.mqtt.packets import Version
 from gateway.mqtt.reason_codes import ReasonCode

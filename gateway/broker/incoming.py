@@ -16,7 +16,7 @@ from gateway.broker.exchanges import Receipt, Repeat
 from gateway.broker.releasing import WAITING_BYTES, Releasing
 from gateway.broker.routes import MAX_CACHED_TOPIC_BYTES, SLOW, Route
 from gateway.broker.unreleased import FREE_IDS
-from gateway.broker.watch import WatchedRun
+from gateway.broker.watched_run import WatchedRun
 from gateway.mqtt.errors import (
     LimitExceeded,
     ProtocolViolation,

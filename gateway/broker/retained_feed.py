@@ -11,9 +11,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from gateway.broker.flight import Flight
+from gateway.broker.held import Held
 from gateway.broker.message import Message
 from gateway.broker.retained import Matches
-from gateway.broker.session import Held, Session
+from gateway.broker.session import Session
 
 if TYPE_CHECKING:
     from gateway.broker.client import Client

@@ -10,8 +10,8 @@ a device that makes up topics without end costs a fresh search each, and some me
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from typing import Final
@@ -19,7 +19,8 @@ from weakref import WeakValueDictionary
 
 from config.settings import Stream
 from gateway.broker.audience import NOBODY, Audience
-from gateway.broker.session import Held, Session
+from gateway.broker.held import Held, Target, target_of
+from gateway.broker.session import Session
 from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscriptions import SubscriptionTree
 from gateway.broker.turns import Turns
@@ -45,24 +46,6 @@ SLOW: Final = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Target:
-    """One session that gets a topic's messages, once, whatever its number of matching filters [MQTT-3.3.4-2].
-
-    `qos` is the highest of the matching subscriptions; `identifiers` are those of all of them [MQTT-3.3.4-3].
-    `own` is the target that holds for messages the session's own client published, which subscriptions with No Local
-    do not get [MQTT-3.8.3-3]: None, when all of them have it.
-    """
-
-    session: Session
-    qos: int
-    retain_as_published: bool
-    identifiers: tuple[int, ...]
-    own: Target | None
-    group: str | None = None
-    """The shared subscription that makes it, by its whole filter."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Route:
     """`stream` is the stream's place in the settings, None for a topic that no stream takes.
 
@@ -82,7 +65,7 @@ class Route:
     """Operators who look on."""
 
     @property
-    def targets(self) -> tuple[Target, ...]:
+    def targets(self) -> Mapping[Session, Target]:
         """Who gets the topic's messages, but for shared subscriptions."""
         return self.audience.targets
 
@@ -172,7 +155,7 @@ class Routes(dict[bytes, Route]):
         key = tuple(chain.from_iterable(found.values()))
         audience = self._audiences.get(key)
         if audience is None:
-            audience = self._audiences[key] = Audience(tuple(_target(session, held) for session, held in found.items()))
+            audience = self._audiences[key] = Audience({session: target_of(held) for session, held in found.items()})
             self._targets += len(found)
         return audience
 
@@ -222,33 +205,3 @@ def _pattern(topic_filter: str) -> re.Pattern[bytes]:
     if has_rest:
         text = text + b"(?:/.*)?" if levels else b".*"
     return re.compile((b"(?!\\$)" if topic_filter[0] in "+#" else b"") + text, re.DOTALL)  # [MQTT-4.7.2-1]
-
-
-def target_of(session: Session, held: Held) -> Target:
-    """The target that one subscription makes; with a shared one, the publisher itself may be it (§3.8.3.1)."""
-    target = replace(_merged(session, [held], None), group=held.subscription.topic_filter)
-    return replace(target, own=target)
-
-
-def _target(session: Session, held: Sequence[Held]) -> Target:
-    """The target of all these; that of one alone is made once: its session may have ten thousand beside it, and one of
-    them comes or goes."""
-    if len(held) == 1:
-        target = held[0].target
-        if target is not None and target.session is session:
-            return target
-    others = [item for item in held if not item.subscription.no_local]
-    target = _merged(session, held, _merged(session, others, None) if others else None)
-    if len(held) == 1:
-        held[0].target = target
-    return target
-
-
-def _merged(session: Session, held: Sequence[Held], own: Target | None) -> Target:
-    return Target(
-        session=session,
-        qos=max(item.subscription.qos for item in held),
-        retain_as_published=any(item.subscription.retain_as_published for item in held),
-        identifiers=tuple(item.identifier for item in held if item.identifier is not None),
-        own=own,
-    )

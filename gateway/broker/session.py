@@ -14,7 +14,6 @@ read, ends with the ids.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import msgpack
@@ -22,6 +21,7 @@ import msgpack
 from bridge.record import Properties
 from gateway.access.ports import UNLIMITED, Rights
 from gateway.broker.activity import Activity
+from gateway.broker.held import Held
 from gateway.broker.outgoing import Outgoing
 from gateway.broker.queue_limits import QueueLimits
 from gateway.mqtt.packets import Subscription, Will
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from gateway.broker.client import Client
     from gateway.broker.exchanges import Receipt
     from gateway.broker.retained_feed import RetainedFeed
-    from gateway.broker.routes import Target
-    from gateway.broker.shared_group import SharedGroup
 
 NEVER_EXPIRES: Final = 0xFFFFFFFF
 """A Session Expiry Interval of this many seconds means that the session does not expire (§3.1.2.11.2)."""
@@ -43,16 +41,6 @@ _HEAD: Final = bytes([0x98, _SNAPSHOT_VERSION])
 
 class SnapshotUnreadable(Exception):
     """The bytes of a stored session are not a snapshot of a version that is read here."""
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Held:
-    """A subscription that a session holds, with the identifier that the SUBSCRIBE gave it; never changed."""
-
-    subscription: Subscription
-    identifier: int | None = None
-    target: Target | None = field(default=None, init=False, repr=False)
-    """What it makes of its session where no other filter matches; `gateway.broker.routes` keeps it here."""
 
 
 class Session:
@@ -68,13 +56,13 @@ class Session:
         "expiry_interval_s",
         "feed",
         "filters_bytes",
-        "groups",
         "number",
         "on_disk",
         "outgoing",
         "packed_subscriptions",
         "rights",
         "saved",
+        "shared",
         "subscriptions",
         "undo",
         "username",
@@ -99,7 +87,7 @@ class Session:
         self.packed_subscriptions: bytes | None = None
         """All of them as they stand in a snapshot; None when they have changed. Each QoS 2 publish makes a snapshot,
         and to pack ten thousand of them takes 20 ms."""
-        self.groups: dict[str, SharedGroup] | None = None
+        self.shared: set[str] | None = None
         """Those of them that are shared; None while there is none, as with `feed`."""
         self.feed: RetainedFeed | None = None
         """Retained messages that its new subscriptions still have to get."""

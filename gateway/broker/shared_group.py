@@ -6,13 +6,11 @@ and kept there (`gateway.broker.routes`) until members or rights change. Topics 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from gateway.broker.held import Held
+from gateway.broker.session import Session
 from gateway.broker.turns import Turns
-
-if TYPE_CHECKING:
-    from gateway.broker.session import Held, Session
 
 
 class SharedGroup:

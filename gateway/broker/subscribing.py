@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from config import settings
 from gateway.broker.exchanges import REASONS
+from gateway.broker.held import Held
 from gateway.broker.routes import Routes
-from gateway.broker.session import Held, Session
+from gateway.broker.session import Session
 from gateway.broker.sessions import Sessions
 from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscriptions import SubscriptionTree
@@ -168,6 +169,11 @@ class Subscribing:
         for topic_filter, held in session.subscriptions.items():
             self._put(session, topic_filter, held)
 
+    def arrived(self, session: Session) -> None:
+        """Its client is connected: it has a turn with its shared subscriptions."""
+        for topic_filter in session.shared or ():
+            self.groups[topic_filter].arrived(session)
+
     def forget(self, session: Session) -> None:
         """The session has ended."""
         filters = list(session.subscriptions)
@@ -205,18 +211,19 @@ class Subscribing:
             self.size_bytes += GROUP_BYTES
         if group.join(session, held):
             self._count(session, topic_filter, 1)
-        if session.groups is None:
-            session.groups = {}
-        session.groups[topic_filter] = group
+        if session.shared is None:
+            session.shared = set()
+        session.shared.add(topic_filter)
 
     def _take(self, session: Session, topic_filter: str) -> None:
         del session.subscriptions[topic_filter]
         session.packed_subscriptions = None
         self._count(session, topic_filter, -1)
-        group = None if session.groups is None else session.groups.pop(topic_filter, None)
-        if group is None:
+        if session.shared is None or topic_filter not in session.shared:
             self._tree.remove(topic_filter, session)
             return
+        session.shared.discard(topic_filter)
+        group = self.groups[topic_filter]
         group.leave(session)
         if not group.members:
             self.size_bytes -= GROUP_BYTES

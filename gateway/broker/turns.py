@@ -11,10 +11,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from gateway.broker.session import Held, Session
+from gateway.broker.held import Held
+from gateway.broker.session import Session
 
 MAX_LOOKS: Final = 16
 """How many who are behind are passed over, in the hope of one who is not: where all are slow, looking helps nobody."""

@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from config.settings import Stream
 from gateway.access.ports import Unlimited
 from gateway.broker import routes as module
+from gateway.broker.held import Held
 from gateway.broker.routes import SLOW, Routes
-from gateway.broker.session import Held, Session
+from gateway.broker.session import Session
 from gateway.broker.subscriptions import SubscriptionTree
 from gateway.mqtt.errors import TopicNameInvalid
 from gateway.mqtt.packets import Subscription
@@ -67,7 +68,7 @@ def test_the_servers_own_topics_are_refused(topic: str, is_refused: bool) -> Non
 def test_overlapping_subscriptions_are_one_target_with_the_highest_qos_and_all_identifiers() -> None:
     session = Session("a", 0)
     found = routes((session, holding("plant/#", 0, 5)), (session, holding("plant/x", 2, 7)))[b"plant/x"]
-    (target,) = found.targets
+    (target,) = found.targets.values()
     assert target.qos == 2
     assert sorted(target.identifiers) == [5, 7]
     assert found.fast == SLOW
@@ -77,11 +78,11 @@ def test_with_no_local_only_the_other_subscriptions_count_for_ones_own_messages(
     session = Session("a", 0)
     (target,) = routes((session, holding("plant/#", 0)), (session, holding("plant/x", 2, no_local=True)))[
         b"plant/x"
-    ].targets
+    ].targets.values()
     assert target.qos == 2
     assert target.own is not None
     assert target.own.qos == 0
-    (target,) = routes((session, holding("plant/x", 2, no_local=True)))[b"plant/x"].targets
+    (target,) = routes((session, holding("plant/x", 2, no_local=True)))[b"plant/x"].targets.values()
     assert target.own is None
 
 
@@ -164,13 +165,13 @@ def test_the_target_of_one_subscription_is_made_once_whoever_comes_and_goes_besi
     found = Routes(STREAMS, tree)
     first, second = Session("a", 0), Session("b", 0)
     tree.add("#", first, holding("#"))
-    (target,) = found[b"x"].targets
+    (target,) = found[b"x"].targets.values()
     tree.add("+", second, holding("+"))
     found.forget(["+"])
-    assert {each.session: each for each in found[b"x"].targets}[first] is target
+    assert found[b"x"].targets[first] is target
     tree.add("x", first, holding("x", qos=2))
     found.forget(["x"])
-    assert {each.session: each.qos for each in found[b"x"].targets} == {first: 2, second: 0}
+    assert {session: target.qos for session, target in found[b"x"].targets.items()} == {first: 2, second: 0}
     tree.remove("x", first)
     found.forget(["x"])
-    assert {each.session: each for each in found[b"x"].targets}[first] is target
+    assert found[b"x"].targets[first] is target

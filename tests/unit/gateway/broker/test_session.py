@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.broker.session import Held, Session, SnapshotUnreadable
+from gateway.broker.held import Held
+from gateway.broker.session import Session, SnapshotUnreadable
 from gateway.mqtt.packets import Subscription
 
 SUBSCRIPTIONS = st.dictionaries(

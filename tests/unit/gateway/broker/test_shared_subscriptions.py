@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.broker.session import Held, Session
+from gateway.broker.held import Held
+from gateway.broker.session import Session
 from gateway.broker.shared_group import SharedGroup
 from gateway.broker.turns import MAX_LOOKS
 from gateway.mqtt.errors import ProtocolError
