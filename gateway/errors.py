@@ -42,6 +42,6 @@ def _reason(error: Exception) -> str:
         return "another program listens there. Is a second gateway running? Stop it, or write another port."
     if number == errno.EACCES:
         return "this user may not use that port. Write a port above 1023, or grant CAP_NET_BIND_SERVICE."
-    if number == errno.EADDRNOTAVAIL:
+    if number == errno.EADDRNOTAVAIL or "could not bind on any address" in str(error):  # so asyncio says it since 3.13
         return "this machine does not have that address. Write one that it has, or 0.0.0.0 for all."
     return f"{error}. Write another address."

@@ -251,7 +251,7 @@ def test_a_damaged_database_is_told(tmp_path: Path) -> None:
 def test_a_database_of_a_newer_version_is_told(tmp_path: Path) -> None:
     box = Box(tmp_path)
     box.data.mkdir()
-    with sqlite3.connect(box.data / "spool.db") as database:
+    with contextlib.closing(sqlite3.connect(box.data / "spool.db")) as database, database:
         database.execute("CREATE TABLE stream (id)")
         database.execute("PRAGMA user_version = 1000")
     database.close()

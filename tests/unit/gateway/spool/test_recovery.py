@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from tests.unit.gateway.spool.test_spool import names, payloads_of
 
 
 def blocks_on_disk(folder: Path) -> list[tuple[int, bytes]]:
-    with sqlite3.connect(folder / "spool.db") as other:
+    with contextlib.closing(sqlite3.connect(folder / "spool.db")) as other, other:
         rows: list[tuple[int, bytes]] = other.execute("SELECT key, body FROM block ORDER BY key").fetchall()
     return rows
 
@@ -46,7 +47,7 @@ async def test_a_flipped_byte_in_a_block_costs_that_block_and_is_declared(tmp_pa
         peek = await outbox.peek("telemetry", 21, max_records=10, max_bytes=1000)
         assert [(gap.first_seq, gap.count, gap.reason) for gap in peek.gaps] == [(21, 10, "corrupt")]
         assert spool.lanes["telemetry"].dropped["corrupt"] == 10
-    with sqlite3.connect(tmp_path / "spool.db") as other:
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db")) as other, other:
         assert other.execute("SELECT uplink, reason, count FROM dead_letter").fetchall() == [("", "corrupt", 10)]
 
 

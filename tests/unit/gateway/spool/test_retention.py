@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
@@ -70,7 +71,7 @@ async def test_a_declared_gap_is_forgotten_when_every_uplink_is_past_it(tmp_path
         await spool.outbox(Uplink()).release("telemetry", lane.first_seq + 10)
         await spool.flush()
         assert list(lane.gaps) == []
-    with sqlite3.connect(tmp_path / "spool.db") as other:
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db")) as other, other:
         assert other.execute("SELECT count(*) FROM gap").fetchone() == (0,)
 
 

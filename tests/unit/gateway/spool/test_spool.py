@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from pathlib import Path
 
@@ -42,7 +43,7 @@ def names(n: int, prefix: str = "p") -> list[bytes]:
 async def test_a_commit_that_ended_well_is_in_the_database(tmp_path: Path) -> None:
     async with running(settings(tmp_path)) as spool:
         assert await store(spool, names(3)) is Outcome.DURABLE
-        with sqlite3.connect(tmp_path / "spool.db") as other:
+        with contextlib.closing(sqlite3.connect(tmp_path / "spool.db")) as other, other:
             assert other.execute("SELECT sum(count) FROM block").fetchone() == (3,)
 
 
@@ -62,7 +63,7 @@ async def test_an_emptied_stream_goes_on_counting_after_a_restart(tmp_path: Path
         await store(spool, names(7))
         await spool.outbox(Uplink()).release("telemetry", 8)
         await spool.flush()
-        with sqlite3.connect(tmp_path / "spool.db") as other:
+        with contextlib.closing(sqlite3.connect(tmp_path / "spool.db")) as other, other:
             assert other.execute("SELECT count(*) FROM block").fetchone() == (0,)
     async with running(settings(tmp_path)) as spool:
         assert spool.lanes["telemetry"].next_seq == 8
@@ -199,7 +200,7 @@ async def test_dead_letters_leave_the_stream_for_that_uplink_only(tmp_path: Path
         assert await payloads_of(spool.outbox(both[1])) == names(10)
         peek = await outbox.peek("telemetry", 4, max_records=100, max_bytes=10_000)
         assert [(gap.first_seq, gap.count, gap.reason) for gap in peek.gaps] == [(4, 2, "dead_letter")]
-    with sqlite3.connect(tmp_path / "spool.db") as other:
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db")) as other, other:
         uplink, first_seq, count, reason, body = other.execute(
             "SELECT uplink, first_seq, count, reason, body FROM dead_letter"
         ).fetchone()
@@ -218,11 +219,11 @@ async def test_a_second_spool_on_the_folder_is_refused_with_the_process_that_hol
 async def test_a_database_of_a_newer_version_is_left_alone(tmp_path: Path) -> None:
     async with running(settings(tmp_path)):
         pass
-    with sqlite3.connect(tmp_path / "spool.db") as other:
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db")) as other, other:
         other.execute("PRAGMA user_version = 99")
     with pytest.raises(SpoolVersionError, match="newer Fieldgate"):
         await Spool.open(settings(tmp_path), clock=StepClock())
-    with sqlite3.connect(tmp_path / "spool.db") as other:
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db")) as other, other:
         assert other.execute("PRAGMA user_version").fetchone() == (99,)
 
 
