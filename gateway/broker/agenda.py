@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import heapq
 import logging
 from collections.abc import Callable, Hashable
@@ -75,6 +76,16 @@ def do_safely(action: Callable[[], None]) -> None:
         action()
     except Exception:  # Whatever is wrong with one of them, the others, and the store's commits, go on.
         logger.exception("A will, an expiry or a second try has failed.")
+
+
+def soon(action: Callable[[], None]) -> None:
+    """Have `action` done when others had their turn; at once where no loop runs."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        action()
+    else:
+        loop.call_soon(do_safely, action)
 
 
 class Actions:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gateway.broker.audience import Audience
 from gateway.broker.fanout import Run
@@ -13,52 +14,12 @@ from gateway.broker.retaining import Change
 from gateway.broker.session import Session
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Part:
-    """Publishes of one run that follow each other and go to the same audience, without properties and RETAIN.
+    """Publishes of one run that follow each other and go to the same audience, without properties and RETAIN."""
 
-    Message objects are made only when somebody needs them.
-    """
-
-    __slots__ = ("_access", "_messages", "_payloads", "_qos", "_topics", "_username", "audience", "origin", "run")
-
-    def __init__(
-        self,
-        audience: Audience,
-        topics: Sequence[bytes],
-        payloads: Sequence[bytes],
-        *,
-        qos: int,
-        origin: str,
-        username: str | None,
-        access: str = "",
-    ) -> None:
-        self.audience = audience
-        self.run = Run(topics, payloads)
-        self._topics = topics
-        self._payloads = payloads
-        self._qos = qos
-        self.origin = origin
-        self._username = username
-        self._access = access
-        self._messages: list[Message] | None = None
-
-    def messages(self) -> list[Message]:
-        """The publishes as objects, shared by all who get them."""
-        if self._messages is None:
-            names = {topic: topic.decode() for topic in set(self._topics)}
-            self._messages = [
-                Message(
-                    topic=names[topic],
-                    payload=payload,
-                    qos=self._qos,
-                    retain=False,
-                    origin=self.origin,
-                    origin_username=self._username,
-                    origin_access=self._access,
-                )
-                for topic, payload in zip(self._topics, self._payloads, strict=True)
-            ]
-        return self._messages
+    audience: Audience
+    run: Run
 
 
 class Booking:

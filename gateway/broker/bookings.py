@@ -8,6 +8,7 @@ from typing import Final
 from bridge.ports import Clock
 from gateway.broker.audience import NOBODY, Audience
 from gateway.broker.booking import Booking, Part
+from gateway.broker.fanout import Run
 from gateway.broker.flight import Flight, Kept
 from gateway.broker.held import Target, shared_target_of
 from gateway.broker.message import Message, expiry
@@ -59,14 +60,12 @@ class Bookings:
             return booking
         qos, topics, payloads = batch.qos, batch.topics, batch.payloads
         if len(audiences) == 1:
-            booking.parts = [
-                Part(audiences.pop(), topics, payloads, qos=qos, origin=origin, username=username, access=access)
-            ]
+            run = Run(topics, payloads, qos=qos, origin=origin, username=username, access=access)
+            booking.parts = [Part(audience=audiences.pop(), run=run)]
         else:
             for start, stop, audience in _parts(topics, routes):
                 if audience is not NOBODY:
-                    part = Part(
-                        audience,
+                    run = Run(
                         topics[start:stop],
                         payloads[start:stop],
                         qos=qos,
@@ -74,12 +73,12 @@ class Bookings:
                         username=username,
                         access=access,
                     )
-                    booking.parts.append(part)
+                    booking.parts.append(Part(audience=audience, run=run))
         if qos:
             for part in booking.parts:
                 targets = part.audience.targets.items()
                 if any(target.qos and session.is_durable for session, target in targets):
-                    for message in part.messages():
+                    for message in part.run.messages():
                         self._reserve(booking, message, targets)
         return booking
 

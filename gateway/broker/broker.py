@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import Final
 
 from bridge.ports import Clock
 from config import settings
 from config.settings import Stream
 from gateway.access.ports import NO_RIGHTS, Entry
 from gateway.broker.agenda import Agenda, do_safely
-from gateway.broker.client import Client
+from gateway.broker.commons import Commons
 from gateway.broker.connecting import Connecting
 from gateway.broker.counters import Counters
 from gateway.broker.delivery import Delivery
@@ -26,6 +26,7 @@ from gateway.broker.devices import MARK_EVERY_S, Devices
 from gateway.broker.held import Held
 from gateway.broker.ports import Observer
 from gateway.broker.queue_limits import QueueLimits
+from gateway.broker.refused_connects import RefusedConnects
 from gateway.broker.retained import RetainedMessages
 from gateway.broker.routes import Routes
 from gateway.broker.session import Session
@@ -39,10 +40,9 @@ from gateway.broker.watch import MAX_PENDING, MAX_PENDING_BYTES, RetainedBelow, 
 from gateway.broker.will_watch import WillWatch
 from gateway.broker.wills import publish_will
 from gateway.mqtt.errors import TopicFilterInvalid
-from gateway.mqtt.packets import Will
 from gateway.mqtt.reason_codes import ReasonCode
 from gateway.mqtt.topics import parse_shared, validate_topic_filter
-from gateway.spool.ports import Outcome, Store
+from gateway.spool.ports import Store
 
 logger = logging.getLogger(__name__)
 
@@ -86,8 +86,6 @@ class Broker:
         self.shared: SubscriptionTree[SharedGroup, None] = SubscriptionTree()
         self.routes = Routes(streams, self.subscriptions, self.shared, max_levels=limits.max_topic_levels)
         self.retained = RetainedMessages(retained)
-        self.traffic = traffic
-        self.devices = Devices(self)
         self._agenda = Agenda()
         self.limits = limits
         if queue_limits is None:
@@ -103,7 +101,6 @@ class Broker:
             on_rights=self._on_rights,
         )
         self.subscribing = Subscribing(
-            store=store,
             sessions=self.sessions,
             tree=self.subscriptions,
             shared=self.shared,
@@ -120,16 +117,39 @@ class Broker:
             counters=self.counters,
             shared=self.subscribing.groups,
         )
-        self.unreleased = Unreleased(clock, lambda: (len(each.awaiting_release) for each in self.sessions.values()))
-        self._sys_topics = sys_topics(self, queue_limits.total)
-        self._connecting = Connecting(self, new_client_id)
+        self._commons = Commons(
+            store=store,
+            clock=clock,
+            agenda=self._agenda,
+            counters=self.counters,
+            routes=self.routes,
+            sessions=self.sessions,
+            subscribing=self.subscribing,
+            delivery=self.delivery,
+            retained=self.retained,
+            unreleased=Unreleased(clock, lambda: (len(each.awaiting_release) for each in self.sessions.values())),
+            refused_connects=RefusedConnects(),
+            traffic=traffic,
+        )
+        self.later = self._commons.later
+        self.turned_away = self._commons.turned_away
+        self.devices = Devices(
+            clock=clock,
+            sessions=self.sessions,
+            counters=self.counters,
+            turned_away=self._commons.refused_connects,
+        )
+        self._sys_topics = sys_topics(self._commons, subscriptions=self.subscriptions, queues=queue_limits.total)
+        self.wills = WillWatch(
+            clock=clock,
+            agenda=self._agenda,
+            publish=partial(publish_will, self._commons),
+            remember=self.sessions.remember,
+        )
+        self._connecting = Connecting(self._commons, wills=self.wills, new_client_id=new_client_id)
         self.connect = self._connecting.connect
         self.refuse = self._connecting.refuse
-        self._is_draining = False
         self._ticking: asyncio.TimerHandle | None = None
-        self.wills = WillWatch(
-            clock=clock, agenda=self._agenda, publish=self._publish_will, remember=self.sessions.remember
-        )
         self.sessions.restore(store.sessions())
         for session in self.sessions.values():
             self.subscribing.restore(session)
@@ -173,19 +193,6 @@ class Broker:
                 return False
         return True
 
-    def later(self, key: Hashable, delay_s: float, action: Callable[[], None]) -> None:
-        """Have `action` done at a tick after `delay_s`."""
-        self._agenda.add(key, self.clock.monotonic_s() + delay_s, action)
-
-    def soon(self, action: Callable[[], None]) -> None:
-        """Have `action` done when others had their turn; at once where no loop runs."""
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            action()
-        else:
-            loop.call_soon(do_safely, action)
-
     def stop_accepting(self) -> None:
         """Refuse every CONNECT from now on; those who are connected stay."""
         self._connecting.is_accepting = False
@@ -196,7 +203,7 @@ class Broker:
         Wills are published or kept as `gateway.broker.will_watch` says. Idempotent.
         """
         self.stop_accepting()
-        self._is_draining = True
+        self._connecting.is_draining = True
         if self._ticking is not None:
             self._ticking.cancel()
             self._ticking = None
@@ -205,38 +212,12 @@ class Broker:
             client.stop_reading()
         self.wills.gateway_stops(self.sessions.values())
         ended = asyncio.Event()
-        self.store.after_commit(self, lambda _outcome: ended.set())
+        self.store.after_commit(self._commons.actions, lambda _outcome: ended.set())
         await ended.wait()
         for client in clients:
             client.close(ReasonCode.SERVER_SHUTTING_DOWN)
 
     # ---- connections ----------------------------------------------------------------------------------------------
-
-    def turned_away(
-        self, reason: str, detail: str = "", *, address: str, client: str = "", username: str | None = None
-    ) -> None:
-        """Count and remember a connection that was not let in; `reason` is a word of the counters."""
-        self.counters.refused_connects[reason] += 1
-        self.devices.turned_away.add(
-            self.clock.now_us(), address=address, reason=reason, client=client, username=username, detail=detail
-        )
-
-    def ended(self, client: Client, *, with_will: bool) -> None:
-        """A connection has ended; called once for each client."""
-        self.counters.connected_now -= 1
-        session = client.session
-        if session.client is client:
-            session.client = None
-            self._agenda.cancel(("valid", client.client_id))
-            if not with_will:
-                self.wills.delete(session)
-            elif not self._is_draining:
-                self.wills.lost(session)
-        session.outgoing.keep_only_promised()
-        if not session.rights.is_unlimited:  # a right may have been withdrawn while it was connected
-            session.outgoing.hold_back(session.rights.may_read)
-        self.delivery.account(session)
-        self.sessions.left(session)
 
     def disconnect(self, client_id: str) -> bool:
         """An operator ends a client's connection; its will is published. False: it has none.
@@ -282,16 +263,6 @@ class Broker:
         for topic_filter in watch.filters:
             self.routes.watches.remove(topic_filter, watch)
         self.routes.forget(watch.filters)
-
-    def _publish_will(self, session: Session, will: Will) -> None:
-        if session.rights.may_publish(will.topic):
-            publish_will(self, session.client_id, will, username=session.username, access=session.access)
-        else:
-            # It was allowed when the client connected; the rules of now are those that hold.
-            self.counters.refused["not_authorized"] += 1
-            logger.info(
-                "The will of client %.100r to %.100r is not published: not allowed.", session.client_id, will.topic
-            )
 
     def _on_rights(self, session: Session) -> None:
         if session.subscriptions:
@@ -345,10 +316,3 @@ class Broker:
         self.wills.session_ended(session)
         self.subscribing.forget(session)
         self.delivery.forget(session)
-
-    # ---- messages -------------------------------------------------------------------------------------------------
-
-    def on_commit(self, items: list[Any], outcome: Outcome) -> None:
-        """A commit that the broker itself waited for has ended: do what was to be done then."""
-        for action in items:
-            do_safely(partial(action, outcome))

@@ -9,24 +9,19 @@ Nothing is written before CONNACK is.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable
+from typing import Any, Final
 
-from gateway.broker.agenda import TRY_AGAIN_AFTER_S
+from gateway.broker.commons import Commons
 from gateway.broker.connack import Terms
-from gateway.broker.exchanges import (
-    REASONS,
-    WORDS,
-    Receipt,
-    answer,
-)
+from gateway.broker.exchanges import Receipt
 from gateway.broker.incoming import Incoming
+from gateway.broker.outcomes import REASONS, WORDS, answer
 from gateway.broker.ports import Channel
-from gateway.broker.retained_feed import RetainedFeed
+from gateway.broker.refilling import refill
 from gateway.broker.sending import Sending
 from gateway.broker.session import Session
-from gateway.broker.subscribing import Unsubscribed
+from gateway.broker.subscription_packets import subscribe, unsubscribe
 from gateway.mqtt import writer
 from gateway.mqtt.errors import ProtocolError, ProtocolViolation
 from gateway.mqtt.packets import (
@@ -48,9 +43,6 @@ from gateway.mqtt.packets import (
 from gateway.mqtt.reason_codes import ReasonCode
 from gateway.spool.ports import Outcome
 
-if TYPE_CHECKING:
-    from gateway.broker.broker import Broker
-
 logger = logging.getLogger(__name__)
 
 MAX_EXPLANATION_BYTES: Final = 100
@@ -64,9 +56,10 @@ class Client:
         "_channel",
         "_connack",
         "_incoming",
+        "_on_end",
         "_wants_explanations",
-        "broker",
         "client_id",
+        "commons",
         "is_open",
         "keep_alive_s",
         "listener",
@@ -79,26 +72,29 @@ class Client:
 
     def __init__(
         self,
-        broker: Broker,
+        commons: Commons,
         channel: Channel,
         connect: Connect,
         session: Session,
         *,
         terms: Terms,
         connack: Callable[[ReasonCode], bytes],
+        on_end: Callable[[Client, bool], None],
     ) -> None:
-        self.broker = broker
+        """`on_end` is called once, at the end of it, with whether its will is to be published."""
+        self.commons = commons
         self.session = session
         self.client_id = session.client_id
         self.version = connect.version
         self._wants_explanations = connect.request_problem_information
         self.max_packet_size_bytes = connect.maximum_packet_size_bytes
         self.is_open = True
-        self.since_us = broker.clock.now_us()
+        self.since_us = commons.clock.now_us()
         self.listener = terms.listener
         self.keep_alive_s = terms.keep_alive_s(connect)
         self._channel = channel
         self._connack = connack
+        self._on_end = on_end
         self._incoming = Incoming(self, terms.receive_maximum)
         self.sending = Sending(self, channel, connect)
 
@@ -114,7 +110,7 @@ class Client:
         if self.is_open:
             kind = type(packet)
             if kind is not PublishBatch:
-                self.broker.counters.others_received += 1
+                self.commons.counters.others_received += 1
             _HANDLERS[kind](self, packet)
 
     def welcome(self) -> None:
@@ -122,7 +118,7 @@ class Client:
         if not self.is_open:
             return
         self.sending.welcome(self._connack(ReasonCode.SUCCESS))
-        self.broker.counters.connections += 1
+        self.commons.counters.connections += 1
         self.session.outgoing.resume()
         self.pump()
 
@@ -130,7 +126,7 @@ class Client:
         """Write a CONNACK that says no, and end."""
         if not self.is_open:
             return
-        self.broker.turned_away(
+        self.commons.turned_away(
             reason.name.lower(),
             "Its session could not be stored.",
             address=self.peer,
@@ -152,7 +148,7 @@ class Client:
         """
         if not self.is_open:
             return
-        self.broker.counters.disconnects[reason.name.lower()] += 1
+        self.commons.counters.disconnects[reason.name.lower()] += 1
         if not self.sending.is_welcome:
             self._channel.write(self._connack(reason))
         elif self.version is Version.V5:
@@ -186,7 +182,7 @@ class Client:
             return
         self.is_open = False
         self._channel.close()
-        self.broker.ended(self, with_will=with_will)
+        self._on_end(self, with_will)
 
     def _on_connect(self, _packet: Connect) -> None:
         raise ProtocolError("A second CONNECT came on one connection.")  # [MQTT-3.1.0-2]
@@ -203,16 +199,16 @@ class Client:
         if expiry_interval_s is not None and expiry_interval_s != session.expiry_interval_s:
             if session.expiry_interval_s == 0:
                 raise ProtocolError("DISCONNECT sets a session expiry interval, but CONNECT had none (§3.14.2.2.2).")
-            session.expiry_interval_s = self.broker.sessions.expiry_interval_s(expiry_interval_s)
+            session.expiry_interval_s = self.commons.sessions.expiry_interval_s(expiry_interval_s)
             if session.is_durable:
-                self.broker.sessions.remember(session)
+                self.commons.sessions.remember(session)
         self._end(with_will=packet.reason_code != ReasonCode.SUCCESS)  # only 0x00 deletes it [MQTT-3.1.2-8], [-10]
 
     def _on_publish(self, batch: PublishBatch) -> None:
         self._incoming.publish(batch)
 
     def _on_pubrel(self, packet: PubRel) -> None:
-        self.broker.counters.others_received += len(packet.packet_ids) - 1
+        self.commons.counters.others_received += len(packet.packet_ids) - 1
         self._incoming.releasing.release(packet)
 
     # ---- what commits decide --------------------------------------------------------------------------------------
@@ -253,7 +249,7 @@ class Client:
             try:
                 data = item.settle(self, outcome)
                 if data:
-                    self.broker.counters.others_sent += item.size if kind is Receipt else 1
+                    self.commons.counters.others_sent += item.size if kind is Receipt else 1
                     out.append(data)
             except Exception as error:  # noqa: BLE001 - told by the caller; others wait for what the next items bring
                 fault = fault or error
@@ -268,60 +264,28 @@ class Client:
         n = len(packet_ids)
         self._incoming.unanswered -= n
         self.count_publishes(n, WORDS.get(reason))
-        self.broker.counters.others_sent += n
+        self.commons.counters.others_sent += n
         return answer(self.version, 1, packet_ids, reason)
 
     def count_publishes(self, number: int, refusal: str | None) -> None:
         """Count publishes of which it is known now what became of them."""
-        self.broker.counters.count_publishes(number, refusal)
+        self.commons.counters.count_publishes(number, refusal)
         if refusal is not None:
             self.session.activity.refuse(refusal, number)
-
-    def complete_again(self, packet_ids: Sequence[bytes]) -> None:
-        """The disk did not take a run of PUBRELs: in a while, ask again."""
-        self._incoming.releasing.complete_again(packet_ids)
-
-    def try_again(self, item: Unsubscribed) -> None:
-        """The disk did not take a removal: in a while, ask again. A client that is gone by then asks itself."""
-
-        def again() -> None:
-            if self.is_open:
-                item.change = self.broker.sessions.remember(item.session)
-                self.broker.store.after_commit(self, item)
-
-        self.broker.later((self, item), TRY_AGAIN_AFTER_S, again)
 
     # ---- subscriptions --------------------------------------------------------------------------------------------
 
     def _on_subscribe(self, packet: Subscribe) -> None:
-        self.broker.subscribing.subscribe(self, packet)
+        subscribe(self, packet)
 
     def _on_unsubscribe(self, packet: Unsubscribe) -> None:
-        self.broker.subscribing.unsubscribe(self, packet)
-
-    def send_retained(self, topic_filters: Sequence[str], arrivals: int) -> None:
-        """Give the client what is retained below the filters, as far as it is still subscribed to them.
-
-        Not before all who waited for this commit have heard of its end: what was retained with it is known then.
-        """
-        if topic_filters:
-            self.broker.soon(partial(self._feed, topic_filters, arrivals))
-
-    def _feed(self, topic_filters: Sequence[str], arrivals: int) -> None:
-        session = self.session
-        broker = self.broker
-        if session.feed is None:
-            session.feed = RetainedFeed(session, broker.sessions.entitlements.may_still_publish)
-        now_s = broker.clock.monotonic_s()
-        for topic_filter in topic_filters:
-            session.feed.add(topic_filter, broker.retained.match(topic_filter, now_s), arrivals)
-        (session.client or self).refill()  # the session may have another connection by now
+        unsubscribe(self, packet)
 
     def refill(self) -> None:
         """Put more of what is retained into the queue, where something of it is left."""
         feed = self.session.feed
         if feed is not None:
-            feed.refill(self)
+            refill(self, feed)
 
     @property
     def is_writable(self) -> bool:
@@ -339,16 +303,6 @@ class Client:
         """Send what waits, as far as the window and the connection let it."""
         self.sending.pump()
         self.refill()
-
-    def whole(self, data: bytes) -> bytes:
-        """An answer; empty where it is longer than the client takes, and the connection is closed for it."""
-        if not data:
-            self.close(ReasonCode.PACKET_TOO_LARGE)  # [MQTT-3.1.2-24]
-        return data
-
-    def reply_whole(self, data: bytes) -> None:
-        """`reply`, for an answer that may be too long for the client, and is empty then."""
-        self.reply(self.whole(data))
 
     def reply(self, data: bytes) -> None:
         """Answer one packet, in one write with the other answers of this turn."""

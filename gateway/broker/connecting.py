@@ -6,24 +6,23 @@ Who may come in is decided before (`gateway.access`); here it is what he asks fo
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gateway.access.ports import Granted, Refusal, Refused
 from gateway.broker.client import Client
+from gateway.broker.commons import Commons
 from gateway.broker.connack import Connack, Terms
-from gateway.broker.exchanges import Welcome
+from gateway.broker.outcomes import REASONS
 from gateway.broker.ports import Channel
 from gateway.broker.session import Session
+from gateway.broker.will_watch import WillWatch
 from gateway.mqtt.errors import TopicNameInvalid
 from gateway.mqtt.packets import Connect, Will
 from gateway.mqtt.reason_codes import ReasonCode
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from gateway.broker.broker import Broker
+from gateway.spool.ports import Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -50,20 +49,24 @@ _WHY: Final = {
 class Connecting:
     """The broker's CONNECT half. `new_client_id` makes a fresh, unguessable client id for a client that has none."""
 
-    __slots__ = ("_broker", "_new_client_id", "is_accepting")
+    __slots__ = ("_commons", "_new_client_id", "_on_end", "_wills", "is_accepting", "is_draining")
 
-    def __init__(self, broker: Broker, new_client_id: Callable[[], str]) -> None:
-        self._broker = broker
+    def __init__(self, commons: Commons, *, wills: WillWatch, new_client_id: Callable[[], str]) -> None:
+        self._commons = commons
+        self._wills = wills
         self._new_client_id = new_client_id
+        self._on_end = self._ended  # one for all clients: each has a reference to it
         self.is_accepting = True
         """False: every CONNECT is refused."""
+        self.is_draining = False
+        """Whether the gateway stops: connections that end now are not lost, and their wills wait."""
 
     def connect(self, channel: Channel, packet: Connect, terms: Terms, granted: Granted = ANYBODY) -> Client | None:
         """Take a CONNECT that was let in: find or make the session, and answer, once the disk has what CONNACK says.
 
         None when the connection is refused all the same; the refusal is written and the channel closed.
         """
-        broker = self._broker
+        commons = self._commons
         assigned = None if packet.client_id else self._new_client_id()
         client_id = packet.client_id or str(assigned)
         refusal = self._refusal(packet, client_id, granted)
@@ -75,11 +78,11 @@ class Connecting:
             connect=packet,
             terms=terms,
             assigned_client_id=assigned,
-            expiry_interval_s=broker.sessions.expiry_interval_s(asked_s),
+            expiry_interval_s=commons.sessions.expiry_interval_s(asked_s),
         )
         if packet.maximum_packet_size_bytes is not None and not connack(ReasonCode.SUCCESS):
             # Even CONNACK is longer than the client's Maximum Packet Size [MQTT-3.1.2-24].
-            broker.turned_away(
+            commons.turned_away(
                 "maximum_packet_size",
                 "Even CONNACK is longer than its Maximum Packet Size.",
                 address=channel.peer,
@@ -88,40 +91,58 @@ class Connecting:
             )
             channel.close()
             return None
-        old = broker.sessions.get(client_id)
+        old = commons.sessions.get(client_id)
         expiry_before_s = 0 if old is None else old.expiry_interval_s
-        session, is_present = broker.sessions.take(packet, client_id, granted)
-        will_before = broker.wills.connected(session, packet.will)
+        session, is_present = commons.sessions.take(packet, client_id, granted)
+        will_before = self._wills.connected(session, packet.will)
         if is_present:
             connack = replace(connack, session_present=True)
-        client = Client(broker, channel, packet, session, terms=terms, connack=connack)
+        client = Client(commons, channel, packet, session, terms=terms, connack=connack, on_end=self._on_end)
         session.client = client
-        broker.subscribing.arrived(session)
-        counters = broker.counters
+        commons.subscribing.arrived(session)
+        counters = commons.counters
         counters.connected_now += 1
         counters.connected_most = max(counters.connected_most, counters.connected_now)
         if granted.valid_for_s is not None:
             end = partial(client.close, ReasonCode.MAXIMUM_CONNECT_TIME)
-            broker.later(("valid", client_id), granted.valid_for_s, end)
+            commons.later(("valid", client_id), granted.valid_for_s, end)
         if not session.is_stored if session.is_durable else session.on_disk:
             if session.undo is None:
                 session.undo = partial(self._take_back, session, expiry_before_s if is_present else 0, *will_before)
             welcome = Welcome(session)
-            welcome.change = broker.sessions.remember(session)
-            broker.store.after_commit(client, welcome)
+            welcome.change = commons.sessions.remember(session)
+            commons.store.after_commit(client, welcome)
         else:
             client.welcome()
         return client
 
     def _take_back(self, session: Session, expiry_interval_s: int, will: Will | None, due_s: float | None) -> None:
         """The disk did not take a CONNECT: its session is again what it was, or is not, if there was none before."""
-        broker = self._broker
+        commons = self._commons
         session.undo = None
-        if broker.sessions.get(session.client_id) is session:
+        if commons.sessions.get(session.client_id) is session:
             session.expiry_interval_s = expiry_interval_s
             session.change += 1  # a commit that another connection did not live to see may have changed the disk
-            broker.wills.put_back(session, will, due_s)
-            broker.sessions.left(session)
+            self._wills.put_back(session, will, due_s)
+            commons.sessions.left(session)
+
+    def _ended(self, client: Client, with_will: bool) -> None:
+        """A connection has ended; called once for each client."""
+        commons = self._commons
+        commons.counters.connected_now -= 1
+        session = client.session
+        if session.client is client:
+            session.client = None
+            commons.agenda.cancel(("valid", client.client_id))
+            if not with_will:
+                self._wills.delete(session)
+            elif not self.is_draining:
+                self._wills.lost(session)
+        session.outgoing.keep_only_promised()
+        if not session.rights.is_unlimited:  # a right may have been withdrawn while it was connected
+            session.outgoing.hold_back(session.rights.may_read)
+        commons.delivery.account(session)
+        commons.sessions.left(session)
 
     def refuse(self, channel: Channel, packet: Connect, terms: Terms, refused: Refused) -> None:
         """Answer a CONNECT that was not let in, and close the channel."""
@@ -139,28 +160,54 @@ class Connecting:
             reason.name.lower(),
             why,
         )
-        self._broker.turned_away(
+        self._commons.turned_away(
             reason.name.lower(), why, address=channel.peer, client=packet.client_id, username=username
         )
         channel.write(Connack(connect=packet, terms=terms)(reason))
         channel.close()
 
     def _refusal(self, packet: Connect, client_id: str, granted: Granted) -> ReasonCode | None:
-        broker = self._broker
+        commons = self._commons
         if not self.is_accepting:
             return ReasonCode.SERVER_SHUTTING_DOWN
         if packet.authentication_method is not None:
             return ReasonCode.BAD_AUTHENTICATION_METHOD  # [MQTT-4.12.0-1]
         if packet.will is not None:
             try:
-                is_refused = broker.routes.refuses(packet.will.topic.encode())
+                is_refused = commons.routes.refuses(packet.will.topic.encode())
             except TopicNameInvalid:
                 return ReasonCode.TOPIC_NAME_INVALID
-            rights = broker.sessions.entitlements.rights(granted.access, client_id, granted.username)
+            rights = commons.sessions.entitlements.rights(granted.access, client_id, granted.username)
             if is_refused or not rights.may_publish(packet.will.topic):
                 return ReasonCode.NOT_AUTHORIZED
-            if not broker.wills.has_room_for(packet.will):
+            if not self._wills.has_room_for(packet.will):
                 return ReasonCode.QUOTA_EXCEEDED
-        if broker.sessions.lacks_room_for(client_id, granted):
+        if commons.sessions.lacks_room_for(client_id, granted):
             return ReasonCode.QUOTA_EXCEEDED
         return None
+
+
+class Welcome:
+    """A CONNECT whose session has to be on disk, or gone from it, before CONNACK says so."""
+
+    __slots__ = ("change", "session")
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.change = 0
+
+    def settle(self, client: Client, outcome: Outcome) -> bytes:
+        """CONNACK; a session that could not be stored is refused, and is what it was before."""
+        session = self.session
+        if outcome is Outcome.DURABLE:
+            session.saved = max(session.saved, self.change)
+            if session.client in {client, None}:
+                session.undo = None
+            client.welcome()
+        else:
+            if session.client is client:
+                session.client = None  # as if it had never come
+            if session.client is None and session.undo is not None:
+                session.undo()
+            client.refuse(REASONS[outcome])
+        return b""

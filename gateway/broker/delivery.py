@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bridge.ports import Clock
 from gateway.broker.agenda import TRY_AGAIN_AFTER_S, Agenda, do_safely
@@ -27,6 +27,7 @@ from gateway.broker.counters import Counters
 from gateway.broker.flight import Flight, Kept, Step
 from gateway.broker.held import Target, shared_target_of
 from gateway.broker.message import Message
+from gateway.broker.ports import Connected
 from gateway.broker.retained import RetainedMessages
 from gateway.broker.retaining import Retaining
 from gateway.broker.routes import Routes
@@ -36,9 +37,6 @@ from gateway.broker.shelf import Shelf
 from gateway.broker.watch import show
 from gateway.mqtt import writer
 from gateway.spool.ports import Outcome, Store
-
-if TYPE_CHECKING:
-    from gateway.broker.client import Client
 
 logger = logging.getLogger(__name__)
 
@@ -157,8 +155,9 @@ class Delivery:
     def _deliver(self, part: Part, booking: Booking, touched: dict[Session, None]) -> None:
         """A run, to each of its audience: as bytes where that is possible."""
         run = part.run
+        origin = run.origin
         for session, each in part.audience.targets.items():
-            target = each if session.client_id != part.origin else each.own
+            target = each if session.client_id != origin else each.own
             if target is None:
                 continue
             client = session.client
@@ -166,15 +165,15 @@ class Delivery:
                 if session not in booking.durable:
                     sent = 0
                     if client is not None and not target.identifiers:
-                        sent = client.sending.send_promised(part, min(booking.qos, target.qos))
+                        sent = client.sending.send_promised(run, min(booking.qos, target.qos))
                     if sent < len(run):
-                        for message in part.messages()[sent:]:
+                        for message in run.messages()[sent:]:
                             self._put(session, flight_to(target, message))
                         touched[session] = None
             elif client is None:
                 self._counters.dropped["offline"] += len(run)
             elif target.identifiers or not client.sending.send_run(run):
-                for message in part.messages():
+                for message in run.messages():
                     self._put(session, flight_to(target, message))
                 touched[session] = None
 
@@ -268,9 +267,8 @@ class Delivery:
         """
         self._shelf.mark(session.number, session.outgoing.mark())
 
-    def note_received(self, client: Client, flight: Flight) -> None:
+    def note_received(self, session: Session, client: Connected, flight: Flight) -> None:
         """The subscriber has the message (PUBREC): once the disk knows, PUBREL says so."""
-        session = client.session
         kept = flight.kept
         flight.is_told = True
         if kept is None or flight.step is Step.PUBCOMP:  # the disk has it already
@@ -278,14 +276,14 @@ class Delivery:
             client.sending.reply(writer.pubrel(flight.packet_id, version=client.version))
             return
         self._shelf.note(session.number, flight, kept, Step.PUBCOMP)
-        self._store.after_commit(client, Received(self, flight), held_bytes=RECEIVED_BYTES)
+        self._store.after_commit(client, Received(self, session, flight), held_bytes=RECEIVED_BYTES)
 
-    def note_again(self, client: Client, flight: Flight) -> None:
+    def note_again(self, session: Session, client: Connected, flight: Flight) -> None:
         """The disk did not take it: in a while, ask again. A client that is gone by then says it again itself."""
 
         def again() -> None:
-            if client.is_open and client.session.outgoing.in_flight.get(flight.packet_id) is flight:
-                self.note_received(client, flight)
+            if client.is_open and session.outgoing.in_flight.get(flight.packet_id) is flight:
+                self.note_received(session, client, flight)
 
         self._agenda.add((client, flight), self._clock.monotonic_s() + TRY_AGAIN_AFTER_S, again)
 
@@ -331,20 +329,21 @@ class Delivery:
 class Received:
     """A PUBREC of a durable delivery, once it is on disk."""
 
-    __slots__ = ("_delivery", "_flight")
+    __slots__ = ("_delivery", "_flight", "_session")
 
-    def __init__(self, delivery: Delivery, flight: Flight) -> None:
+    def __init__(self, delivery: Delivery, session: Session, flight: Flight) -> None:
         self._delivery = delivery
+        self._session = session
         self._flight = flight
 
-    def settle(self, client: Client, outcome: Outcome) -> bytes:
+    def settle(self, client: Connected, outcome: Outcome) -> bytes:
         """PUBREL."""
         flight = self._flight
-        outgoing = client.session.outgoing
+        outgoing = self._session.outgoing
         if outgoing.in_flight.get(flight.packet_id) is not flight:
             return b""
         if outcome is not Outcome.DURABLE:
-            self._delivery.note_again(client, flight)
+            self._delivery.note_again(self._session, client, flight)
             return b""
         outgoing.received(flight.packet_id)
         return writer.pubrel(flight.packet_id, version=client.version)

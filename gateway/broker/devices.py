@@ -10,16 +10,15 @@ import enum
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from bridge.ports import Clock
+from gateway.broker.counters import Counters
 from gateway.broker.held import Held
 from gateway.broker.refused_connects import RefusedConnect, RefusedConnects
 from gateway.broker.session import NEVER_EXPIRES, Session
 from gateway.mqtt.packets import Version
 from gateway.mqtt.topics import parse_shared
-
-if TYPE_CHECKING:
-    from gateway.broker.broker import Broker
 
 MARK_EVERY_S: Final = 5.0
 MAX_SUBSCRIPTIONS: Final = 1000
@@ -117,15 +116,19 @@ class DevicePage:
 class Devices:
     """See above; `broker.devices`."""
 
-    def __init__(self, broker: Broker) -> None:
-        self._broker = broker
-        self.turned_away = RefusedConnects()
-        self._marked_s = self._marked_before_s = broker.clock.monotonic_s()
+    def __init__(
+        self, *, clock: Clock, sessions: Mapping[str, Session], counters: Counters, turned_away: RefusedConnects
+    ) -> None:
+        self._clock = clock
+        self._sessions = sessions
+        self._counters = counters
+        self._turned_away = turned_away
+        self._marked_s = self._marked_before_s = clock.monotonic_s()
 
     def mark(self, now_s: float) -> None:
         """Note how much each has published; to be called every MARK_EVERY_S."""
         self._marked_before_s, self._marked_s = self._marked_s, now_s
-        for session in self._broker.sessions.values():
+        for session in self._sessions.values():
             activity = session.activity
             activity.mark_before = activity.mark
             activity.mark = activity.published
@@ -141,7 +144,7 @@ class Devices:
         offset: int = 0,
     ) -> DevicePage:
         """Some of them. `search`: a part of client id, address or user name, in any case."""
-        sessions = self._broker.sessions
+        sessions = self._sessions
         wanted: Iterable[Session] = sessions.values()
         if state is not Presence.ALL:
             is_wanted = state is Presence.CONNECTED
@@ -152,7 +155,7 @@ class Devices:
         found = list(wanted)
         key = self._key(sort)
         first = (heapq.nlargest if is_descending else heapq.nsmallest)(offset + limit, found, key=key)
-        connected = self._broker.counters.connected_now
+        connected = self._counters.connected_now
         rates = self._rates()
         return DevicePage(
             total=len(found),
@@ -163,7 +166,7 @@ class Devices:
 
     def one(self, client_id: str) -> DeviceDetail | None:
         """One of them; None: it has no session."""
-        session = self._broker.sessions.get(client_id)
+        session = self._sessions.get(client_id)
         if session is None:
             return None
         expiry_s = session.expiry_interval_s
@@ -181,7 +184,7 @@ class Devices:
     @property
     def refused(self) -> Sequence[RefusedConnect]:
         """Connections that were turned away: the newest 50, newest first, equal ones counted together."""
-        return self.turned_away.newest_first()
+        return self._turned_away.newest_first()
 
     def _key(self, sort: Order) -> Callable[[Session], tuple[float, str] | str]:
         if sort is Order.CLIENT:
@@ -197,7 +200,7 @@ class Devices:
 
     def _rates(self) -> Callable[[Session], float]:
         """What tells each session's publishes a second, as of now."""
-        clock = self._broker.clock
+        clock = self._clock
         now_us = clock.now_us()
         span_s = max(1.0, clock.monotonic_s() - self._marked_before_s)
 
@@ -238,7 +241,7 @@ class Devices:
 
     def list(self) -> Sequence[Device]:
         """All of them, by client id."""
-        sessions = sorted(self._broker.sessions.values(), key=lambda session: session.client_id)
+        sessions = sorted(self._sessions.values(), key=lambda session: session.client_id)
         rates = self._rates()
         return [self._device(session, rates) for session in sessions]
 

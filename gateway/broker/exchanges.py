@@ -1,4 +1,4 @@
-"""What waits for a commit, and how it ends.
+"""What of a client waits for a commit, and how it ends.
 
 A client gives these to `Store.after_commit`; when the commit has ended, `settle` is called on each in the order in
 which they were given, so that acknowledgements leave in the order in which the publishes came [MQTT-4.6.0-2]. The two
@@ -9,49 +9,23 @@ and a run of QoS 0 as its number.
 | -------------- | ---------------------------------------------------- | ------------------- | --------- | ------- |
 | DURABLE        | PUBACK, PUBREC                                       | PUBCOMP, UNSUBACK   | SUBACK    | CONNACK |
 | FULL, FAILED   | reason 0x97, 0x80; nothing for 3.1.1; id not pending | tried again later   | refused   | refused |
+
+Those of PUBLISH are here; the others stand with what makes them (`releasing`, `subscription_packets`, `connecting`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
 
 from gateway.broker.booking import Booking
+from gateway.broker.commons import Party
+from gateway.broker.outcomes import REASONS, WORDS, answer
+from gateway.broker.ports import Promised
 from gateway.broker.session import Session
 from gateway.broker.watched_run import WatchedRun
-from gateway.mqtt import writer
-from gateway.mqtt.packets import Version
 from gateway.mqtt.reason_codes import ReasonCode
 from gateway.spool.ports import Outcome
-
-if TYPE_CHECKING:
-    from gateway.broker.client import Client
-
-REASONS: Final = {
-    Outcome.DURABLE: ReasonCode.SUCCESS,
-    Outcome.FULL: ReasonCode.QUOTA_EXCEEDED,
-    Outcome.FAILED: ReasonCode.UNSPECIFIED_ERROR,
-}
-"""What an outcome is to a client."""
-
-WORDS: Final = {
-    ReasonCode.QUOTA_EXCEEDED: "full",
-    ReasonCode.UNSPECIFIED_ERROR: "failed",
-    ReasonCode.NOT_AUTHORIZED: "not_authorized",
-}
-"""What a refusal is called in the counters."""
-
-
-def answer(version: Version, qos: int, packet_ids: Sequence[bytes], reason: ReasonCode) -> bytes:
-    """PUBACKs or PUBRECs. To a 3.1.1 client, which knows no reasons, lack of room and failures are silence; a publish
-    that is not authorized is acknowledged all the same (3.1.1 §3.3.5.2)."""
-    if version is not Version.V5:
-        if reason in {ReasonCode.QUOTA_EXCEEDED, ReasonCode.UNSPECIFIED_ERROR}:
-            return b""
-        reason = ReasonCode.SUCCESS
-    acknowledge = writer.pubacks if qos == 1 else writer.pubrecs
-    return acknowledge(packet_ids, version=version, reason_code=reason)
 
 
 class Receipt:
@@ -97,7 +71,7 @@ class Receipt:
         self.change = 0
         self.outcome: Outcome | None = None
 
-    def settle(self, client: Client, outcome: Outcome) -> bytes:
+    def settle(self, client: Party, outcome: Outcome) -> bytes:
         """Deliver, count, and answer."""
         if not self.needs_disk:
             outcome = Outcome.DURABLE
@@ -113,7 +87,7 @@ class Receipt:
         booking, self.booking = self.booking, None  # the receipt of QoS 2 stays until PUBREL; what it brought need not
         if booking is not None:
             is_stored = outcome is Outcome.DURABLE
-            client.broker.delivery.settle(booking, is_stored=is_stored, is_taken=is_stored or self.qos == 0)
+            client.commons.delivery.settle(booking, is_stored=is_stored, is_taken=is_stored or self.qos == 0)
         if self.watched is not None:
             if outcome is Outcome.DURABLE:
                 self.watched.show()
@@ -122,7 +96,7 @@ class Receipt:
         self.packet_ids = ()  # as for the ids, which may be tens of thousands
         return data
 
-    def _answer(self, client: Client, reason: ReasonCode) -> bytes:
+    def _answer(self, client: Party, reason: ReasonCode) -> bytes:
         if not self.refusals:
             client.count_publishes(self.size, WORDS.get(reason))
             if self.qos == 0:
@@ -142,59 +116,14 @@ class Repeat:
 
     __slots__ = ("first", "packet_id")
 
-    def __init__(self, packet_id: bytes, first: Receipt | None) -> None:
+    def __init__(self, packet_id: bytes, first: Promised | None) -> None:
         self.packet_id = packet_id
         self.first = first
         """None: it came before the last start, and is on disk."""
 
-    def settle(self, client: Client, outcome: Outcome) -> bytes:  # noqa: ARG002 - its own commit says nothing about it
+    def settle(self, client: Party, outcome: Outcome) -> bytes:  # noqa: ARG002 - its own commit says nothing about it
         """Say what became of the first."""
         first = Outcome.DURABLE if self.first is None else self.first.outcome
         if first is None:  # Commits end in order, so the first one has ended when a later one has.
             return b""
         return answer(client.version, 2, [self.packet_id], REASONS[first])
-
-
-class Released:
-    """A run of PUBRELs whose ids are no longer pending, once that is on disk."""
-
-    __slots__ = ("change", "packet_ids", "session")
-
-    def __init__(self, session: Session, packet_ids: Sequence[bytes]) -> None:
-        self.session = session
-        self.packet_ids = packet_ids
-        self.change = 0
-
-    def settle(self, client: Client, outcome: Outcome) -> bytes:
-        """PUBCOMPs; without the disk's word, the ids are taken to it again a little later."""
-        if outcome is not Outcome.DURABLE:
-            client.complete_again(self.packet_ids)
-            return b""
-        self.session.saved = max(self.session.saved, self.change)
-        return writer.pubcomps(self.packet_ids, version=client.version)
-
-
-class Welcome:
-    """A CONNECT whose session has to be on disk, or gone from it, before CONNACK says so."""
-
-    __slots__ = ("change", "session")
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self.change = 0
-
-    def settle(self, client: Client, outcome: Outcome) -> bytes:
-        """CONNACK; a session that could not be stored is refused, and is what it was before."""
-        session = self.session
-        if outcome is Outcome.DURABLE:
-            session.saved = max(session.saved, self.change)
-            if session.client in {client, None}:
-                session.undo = None
-            client.welcome()
-        else:
-            if session.client is client:
-                session.client = None  # as if it had never come
-            if session.client is None and session.undo is not None:
-                session.undo()
-            client.refuse(REASONS[outcome])
-        return b""

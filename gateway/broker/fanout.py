@@ -1,4 +1,4 @@
-"""A run of publishes as bytes for its subscribers.
+"""A run of publishes for its subscribers: as bytes, and as messages for those who need these.
 
 The hot path of fan-out: the packets are made once for each version that is spoken, in columns, and with QoS 0 every
 subscriber is given the same bytes; with QoS 1 and 2 only packet ids are put in between. What comes before a payload
@@ -13,6 +13,7 @@ from itertools import chain
 from typing import Final
 
 from gateway.broker.flight import Parcel
+from gateway.broker.message import Message
 from gateway.mqtt.packets import Version
 from gateway.mqtt.strings import encode_varint
 
@@ -24,19 +25,65 @@ MAX_NUMBERED: Final = 4
 
 
 class Run:
-    """Topics and payloads of a run without properties, one entry each a publish."""
+    """Topics and payloads of a run without properties and RETAIN, one entry each a publish; `origin`: whose it is.
 
-    __slots__ = ("_numbered", "_parcels", "_payloads", "_pieces", "_topics")
+    Message objects are made only when somebody needs them.
+    """
 
-    def __init__(self, topics: Sequence[bytes], payloads: Sequence[bytes]) -> None:
+    __slots__ = (
+        "_access",
+        "_messages",
+        "_numbered",
+        "_parcels",
+        "_payloads",
+        "_pieces",
+        "_qos",
+        "_topics",
+        "_username",
+        "origin",
+    )
+
+    def __init__(
+        self,
+        topics: Sequence[bytes],
+        payloads: Sequence[bytes],
+        *,
+        qos: int = 0,
+        origin: str = "",
+        username: str | None = None,
+        access: str = "",
+    ) -> None:
         self._topics = topics
         self._payloads = payloads
+        self._qos = qos
+        self.origin = origin
+        self._username = username
+        self._access = access
+        self._messages: list[Message] | None = None
         self._parcels: dict[bool, Parcel] = {}
         self._pieces: dict[tuple[bool, int], tuple[list[bytes], Sequence[bytes]]] = {}
         self._numbered: dict[tuple[bool, int, range], bytes] = {}
 
     def __len__(self) -> int:
         return len(self._payloads)
+
+    def messages(self) -> list[Message]:
+        """The publishes as objects, shared by all who get them."""
+        if self._messages is None:
+            names = {topic: topic.decode() for topic in set(self._topics)}
+            self._messages = [
+                Message(
+                    topic=names[topic],
+                    payload=payload,
+                    qos=self._qos,
+                    retain=False,
+                    origin=self.origin,
+                    origin_username=self._username,
+                    origin_access=self._access,
+                )
+                for topic, payload in zip(self._topics, self._payloads, strict=True)
+            ]
+        return self._messages
 
     def parcel(self, version: Version) -> Parcel:
         """All of it for subscribers of this version."""

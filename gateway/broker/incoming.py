@@ -8,10 +8,11 @@ with a window of one it is most of what a publish costs. Guarded by tests/bench.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.record import FLAGS_MASK
 from gateway.broker.batches import first_invalid, fitting, part, rows_of
+from gateway.broker.commons import Party
 from gateway.broker.exchanges import Receipt, Repeat
 from gateway.broker.releasing import WAITING_BYTES, Releasing
 from gateway.broker.routes import MAX_CACHED_TOPIC_BYTES, SLOW, Route
@@ -25,9 +26,6 @@ from gateway.mqtt.errors import (
 )
 from gateway.mqtt.packets import PublishBatch, Version
 from gateway.mqtt.reason_codes import ReasonCode
-
-if TYPE_CHECKING:
-    from gateway.broker.client import Client
 
 MAX_ALLOWED_TOPICS: Final = 1000
 """How many topics it is remembered of that a client may publish to them."""
@@ -46,8 +44,8 @@ class Incoming:
     __slots__ = (
         "_activity",
         "_allowed",
-        "_broker",
         "_client",
+        "_commons",
         "_inherited",
         "_receive_maximum",
         "_session",
@@ -56,12 +54,12 @@ class Incoming:
         "unanswered",
     )
 
-    def __init__(self, client: Client, receive_maximum: int) -> None:
+    def __init__(self, client: Party, receive_maximum: int) -> None:
         self._client = client
-        self._broker = client.broker
+        self._commons = client.commons
         self._session = client.session
         self._activity = client.session.activity
-        self._traffic = client.broker.traffic
+        self._traffic = client.commons.traffic
         self._receive_maximum = receive_maximum
         self.releasing = Releasing(client)
         self._inherited = self.releasing.inherited
@@ -97,9 +95,9 @@ class Incoming:
         What came before the fault is taken first.
         """
         qos = batch.qos
-        broker = self._broker
-        now_us = broker.clock.now_us()
-        broker.counters.publish_bytes_received += batch.size_bytes
+        commons = self._commons
+        now_us = commons.clock.now_us()
+        commons.counters.publish_bytes_received += batch.size_bytes
         activity = self._activity
         activity.published += len(batch.topics)
         activity.published_bytes += batch.size_bytes
@@ -121,7 +119,7 @@ class Incoming:
                 batch = part(batch, 0, fits)
         if qos == 2:
             wanted = len(awaiting) + len(batch.payloads)
-            if wanted > FREE_IDS and wanted > (share := self._broker.unreleased.share()):
+            if wanted > FREE_IDS and wanted > (share := self._commons.unreleased.share()):
                 fits = fitting(batch, share - len(awaiting), awaiting)
                 if fits < len(batch.payloads):
                     excess = LimitExceeded(
@@ -151,8 +149,8 @@ class Incoming:
                 if packet_id not in awaiting:
                     continue  # The first of the two was refused just now, in its place: that answer is for both.
                 self.releasing.count_repeat(batch, i)
-                self._broker.counters.duplicates += 1
-                self._broker.store.after_commit(
+                self._commons.counters.duplicates += 1
+                self._commons.store.after_commit(
                     self._client, Repeat(packet_id, awaiting[packet_id]), held_bytes=WAITING_BYTES
                 )
             else:
@@ -162,8 +160,8 @@ class Incoming:
     def _publish(self, batch: PublishBatch, now_us: int) -> None:
         topics = batch.topics
         n = len(topics)
-        broker = self._broker
-        routes = broker.routes
+        commons = self._commons
+        routes = commons.routes
         try:
             if n == 1:
                 fast = routes[topics[0]].fast
@@ -183,7 +181,7 @@ class Incoming:
             raise
         qos = batch.qos
         flags = batch.first_bytes.translate(_RECORD_FLAGS)
-        store = broker.store
+        store = commons.store
         if fast == SLOW or qos << 1 | 1 in flags or not store.has_room:
             self._publish_slowly(batch, flags, now_us)
             return
@@ -212,12 +210,12 @@ class Incoming:
 
         One that goes whole into one stream is not taken apart for local subscribers either.
         """
-        broker = self._broker
+        commons = self._commons
         session = self._session
-        store = broker.store
+        store = commons.store
         qos = batch.qos
         n = len(batch)
-        routes = {topic: broker.routes[topic] for topic in set(batch.topics)}
+        routes = {topic: commons.routes[topic] for topic in set(batch.topics)}
         streams = {None if route.is_refused else route.stream for route in routes.values()}
         refusals: dict[int, ReasonCode] = {}
         taken = batch
@@ -230,7 +228,7 @@ class Incoming:
             taken, is_stored = self._sort(batch, routes, refusals, now_us)
         booking = None
         if len(taken):
-            booking = broker.delivery.book_run(
+            booking = commons.delivery.book_run(
                 taken, routes, origin=session.client_id, username=session.username, access=session.access
             )
         watched = self._show(batch, routes, refusals, now_us)
@@ -269,7 +267,7 @@ class Incoming:
         if self._traffic is not None:
             flags = batch.first_bytes.translate(_RECORD_FLAGS)
             self._traffic.saw(client_id, now_us, batch.topics, batch.payloads, flags, batch.properties)
-        if self._broker.routes.watches and any(route.watches for route in routes.values()):
+        if self._commons.routes.watches and any(route.watches for route in routes.values()):
             return WatchedRun(client_id, now_us, batch, routes)
         return None
 
@@ -282,7 +280,7 @@ class Incoming:
     ) -> tuple[PublishBatch, bool]:
         """Each publish into its stream; returns those that local subscribers get, and whether any was stored."""
         qos = batch.qos
-        has_room = self._broker.store.has_room
+        has_room = self._commons.store.has_room
         forbidden = {topic for topic in routes if not self._ask((topic,))}
         lanes: dict[int, list[int]] = {}
         rows: list[int] = []
@@ -305,7 +303,7 @@ class Incoming:
         return (batch if len(rows) == len(batch) else rows_of(batch, rows)), bool(lanes)
 
     def _store(self, stream: int, run: PublishBatch, flags: bytes | bytearray, now_us: int) -> None:
-        self._broker.store.append(
+        self._commons.store.append(
             stream,
             client=self._client.client_id,
             now_us=now_us,
@@ -321,5 +319,5 @@ class Incoming:
         session = self._session
         session.awaiting_release.update(dict.fromkeys(packet_ids, receipt))
         if session.is_durable and packet_ids:
-            receipt.change = self._broker.sessions.remember(session)
-        self._broker.store.after_commit(self._client, receipt, held_bytes=held_bytes)
+            receipt.change = self._commons.sessions.remember(session)
+        self._commons.store.after_commit(self._client, receipt, held_bytes=held_bytes)

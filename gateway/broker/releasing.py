@@ -5,17 +5,16 @@ They are pending in the session (`Session.awaiting_release`), which may bring so
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterable, Sequence
+from typing import Final
 
 from gateway.broker.agenda import TRY_AGAIN_AFTER_S
-from gateway.broker.exchanges import Released
+from gateway.broker.commons import Party
+from gateway.broker.session import Session
 from gateway.mqtt import writer
 from gateway.mqtt.errors import ProtocolError
 from gateway.mqtt.packets import PublishBatch, PubRel
-
-if TYPE_CHECKING:
-    from gateway.broker.client import Client
+from gateway.spool.ports import Outcome
 
 WAITING_BYTES: Final = 64
 """What a publish that only waits for a commit takes in memory, roughly."""
@@ -26,11 +25,11 @@ _DUP: Final = 0x08
 class Releasing:
     """One connection's."""
 
-    __slots__ = ("_broker", "_client", "_repeated", "_session", "_unreleased", "inherited")
+    __slots__ = ("_client", "_commons", "_repeated", "_session", "_unreleased", "inherited")
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Party) -> None:
         self._client = client
-        self._broker = client.broker
+        self._commons = client.commons
         self._session = client.session
         self.inherited = set(client.session.awaiting_release)
         """Those that an earlier connection left, and that were not released on this one."""
@@ -80,15 +79,15 @@ class Releasing:
 
     def _complete(self, packet_ids: list[bytes]) -> None:
         session = self._session
-        released = Released(session, packet_ids)
+        released = Released(self, session, packet_ids)
         if session.is_durable:
-            released.change = self._broker.sessions.remember(session)
-        self._broker.store.after_commit(self._client, released, held_bytes=WAITING_BYTES * len(packet_ids))
+            released.change = self._commons.sessions.remember(session)
+        self._commons.store.after_commit(self._client, released, held_bytes=WAITING_BYTES * len(packet_ids))
 
     def complete_again(self, packet_ids: Iterable[bytes]) -> None:
         """The disk did not take these: in a while, all of them in one, however often a client says so meanwhile."""
         if not self._unreleased:
-            self._broker.later((self, "release"), TRY_AGAIN_AFTER_S, self._try_again)
+            self._commons.later((self, "release"), TRY_AGAIN_AFTER_S, self._try_again)
         self._unreleased.update(dict.fromkeys(packet_ids))
 
     def _try_again(self) -> None:
@@ -96,3 +95,23 @@ class Releasing:
         self._unreleased.clear()
         if self._client.is_open:
             self._complete(packet_ids)
+
+
+class Released:
+    """A run of PUBRELs whose ids are no longer pending, once that is on disk."""
+
+    __slots__ = ("_releasing", "change", "packet_ids", "session")
+
+    def __init__(self, releasing: Releasing, session: Session, packet_ids: Sequence[bytes]) -> None:
+        self._releasing = releasing
+        self.session = session
+        self.packet_ids = packet_ids
+        self.change = 0
+
+    def settle(self, client: Party, outcome: Outcome) -> bytes:
+        """PUBCOMPs; without the disk's word, the ids are taken to it again a little later."""
+        if outcome is not Outcome.DURABLE:
+            self._releasing.complete_again(self.packet_ids)
+            return b""
+        self.session.saved = max(self.session.saved, self.change)
+        return writer.pubcomps(self.packet_ids, version=client.version)

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from gateway.broker.aliases import TopicAliases
-from gateway.broker.booking import Part
+from gateway.broker.commons import Party
 from gateway.broker.fanout import Run
 from gateway.broker.flight import Flight, Parcel, Step
 from gateway.broker.in_flight import Answer
@@ -20,9 +20,6 @@ from gateway.mqtt import writer
 from gateway.mqtt.errors import ProtocolError
 from gateway.mqtt.packets import Connect, PubAck, PubAcks, PubComp, PubRec
 from gateway.mqtt.reason_codes import ReasonCode
-
-if TYPE_CHECKING:
-    from gateway.broker.client import Client
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +37,7 @@ class Sending:
         "_aliases",
         "_channel",
         "_client",
+        "_commons",
         "_counters",
         "_held",
         "_max_packet_size_bytes",
@@ -50,11 +48,12 @@ class Sending:
         "is_welcome",
     )
 
-    def __init__(self, client: Client, channel: Channel, connect: Connect) -> None:
+    def __init__(self, client: Party, channel: Channel, connect: Connect) -> None:
         self._client = client
         self._channel = channel
         self._session = client.session
-        self._counters = client.broker.counters
+        self._commons = client.commons
+        self._counters = client.commons.counters
         self._version = connect.version
         self._held = bytearray()
         self._window = min(connect.receive_maximum, client.session.outgoing.max_in_flight)
@@ -103,9 +102,9 @@ class Sending:
         if not self._may_send:
             return
         outgoing = self._session.outgoing
-        broker = self._client.broker
-        now_s = broker.clock.monotonic_s()
-        counters = broker.counters
+        commons = self._commons
+        now_s = commons.clock.monotonic_s()
+        counters = commons.counters
         delivered = counters.delivered
         while self._may_send and (entries := outgoing.take(self._window, now_s, AT_ONCE_BYTES)):
             for entry in entries:
@@ -125,9 +124,9 @@ class Sending:
                     counters.publish_bytes_sent += len(data)
         self._session.activity.delivered += counters.delivered - delivered
         if outgoing.ended:
-            broker.delivery.account(self._session)
+            commons.delivery.account(self._session)
         if outgoing.is_mark_due:
-            broker.delivery.mark(self._session)
+            commons.delivery.mark(self._session)
 
     def send_run(self, run: Run) -> bool:
         """Send a run of QoS 0, or queue it; false when this client has to get its messages one by one."""
@@ -137,7 +136,7 @@ class Sending:
         limit = self._max_packet_size_bytes
         if limit is not None and parcel.longest_bytes > limit:
             return False
-        broker = self._client.broker
+        commons = self._commons
         outgoing = self._session.outgoing
         if self._may_send and outgoing.is_clear:
             try:
@@ -146,24 +145,23 @@ class Sending:
                 self._give_up()
             else:
                 self._session.activity.delivered += parcel.count
-                broker.counters.delivered += parcel.count
-                broker.counters.publish_bytes_sent += len(parcel.data)
+                commons.counters.delivered += parcel.count
+                commons.counters.publish_bytes_sent += len(parcel.data)
             return True
         start, stop = outgoing.fitting(parcel.count)
         if stop - start < parcel.count:
-            broker.counters.dropped["queue_full"] += parcel.count - (stop - start)
+            commons.counters.dropped["queue_full"] += parcel.count - (stop - start)
             if start == stop:
                 return True
             parcel = run.part(self._version, start, stop)
         outgoing.offer(parcel)
         if outgoing.ended:
-            broker.delivery.account(self._session)
+            commons.delivery.account(self._session)
         return True
 
-    def send_promised(self, part: Part, qos: int) -> int:
+    def send_promised(self, run: Run, qos: int) -> int:
         """Send the first of a run's messages with QoS 1 or 2, where nothing waits and nothing but packet ids is this
         client's own; returns how many: the others go through the queue."""
-        run = part.run
         outgoing = self._session.outgoing
         if self._aliases is not None or self._max_packet_size_bytes is not None:
             return 0
@@ -173,7 +171,7 @@ class Sending:
         if qos == 1 and not self._session.is_durable:
             packet_ids = outgoing.launch_once(len(run), self._window)
         elif qos == 2:
-            packet_ids = outgoing.launch(part.messages(), self._window)
+            packet_ids = outgoing.launch(run.messages(), self._window)
         else:
             return 0
         if packet_ids:
@@ -182,7 +180,7 @@ class Sending:
                 self._channel.write_soon(data)
             except Exception:  # noqa: BLE001 - logged there; whatever is wrong with it, the publisher gets its answer
                 self._give_up()
-            counters = self._client.broker.counters
+            counters = self._counters
             self._session.activity.delivered += len(packet_ids)
             counters.delivered += len(packet_ids)
             counters.publish_bytes_sent += len(data)
@@ -249,7 +247,7 @@ class Sending:
         outgoing = self._session.outgoing
         found = outgoing.on_pubrec(packet.packet_id, packet.reason_code)
         if found is Answer.CONTINUE:
-            self._client.broker.delivery.note_received(self._client, outgoing.in_flight[packet.packet_id])
+            self._commons.delivery.note_received(self._session, self._client, outgoing.in_flight[packet.packet_id])
         elif found is Answer.UNKNOWN and packet.reason_code < 0x80:
             # An exchange of which nothing is known here: PUBREL lets the client finish it.
             self.reply(writer.pubrel(packet.packet_id, version=self._version))
@@ -258,7 +256,7 @@ class Sending:
 
     def _answered(self, found: Answer, name: str, packet_id: int) -> None:
         if self._session.outgoing.ended:
-            self._client.broker.delivery.account(self._session)
+            self._commons.delivery.account(self._session)
         if found is Answer.WRONG:
             raise ProtocolError(f"{name} came for packet identifier {packet_id}, which waits for another packet.")
         if found is Answer.DONE and (not self._session.outgoing.is_idle or self._session.feed is not None):

@@ -14,7 +14,7 @@ read, ends with the ids.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgpack
 
@@ -23,13 +23,10 @@ from gateway.access.ports import UNLIMITED, Rights
 from gateway.broker.activity import Activity
 from gateway.broker.held import Held
 from gateway.broker.outgoing import Outgoing
+from gateway.broker.ports import Connected, Promised
 from gateway.broker.queue_limits import QueueLimits
+from gateway.broker.retained_feed import RetainedFeed
 from gateway.mqtt.packets import Subscription, Will
-
-if TYPE_CHECKING:
-    from gateway.broker.client import Client
-    from gateway.broker.exchanges import Receipt
-    from gateway.broker.retained_feed import RetainedFeed
 
 NEVER_EXPIRES: Final = 0xFFFFFFFF
 """A Session Expiry Interval of this many seconds means that the session does not expire (§3.1.2.11.2)."""
@@ -77,7 +74,7 @@ class Session:
         self.access = ""
         self.username: str | None = None
         self.rights: Rights = UNLIMITED
-        self.client: Client | None = None
+        self.client: Connected | None = None
         self.activity = Activity()
         self.will: Will | None = None
         """What is to be published when it is lost; from CONNECT until it is published or deleted."""
@@ -91,7 +88,7 @@ class Session:
         """Those of them that are shared; None while there is none, as with `feed`."""
         self.feed: RetainedFeed | None = None
         """Retained messages that its new subscriptions still have to get."""
-        self.awaiting_release: dict[bytes, Receipt | None] = {}
+        self.awaiting_release: dict[bytes, Promised | None] = {}
         self.outgoing = Outgoing(limits)
         self.change = 0
         """Counts what was given to the store; `saved` is the last of it that is known to be on disk."""

@@ -11,7 +11,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.ports import Clock
 from config import settings
@@ -19,14 +19,12 @@ from gateway.access.ports import NO_RIGHTS, Entry, Granted
 from gateway.broker.activity import Activities
 from gateway.broker.agenda import TRY_AGAIN_AFTER_S, Actions, Agenda
 from gateway.broker.entitlements import Entitlements
+from gateway.broker.ports import Connected
 from gateway.broker.queue_limits import QueueLimits
 from gateway.broker.session import NEVER_EXPIRES, Session, SnapshotUnreadable
 from gateway.mqtt.packets import Connect, Version
 from gateway.mqtt.reason_codes import ReasonCode
 from gateway.spool.ports import Outcome, Store
-
-if TYPE_CHECKING:
-    from gateway.broker.client import Client
 
 logger = logging.getLogger(__name__)
 
@@ -165,7 +163,7 @@ class Sessions(dict[str, Session]):
                     removed.append(session)
         return unknown, removed
 
-    def clients(self) -> list[Client]:
+    def clients(self) -> list[Connected]:
         """Those who are connected."""
         return [session.client for session in self.values() if session.client is not None]
 

@@ -1,32 +1,25 @@
-"""SUBSCRIBE and UNSUBSCRIBE: which filters a session holds, and what takes effect by it (MQTT 5 §3.8 to §3.11).
+"""Which filters the sessions hold, and what takes effect by it (MQTT 5 §3.8 to §3.11).
 
-A subscription takes effect at once; that of a durable session is on disk before SUBACK says so, and is taken back when
-the disk does not take it. Retained messages come behind the commit that is open then, whatever the session: one that
-was published just before, and whose commit has not ended yet, would be missed otherwise.
+A subscription takes effect at once. What is answered to SUBSCRIBE and UNSUBSCRIBE, and when, is in
+`gateway.broker.subscription_packets`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from config import settings
-from gateway.broker.exchanges import REASONS
 from gateway.broker.held import Held
 from gateway.broker.routes import Routes
 from gateway.broker.session import Session
 from gateway.broker.sessions import Sessions
 from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscriptions import SubscriptionTree
-from gateway.mqtt import writer
-from gateway.mqtt.errors import ProtocolError
-from gateway.mqtt.packets import Subscribe, Subscription, Unsubscribe
+from gateway.mqtt.packets import Subscribe, Subscription
 from gateway.mqtt.reason_codes import ReasonCode
 from gateway.mqtt.topics import parse_shared
-from gateway.spool.ports import Outcome, Store
-
-if TYPE_CHECKING:
-    from gateway.broker.client import Client
 
 MAX_SUBSCRIPTIONS_BYTES: Final = 64 * 1024 * 1024
 """Of all sessions, in memory: a filter of 200 levels takes much more than it did on the wire. This keeps clients that
@@ -42,6 +35,15 @@ Before = dict[str, Held | None]
 """What stood under each filter that a SUBSCRIBE was granted."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Granting:
+    """What became of a SUBSCRIBE. `codes`: what SUBACK says; `retained`: the filters that get what is retained."""
+
+    codes: list[int]
+    before: Before
+    retained: list[str]
+
+
 class Subscribing:
     """The subscriptions of all sessions."""
 
@@ -51,7 +53,6 @@ class Subscribing:
         "_routes",
         "_sessions",
         "_shared",
-        "_store",
         "_tree",
         "groups",
         "size_bytes",
@@ -60,7 +61,6 @@ class Subscribing:
     def __init__(
         self,
         *,
-        store: Store,
         sessions: Sessions,
         tree: SubscriptionTree[Session, Held],
         shared: SubscriptionTree[SharedGroup, None],
@@ -68,7 +68,6 @@ class Subscribing:
         limits: settings.Sessions,
         max_topic_levels: int,
     ) -> None:
-        self._store = store
         self._sessions = sessions
         self._tree = tree
         self._shared = shared
@@ -87,12 +86,8 @@ class Subscribing:
 
     # ---- packets --------------------------------------------------------------------------------------------------
 
-    def subscribe(self, client: Client, packet: Subscribe) -> None:
-        """Do what a SUBSCRIBE asks for. Raises ProtocolError, before anything of it is done."""
-        for subscription in packet.subscriptions:
-            if subscription.no_local and parse_shared(subscription.topic_filter) is not None:
-                raise ProtocolError("A shared subscription has No Local set (§3.8.3.1).")  # [MQTT-3.8.3-4]
-        session = client.session
+    def subscribe(self, session: Session, packet: Subscribe) -> Granting:
+        """Let what a SUBSCRIBE asks for take effect, as far as the session may have it."""
         before: Before = {}
         codes = [
             self._subscribe(session, each, packet.subscription_identifier, before) for each in packet.subscriptions
@@ -104,23 +99,7 @@ class Subscribing:
             for topic_filter, held in before.items()
             if _wants_retained(session.subscriptions[topic_filter].subscription, is_new=held is None)
         ]
-        arrivals = client.broker.delivery.arrivals
-        item = Subscribed(session, packet, codes=codes, before=before, retained=retained, arrivals=arrivals)
-        if session.is_durable and before:
-            item.change = self._sessions.remember(session)
-        else:
-            item.is_answered = True
-            client.reply_whole(
-                writer.suback(
-                    packet.packet_id,
-                    codes,
-                    version=client.version,
-                    max_packet_size_bytes=client.max_packet_size_bytes,
-                )
-            )
-            if not retained:
-                return
-        self._store.after_commit(client, item, held_bytes=_weight_bytes(before))
+        return Granting(codes=codes, before=before, retained=retained)
 
     def _subscribe(self, session: Session, subscription: Subscription, identifier: int | None, before: Before) -> int:
         topic_filter = subscription.topic_filter
@@ -142,12 +121,11 @@ class Subscribing:
         self._put(session, topic_filter, Held(subscription=subscription, identifier=identifier))
         return subscription.qos
 
-    def unsubscribe(self, client: Client, packet: Unsubscribe) -> None:
-        """Do what an UNSUBSCRIBE asks for."""
-        session = client.session
+    def unsubscribe(self, session: Session, topic_filters: Sequence[str]) -> list[ReasonCode]:
+        """Take the filters away; returns what UNSUBACK says of each."""
         codes = []
         gone = []
-        for topic_filter in packet.topic_filters:
+        for topic_filter in topic_filters:
             if topic_filter in session.subscriptions:
                 self._take(session, topic_filter)
                 gone.append(topic_filter)
@@ -155,12 +133,7 @@ class Subscribing:
             else:
                 codes.append(ReasonCode.NO_SUBSCRIPTION_EXISTED)
         self._routes.forget(map(_own_filter, gone))
-        item = Unsubscribed(session, packet, codes)
-        if session.is_durable and gone:
-            item.change = self._sessions.remember(session)
-            self._store.after_commit(client, item, held_bytes=_weight_bytes(packet.topic_filters))
-        else:
-            client.reply_whole(item.packet_for(client))
+        return codes
 
     # ---- sessions -------------------------------------------------------------------------------------------------
 
@@ -236,11 +209,6 @@ class Subscribing:
         session.filters_bytes += change * len(topic_filter)
 
 
-def _weight_bytes(topic_filters: Collection[str]) -> int:
-    """What a packet takes in memory while it waits for its commit, roughly."""
-    return 512 + 256 * len(topic_filters) + sum(map(len, topic_filters))
-
-
 def _own_filter(topic_filter: str) -> str:
     """The filter itself, without the share name of a shared one."""
     shared = parse_shared(topic_filter)
@@ -252,79 +220,3 @@ def _wants_retained(subscription: Subscription, *, is_new: bool) -> bool:
     if parse_shared(subscription.topic_filter) is not None:
         return False
     return subscription.retain_handling == 0 or (subscription.retain_handling == 1 and is_new)
-
-
-class Subscribed:
-    """A SUBSCRIBE that waits for a commit. `before` is what each new filter had been, to put it back on failure."""
-
-    __slots__ = ("arrivals", "before", "change", "codes", "is_answered", "packet", "retained", "session")
-
-    def __init__(
-        self,
-        session: Session,
-        packet: Subscribe,
-        *,
-        codes: Sequence[int],
-        before: Before,
-        retained: Sequence[str],
-        arrivals: int,
-    ) -> None:
-        self.arrivals = arrivals
-        self.session = session
-        self.packet = packet
-        self.codes = codes
-        self.before = before
-        self.retained = retained
-        self.change = 0
-        self.is_answered = False
-        """Whether SUBACK went out at once: nothing of the session has to be on disk."""
-
-    def settle(self, client: Client, outcome: Outcome) -> bytes:
-        """SUBACK, then the retained messages."""
-        if self.is_answered:
-            client.send_retained(self.retained, self.arrivals)
-            return b""
-        codes = self.codes
-        if outcome is Outcome.DURABLE:
-            self.session.saved = max(self.session.saved, self.change)
-            client.send_retained(self.retained, self.arrivals)
-        else:
-            client.broker.subscribing.put_back(self.session, self.packet, self.before)
-            codes = [REASONS[outcome] if code < 0x80 else code for code in codes]
-        return client.whole(
-            writer.suback(
-                self.packet.packet_id,
-                codes,
-                version=client.version,
-                max_packet_size_bytes=client.max_packet_size_bytes,
-            )
-        )
-
-
-class Unsubscribed:
-    """An UNSUBSCRIBE that waits for a commit."""
-
-    __slots__ = ("change", "codes", "packet", "session")
-
-    def __init__(self, session: Session, packet: Unsubscribe, codes: Sequence[int]) -> None:
-        self.session = session
-        self.packet = packet
-        self.codes = codes
-        self.change = 0
-
-    def packet_for(self, client: Client) -> bytes:
-        """UNSUBACK; empty when it is longer than the client takes."""
-        return writer.unsuback(
-            self.packet.packet_id,
-            self.codes,
-            version=client.version,
-            max_packet_size_bytes=client.max_packet_size_bytes,
-        )
-
-    def settle(self, client: Client, outcome: Outcome) -> bytes:
-        """UNSUBACK; without the disk's word, the removal is taken to it again a little later."""
-        if outcome is not Outcome.DURABLE:
-            client.try_again(self)
-            return b""
-        self.session.saved = max(self.session.saved, self.change)
-        return client.whole(self.packet_for(client))

@@ -8,19 +8,17 @@ nothing. `$SYS` is the server's own: what clients publish there is refused (`gat
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bridge.version import VERSION
+from gateway.broker.commons import Commons
 from gateway.broker.counters import Counters
 from gateway.broker.load_average import LoadAverage
 from gateway.broker.message import Message
 from gateway.broker.queue_limits import Total
-
-if TYPE_CHECKING:
-    from gateway.broker.broker import Broker
 
 PREFIX: Final = "$SYS/broker/"
 
@@ -158,17 +156,17 @@ def _loads(counters: Counters) -> dict[str, int]:
     }
 
 
-def sys_topics(broker: Broker, queues: Total) -> SysTopics:
+def sys_topics(commons: Commons, *, subscriptions: Sized, queues: Total) -> SysTopics:
     """What the broker says of itself. `queues` is what all its queues hold."""
-    sessions, retained = broker.sessions, broker.retained
+    sessions, retained = commons.sessions, commons.retained
 
     def census() -> Census:
-        shared = sum(len(group.members) for group in broker.subscribing.groups.values())
+        shared = sum(len(group.members) for group in commons.subscribing.groups.values())
         return Census(
-            clients_connected=broker.counters.connected_now,
+            clients_connected=commons.counters.connected_now,
             clients_total=len(sessions),
             clients_expired=sessions.expired,
-            subscriptions=len(broker.subscriptions),
+            subscriptions=len(subscriptions),
             shared_subscriptions=shared,
             retained=len(retained),
             stored=len(retained) + queues.entries,
@@ -177,15 +175,15 @@ def sys_topics(broker: Broker, queues: Total) -> SysTopics:
         )
 
     def publish(messages: list[Message]) -> None:
-        broker.delivery.publish_own(messages)
+        commons.delivery.publish_own(messages)
         for message in messages:
             raw = message.topic.encode()
-            stream = broker.routes[raw].stream
-            if stream is not None and broker.store.has_room:
-                broker.store.append(
+            stream = commons.routes[raw].stream
+            if stream is not None and commons.store.has_room:
+                commons.store.append(
                     stream,
                     client="",
-                    now_us=broker.clock.now_us(),
+                    now_us=commons.clock.now_us(),
                     topics=[raw],
                     payloads=[message.payload],
                     flags=bytes([message.retain]),
@@ -194,10 +192,10 @@ def sys_topics(broker: Broker, queues: Total) -> SysTopics:
 
     return SysTopics(
         version=f"fieldgate version {VERSION}",
-        counters=broker.counters,
+        counters=commons.counters,
         census=census,
         publish=publish,
-        now_s=broker.clock.monotonic_s(),
+        now_s=commons.clock.monotonic_s(),
     )
 
 

@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import logging
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Final
 
 from bridge.record import FLAG_QOS_SHIFT
-from gateway.broker.exchanges import REASONS, WORDS
+from gateway.broker.agenda import soon
+from gateway.broker.commons import Commons
 from gateway.broker.message import Message, expiry
+from gateway.broker.outcomes import REASONS, WORDS
+from gateway.broker.session import Session
 from gateway.broker.watch import show
 from gateway.mqtt.packets import Will
 from gateway.spool.ports import Outcome
 
-if TYPE_CHECKING:
-    from gateway.broker.broker import Broker
+logger = logging.getLogger(__name__)
 
-_FIXED_BYTES = 6
+_FIXED_BYTES: Final = 6
 """What a PUBLISH of a short will has on the wire beside topic and payload."""
 
 
-def publish_will(broker: Broker, client_id: str, will: Will, *, username: str | None = None, access: str = "") -> None:
-    """Store the will, and give it to local subscribers when the commit has ended; that it is allowed is known."""
-    broker.counters.wills += 1
+def publish_will(commons: Commons, session: Session, will: Will) -> None:
+    """Store the will, and give it to local subscribers when the commit has ended; if it is allowed."""
+    client_id = session.client_id
+    if not session.rights.may_publish(will.topic):
+        # It was allowed when the client connected; the rules of now are those that hold.
+        commons.counters.refused["not_authorized"] += 1
+        logger.info("The will of client %.100r to %.100r is not published: not allowed.", client_id, will.topic)
+        return
+    commons.counters.wills += 1
     raw = will.topic.encode()
-    store = broker.store
-    route = broker.routes[raw]
+    store = commons.store
+    route = commons.routes[raw]
     stream = route.stream
-    now_us = broker.clock.now_us()
+    now_us = commons.clock.now_us()
     flags = bytes([will.qos << FLAG_QOS_SHIFT | will.retain])
     properties = None if will.properties is None else [will.properties]
     is_stored = stream is not None and store.has_room
@@ -41,30 +50,30 @@ def publish_will(broker: Broker, client_id: str, will: Will, *, username: str | 
             plain_size_bytes=len(raw) + len(will.payload) + _FIXED_BYTES,
             properties=properties,
         )
-    if broker.traffic is not None and (is_stored or stream is None):
-        broker.traffic.saw(client_id, now_us, [raw], [will.payload], flags, properties)
-    broker.delivery.arrivals += will.retain
+    if commons.traffic is not None and (is_stored or stream is None):
+        commons.traffic.saw(client_id, now_us, [raw], [will.payload], flags, properties)
+    commons.delivery.arrivals += will.retain
     message = Message(
         topic=will.topic,
         payload=will.payload,
         qos=will.qos,
         retain=will.retain,
         origin=client_id,
-        origin_username=username,
-        origin_access=access,
+        origin_username=session.username,
+        origin_access=session.access,
         properties=will.properties,
-        expires_at_s=expiry(will.properties, broker.clock.monotonic_s()),
-        arrival=broker.delivery.arrivals,
+        expires_at_s=expiry(will.properties, commons.clock.monotonic_s()),
+        arrival=commons.delivery.arrivals,
     )
-    booking = broker.delivery.book(message)
+    booking = commons.delivery.book(message)
 
     def committed(outcome: Outcome) -> None:
         refusal = "full" if stream is not None and not is_stored else WORDS.get(REASONS[outcome])
-        broker.counters.count_publishes(1, None if stream is None else refusal)
+        commons.counters.count_publishes(1, None if stream is None else refusal)
         if outcome is Outcome.DURABLE and (is_stored or stream is None):
             show(message, now_us, route.watches)
         # Nobody waits for an answer to a will: local subscribers get it also when it could not be stored. They get it
         # after what its client published before [MQTT-4.6.0-5], which may be told of this commit's end later.
-        broker.soon(partial(broker.delivery.settle, booking, is_stored=outcome is Outcome.DURABLE, is_taken=True))
+        soon(partial(commons.delivery.settle, booking, is_stored=outcome is Outcome.DURABLE, is_taken=True))
 
-    store.after_commit(broker, committed)
+    store.after_commit(commons.actions, committed)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from gateway.broker.agenda import Agenda
+import pytest
+
+from gateway.broker.agenda import Actions, Agenda
+from gateway.spool.ports import Outcome
+from tests.support.store import FakeStore
 
 
 def test_due_actions_come_oldest_first_and_only_once() -> None:
@@ -51,3 +55,17 @@ def test_of_many_due_things_some_are_done_at_a_time() -> None:
             action()
         assert done == expected
     assert len(agenda) == 0
+
+
+def test_a_fault_in_what_the_broker_waits_for_does_not_reach_the_store(caplog: pytest.LogCaptureFixture) -> None:
+    store, actions = FakeStore(), Actions()
+    done = []
+
+    def fail(_outcome: Outcome) -> None:
+        raise RuntimeError("broken")
+
+    store.after_commit(actions, fail)
+    store.after_commit(actions, done.append)
+    store.commit()
+    assert done == [Outcome.DURABLE]
+    assert "has failed" in caplog.text

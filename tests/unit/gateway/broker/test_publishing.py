@@ -445,20 +445,6 @@ def test_a_fault_with_a_subscriber_does_not_cost_the_publisher_its_acknowledgeme
     assert "closed after an error" in caplog.text
 
 
-def test_a_fault_in_what_the_broker_waits_for_does_not_reach_the_store(caplog: pytest.LogCaptureFixture) -> None:
-    house = House()
-    done = []
-
-    def fail(_outcome: Outcome) -> None:
-        raise RuntimeError("broken")
-
-    house.store.after_commit(house.broker, fail)
-    house.store.after_commit(house.broker, done.append)
-    house.store.commit()
-    assert done == [Outcome.DURABLE]
-    assert "has failed" in caplog.text
-
-
 @pytest.mark.parametrize("qos", [0, 1, 2])
 def test_what_no_stream_takes_is_told_to_the_store_while_it_waits(qos: int) -> None:
     house = House(Stream(topics=("kept",)))
