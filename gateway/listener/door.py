@@ -1,21 +1,43 @@
-"""What a connection needs of its listener."""
+"""What a connection needs of its listener, and a listener of its connections."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Final, Protocol
 
 from gateway.access.ports import Credentials, Entry, Verdict
 from gateway.broker.connack import Terms
 from gateway.listener.line import Line
 from gateway.listener.partials import Partials
+from gateway.listener.peer import Peer, PeerCertificate
 from gateway.listener.rates import Throttle
 from gateway.listener.wheel import Wheel
 
-if TYPE_CHECKING:
-    from gateway.listener.connection import Connection
-
 READ_BYTES: Final = 256 * 1024
+
+
+class Guest(Protocol):
+    """One connection, as its listener sees it."""
+
+    @property
+    def origin(self) -> Peer:
+        """Where it comes from: a load balancer, until that has said who is behind it."""
+
+    @property
+    def certificate(self) -> PeerCertificate | None:
+        """The client's own, where the listener asks for one."""
+
+    def look_for_stall(self, now_s: float) -> None:
+        """To be called a few times in the stall time-out."""
+
+    def revoked(self) -> None:
+        """The client's certificate was revoked since it came."""
+
+    def close(self) -> None:
+        """End the connection after what was written; idempotent."""
+
+    def abort(self) -> None:
+        """End the connection now, whatever waits."""
 
 
 class Door(Protocol):
@@ -46,11 +68,11 @@ class Door(Protocol):
     def throttle(self, now_s: float) -> Throttle | None:
         """The rates of a new client; None where it has none."""
 
-    def located(self, connection: Connection) -> bool:
-        """A load balancer has said who is behind it; false when there is no place for the connection."""
+    def located(self, guest: Guest) -> bool:
+        """A load balancer has said who is behind it; false when there is no place for it."""
 
     def decide(self, credentials: Credentials) -> asyncio.Task[Verdict]:
         """Ask `entry.decide` in a task that the listener owns."""
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, guest: Guest) -> None:
         """The connection is gone."""

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ipaddress
 import logging
 import socket
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
@@ -18,12 +16,13 @@ from gateway.broker.broker import Broker
 from gateway.broker.connack import Terms
 from gateway.listener.acceptor import Acceptor
 from gateway.listener.connection import Connection
-from gateway.listener.door import READ_BYTES
+from gateway.listener.door import READ_BYTES, Guest
 from gateway.listener.errors import ListenerError, listener_error
+from gateway.listener.guests import Guests
 from gateway.listener.layer import Layer
 from gateway.listener.line import Line
 from gateway.listener.partials import Partials
-from gateway.listener.peer import Peer, peer_of
+from gateway.listener.peer import peer_of
 from gateway.listener.places import Places
 from gateway.listener.proxy import ProxyLayer
 from gateway.listener.rates import Throttle
@@ -72,8 +71,8 @@ class MqttListener:
         self.is_local = settings.is_local
         self.read_buffer = memoryview(bytearray(READ_BYTES))
         self._follow(settings)
-        self._places = places or Places()
         self._broker = broker
+        self._guests = Guests(settings, broker, places or Places())
         self._certificates: Certificates | None = None
         self._sockets: list[socket.socket] = []
         self._acceptor: Acceptor | None = None
@@ -81,11 +80,6 @@ class MqttListener:
         self._looking: asyncio.TimerHandle | None = None
         self._watching: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
-        self._connections: dict[Connection, str | bytes | None] = {}
-        """With what counts as its address, where connections of one address are counted."""
-        self._at_address: Counter[str | bytes] = Counter()
-        self._is_empty = asyncio.Event()
-        self._is_empty.set()
 
     def _follow(self, settings: Listener) -> None:
         """Take what holds for new connections from the settings."""
@@ -115,7 +109,7 @@ class MqttListener:
     @property
     def connections(self) -> int:
         """How many sockets are open."""
-        return len(self._connections)
+        return len(self._guests)
 
     @property
     def is_listening(self) -> bool:
@@ -175,18 +169,18 @@ class MqttListener:
         for timer in (self._looking, self._watching):
             if timer is not None:
                 timer.cancel()
-        for connection in tuple(self._connections):
-            connection.close()
+        for guest in self._guests:
+            guest.close()
         try:
-            await asyncio.wait_for(self._is_empty.wait(), CLOSE_WITHIN_S)
+            await self._guests.all_left(CLOSE_WITHIN_S)
         except TimeoutError:
-            for connection in tuple(self._connections):
-                connection.abort()
+            for guest in self._guests:
+                guest.abort()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with contextlib.suppress(TimeoutError):  # the loop tells of each that was aborted
-            await asyncio.wait_for(self._is_empty.wait(), CLOSE_WITHIN_S)
+            await self._guests.all_left(CLOSE_WITHIN_S)
         if self._looking is not None:
             self.wheel.stop()
 
@@ -194,8 +188,8 @@ class MqttListener:
         loop = asyncio.get_running_loop()
         self._looking = loop.call_later(self.stall_timeout_s / STALL_LOOKS, self._look_for_stalls)
         now_s = loop.time()
-        for connection in tuple(self._connections):
-            connection.look_for_stall(now_s)
+        for guest in self._guests:
+            guest.look_for_stall(now_s)
 
     # ---- certificates ---------------------------------------------------------------------------------------------
 
@@ -217,10 +211,7 @@ class MqttListener:
         self._follow(settings)
         if settings.max_connect_rate != before.max_connect_rate and self._acceptor is not None:
             self._acceptor.limit(settings.max_connect_rate)
-        if (settings.max_connections_per_address is None) != (before.max_connections_per_address is None):
-            self._at_address.clear()
-            is_located = settings.proxy_protocol is ProxyProtocol.OFF  # else those that are here were never counted
-            self._connections = {one: self._count(one.origin) if is_located else None for one in self._connections}
+        self._guests.follow(settings)
         if certificates is not None:
             self._certificates = certificates
             logger.info(
@@ -231,10 +222,10 @@ class MqttListener:
             self._close_revoked(certificates.current)
 
     def _close_revoked(self, loaded: Loaded) -> None:
-        for connection in tuple(self._connections):
-            certificate = connection.certificate
+        for guest in self._guests:
+            certificate = guest.certificate
             if certificate is not None and loaded.revokes(certificate):
-                connection.revoked()
+                guest.revoked()
 
     def _read_certificates(self, settings: Listener) -> Certificates:
         from gateway.listener.certificates import CertificateError, Certificates
@@ -261,36 +252,12 @@ class MqttListener:
 
     def _take(self, sock: socket.socket, address: Any) -> None:
         peer = peer_of(address)
-        is_located = self._settings.proxy_protocol is ProxyProtocol.OFF
-        if not self._may_take(peer, is_located=is_located):
+        if not self._guests.may_come(peer):
             sock.close()
             return
         connection = Connection(self._broker, self, peer)
-        self._connections[connection] = self._count(peer) if is_located else None
-        self._is_empty.clear()
+        self._guests.add(connection)
         self._own(self._connect(connection, sock))
-
-    def _may_take(self, peer: Peer, *, is_located: bool) -> bool:
-        if len(self._connections) >= self._settings.max_connections:
-            self._refuse(peer, "max_connections", self._settings.max_connections)
-            return False
-        if is_located and not self._has_place(peer):
-            return False
-        if not is_located and not self._is_balancer(peer):
-            self._broker.turned_away(
-                "proxy_address", f"It is no load balancer of the listener {self.name!r}.", address=str(peer)
-            )
-            logger.warning(
-                "The listener %r closes a new connection from %s: its address is not one of those that "
-                "`proxy_addresses` names for load balancers.",
-                self.name,
-                peer,
-            )
-            return False
-        if not self._places.take():
-            self._refuse(peer, "limits.max_connections", self._places.max_connections)
-            return False
-        return True
 
     async def _connect(self, connection: Connection, sock: socket.socket) -> None:
         try:
@@ -325,39 +292,6 @@ class MqttListener:
             lowest = ProxyLayer(lowest, connection, self)
         return lowest
 
-    def _is_balancer(self, peer: Peer) -> bool:
-        """Whether its PROXY header would be believed."""
-        balancers = self._settings.proxy_addresses
-        if not balancers or not peer.host:
-            return True
-        address = ipaddress.ip_address(peer.host.partition("%")[0])
-        return any(address in network for network in balancers)
-
-    def _has_place(self, peer: Peer) -> bool:
-        """Whether one more connection may come from its address."""
-        limit = self._settings.max_connections_per_address
-        if limit is not None and peer.host and self._at_address[peer.group] >= limit:
-            self._refuse(peer, "max_connections_per_address", limit)
-            return False
-        return True
-
-    def _count(self, peer: Peer) -> str | bytes | None:
-        """Count it among those of its address; returns what counts as that, None where nobody asks."""
-        if self._settings.max_connections_per_address is None or not peer.host:
-            return None
-        self._at_address[peer.group] += 1
-        return peer.group
-
-    def _refuse(self, peer: Peer, limit: str, number: int) -> None:
-        self._broker.turned_away(limit, f"There are {number} connections already.", address=str(peer))
-        logger.warning(
-            "The listener %r closes a new connection from %s: there are %d connections already (%s).",
-            self.name,
-            peer,
-            number,
-            limit,
-        )
-
     def _own(self, work: Any) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
@@ -369,7 +303,7 @@ class MqttListener:
     @property
     def write_buffer_bytes(self) -> int:
         """The more connections there are, the less may wait for each: none of them may be reading."""
-        share = WRITE_BUFFERS_BYTES // max(1, len(self._connections))
+        share = WRITE_BUFFERS_BYTES // max(1, len(self._guests))
         return max(MIN_WRITE_BUFFER_BYTES, min(MAX_WRITE_BUFFER_BYTES, share))
 
     def throttle(self, now_s: float) -> Throttle | None:
@@ -379,26 +313,14 @@ class MqttListener:
             return None
         return Throttle(messages=settings.max_message_rate, size_bytes=settings.max_byte_rate, now_s=now_s)
 
-    def located(self, connection: Connection) -> bool:
-        """A load balancer has said who is behind it; false when there is no place for the connection."""
-        if not self._has_place(connection.origin):
-            return False
-        self._connections[connection] = self._count(connection.origin)
-        return True
+    def located(self, guest: Guest) -> bool:
+        """A load balancer has said who is behind it; false when there is no place for it."""
+        return self._guests.located(guest)
 
     def decide(self, credentials: Credentials) -> asyncio.Task[Verdict]:
         """Ask `entry.decide` in a task that the listener owns."""
         return self._own(self.entry.decide(credentials))
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, guest: Guest) -> None:
         """The connection is gone."""
-        if connection not in self._connections:
-            return
-        self._places.free()
-        group = self._connections.pop(connection)
-        if group is not None:
-            self._at_address[group] -= 1
-            if not self._at_address[group]:
-                del self._at_address[group]
-        if not self._connections:
-            self._is_empty.set()
+        self._guests.remove(guest)

@@ -93,7 +93,7 @@ class Setup:
         self.listener.wheel = Wheel(asyncio.get_running_loop())
         self.transport = FakeTransport()
         self.connection = Connection(self.broker, self.listener, Peer("::1", 5000))
-        self.listener._connections[self.connection] = None
+        self.listener._guests.add(self.connection)
         self.connection.connection_made(self.transport)
         self.connection.data_received(connect)
         if entry is None:

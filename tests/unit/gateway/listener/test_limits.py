@@ -45,7 +45,7 @@ async def test_connections_of_one_address_have_a_limit_and_others_are_not_hurt()
         for writer in (second, third, other, fourth):
             await hang_up(writer)
         await until(lambda: door.listener.connections == 0)
-        assert not door.listener._at_address
+        assert not door.listener._guests._at_address
 
 
 async def test_the_connections_of_all_listeners_together_have_a_limit() -> None:
@@ -116,9 +116,9 @@ async def test_the_more_connections_there_are_the_less_may_wait_for_a_new_one() 
         listener = door.listener
         shares = []
         for number in (0, 1, 256, 1024, 4096, 100_000):
-            listener._connections = dict.fromkeys(range(number))  # type: ignore[arg-type]
+            listener._guests._groups = dict.fromkeys(range(number))  # type: ignore[arg-type]
             shares.append(listener.write_buffer_bytes // 1024)
-        listener._connections = {}
+        listener._guests._groups = {}
         assert shares == [256, 256, 256, 64, 16, 16]
 
 

@@ -441,7 +441,7 @@ async def test_connections_are_counted_for_the_address_behind_the_balancer() -> 
         for writer in (first, second, third):
             await hang_up(writer)
         await until(lambda: door.listener.connections == 0)
-        assert not door.listener._at_address
+        assert not door.listener._guests._at_address
 
 
 # ---- secure WebSocket -----------------------------------------------------------------------------------------------
