@@ -73,6 +73,8 @@ async def open_database(path: Path, *, synchronous: str) -> Database:
             return sqlite3.connect(":memory:")
 
     database = Database(connect, iter_chunk_size=64)
+    # A program that ends by an error without closing it must end: supervised, it is started again; hanging, it is not.
+    database._thread.daemon = True
     await database
     if failures:
         await database.close()
