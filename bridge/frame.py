@@ -33,6 +33,7 @@ from typing import Any, Final
 import google_crc32c
 import msgpack
 
+from bridge.block import MAX_TIME_US, Block, decode_blocks
 from bridge.compression import Codec
 from bridge.errors import (
     BadMagic,
@@ -46,7 +47,6 @@ from bridge.errors import (
 )
 from bridge.json_lines import decode_lines, encode_lines
 from bridge.ports import Gap, StoredBlock
-from bridge.record import MAX_TIME_US, Block, decode_blocks
 from config.settings import Compression, Encoding
 
 MAGIC: Final = b"FG\x9d"

@@ -21,8 +21,9 @@ from typing import Any, Final
 
 import orjson
 
+from bridge.block import MAX_TIME_US, Block
 from bridge.errors import BlockError
-from bridge.record import FLAG_QOS_SHIFT, FLAG_RETAIN, MAX_TIME_US, Block, Properties
+from bridge.record import FLAG_QOS_SHIFT, FLAG_RETAIN, Properties
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)

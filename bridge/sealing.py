@@ -13,11 +13,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from bridge.block import Block, decode_blocks
 from bridge.compression import Codec
 from bridge.errors import BlockError
 from bridge.frame import FrameHeader, decode_header, raw_block, seal
 from bridge.ports import StoredBlock
-from bridge.record import Block, decode_blocks
 from config.settings import MIB
 
 MAX_RAW_BYTES = 16 * MIB

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+from bridge.block import Block
 from bridge.receiver.ledger import LaneKey
-from bridge.record import Block
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

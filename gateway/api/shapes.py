@@ -5,8 +5,9 @@ from __future__ import annotations
 import base64
 from typing import Any, Final
 
+from bridge.block import MAX_TIME_US
 from bridge.json_lines import properties_object, rfc3339
-from bridge.record import MAX_TIME_US, Properties, Record
+from bridge.record import Properties, Record
 from gateway.broker.message import Message
 from gateway.events import Event
 from gateway.traffic.sample import Sample

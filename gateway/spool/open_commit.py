@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from bridge.record import BlockBuilder, Properties
+from bridge.block_builder import BlockBuilder
+from bridge.record import Properties
 from gateway.spool.ports import Table, Waiter
 from gateway.spool.removals import Key, Removals
 

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 import zstandard
 
+from bridge.block import decode_blocks
 from bridge.database import Database
 from bridge.ports import Backlog, Clock, Gap, Peek, StoredBlock
-from bridge.record import decode_blocks
 from gateway.spool.asked import Then
 from gateway.spool.committer import Committer
 from gateway.spool.errors import SpoolBusy, SpoolFull, translate

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bridge.record import BlockBuilder
+from bridge.block_builder import BlockBuilder
 from gateway.spool.errors import SpoolBusy, SpoolFull
 from gateway.spool.ports import Outcome, Table
 from gateway.spool.removals import Key, Removals

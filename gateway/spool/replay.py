@@ -13,9 +13,9 @@ from typing import Final
 
 import google_crc32c
 
+from bridge.block import Block
 from bridge.errors import BlockError
 from bridge.ports import Gap, StoredBlock
-from bridge.record import Block
 from gateway.spool.sealer import SealedBlock
 from gateway.spool.stored_record import block_in, inflated
 

@@ -13,8 +13,8 @@ from typing import Final
 import google_crc32c
 import zstandard
 
+from bridge.block_builder import BlockBuilder
 from bridge.ports import StoredBlock
-from bridge.record import BlockBuilder
 
 COMPRESS_FROM_BYTES: Final = 512
 """Below this a block is kept as it is: alone it would hardly shrink, and its frame compresses it with others."""

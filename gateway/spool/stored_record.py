@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import zstandard
 
+from bridge.block import Block, decode_blocks
 from bridge.errors import BlockError
-from bridge.record import Block, Record, decode_blocks
+from bridge.record import Record
 from gateway.spool.open_commit import MAX_BLOCK_BYTES
 
 StoredRecord = Record

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import orjson
 
+from bridge.block_builder import BlockBuilder
 from bridge.clock import SystemClock
 from bridge.compression import Codec
 from bridge.flow.backoff import Backoff
@@ -34,7 +35,6 @@ from bridge.receiver.sinks.port import Sink
 from bridge.receiver.sinks.sqlite import Sqlite
 from bridge.receiver.state import State
 from bridge.receiver.writer import SinkWriter
-from bridge.record import BlockBuilder
 from config.settings import Retry
 
 RECORDS_A_FRAME = 2000

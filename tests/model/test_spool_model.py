@@ -21,7 +21,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bridge.record import decode_blocks
+from bridge.block import decode_blocks
 from config.settings import Batch, Stream, Uplink
 from gateway.spool.outbox import UplinkOutbox
 from gateway.spool.ports import Outcome

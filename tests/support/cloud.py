@@ -7,11 +7,11 @@ import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from bridge.block_builder import BlockBuilder
 from bridge.compression import Codec
 from bridge.errors import LinkLost, LinkRefused, LinkUnreachable
 from bridge.frame import Frame, decode_frame
 from bridge.ports import Backlog, Gap, LinkEvents, LinkLimits, Peek, Publish, StoredBlock
-from bridge.record import BlockBuilder
 from config.settings import Compression
 
 EPOCH = "00112233445566aa"

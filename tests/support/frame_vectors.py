@@ -12,10 +12,11 @@ from typing import Any
 
 import google_crc32c
 
+from bridge.block_builder import BlockBuilder
 from bridge.compression import Codec
 from bridge.frame import FrameHeader, seal
 from bridge.ports import Gap, StoredBlock
-from bridge.record import BlockBuilder, Properties
+from bridge.record import Properties
 from config.settings import Compression, Encoding
 
 FOLDER = Path(__file__).parents[2] / "docs" / "frame-format"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bridge.block_builder import BlockBuilder
 from bridge.compression import Codec
 from bridge.frame import FrameHeader, seal
 from bridge.ports import Gap, StoredBlock
-from bridge.record import BlockBuilder, Properties
+from bridge.record import Properties
 from config.settings import Compression
 
 EPOCH = "00000000000000aa"

@@ -9,8 +9,9 @@ from typing import Any
 import msgpack
 import pytest
 
+from bridge.block import decode_blocks
 from bridge.errors import BlockError
-from bridge.record import Properties, decode_blocks
+from bridge.record import Properties
 
 GOOD: list[Any] = [1_750_000_000_000_000, ["t"], ["c"], [0], [0], [0], b"\x02", [b"x"]]
 MANY = 300_000

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.block_builder import BlockBuilder
 from bridge.compression import Codec
 from bridge.errors import (
     BadMagic,
@@ -25,7 +26,7 @@ from bridge.errors import (
 )
 from bridge.frame import MAX_GAPS, MAX_HEADER_BYTES, MAX_SEQ, FrameHeader, decode_frame, decode_header, seal
 from bridge.ports import Gap, StoredBlock
-from bridge.record import BlockBuilder, Properties, Record
+from bridge.record import Properties, Record
 from config.settings import Compression, Encoding
 
 CODEC = Codec()

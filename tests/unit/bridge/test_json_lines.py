@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.block import MAX_TIME_US, decode_blocks
+from bridge.block_builder import BlockBuilder
 from bridge.errors import BlockError
 from bridge.json_lines import decode_lines, encode_lines, parse_rfc3339, rfc3339
-from bridge.record import MAX_TIME_US, BlockBuilder, Properties, decode_blocks
+from bridge.record import Properties
 
 LINE = {
     "gateway": "edge",

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.record import decode_blocks
+from bridge.block import decode_blocks
 from gateway.spool.open_commit import Columns, OpenCommit
 
 

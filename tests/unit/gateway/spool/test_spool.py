@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bridge.record import Properties, decode_blocks
+from bridge.block import decode_blocks
+from bridge.record import Properties
 from config.settings import Batch, Stream, Uplink
 from gateway.spool.errors import DataFolderInUse, SpoolVersionError
 from gateway.spool.outbox import UplinkOutbox, part_of

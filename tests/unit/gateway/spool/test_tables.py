@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bridge.record import BlockBuilder
+from bridge.block_builder import BlockBuilder
 from config.settings import MIB, Uplink, WhenFull
 from gateway.spool import committer, tables
 from gateway.spool.open_commit import OpenCommit

@@ -12,6 +12,7 @@ import paho.mqtt.client as paho
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
+from bridge.block import Block
 from bridge.errors import SinkUnavailable
 from bridge.link import LinkSettings, MqttLink
 from bridge.ports import LinkLimits
@@ -19,7 +20,7 @@ from bridge.receiver.batch import Batch, Portion
 from bridge.receiver.ledger import LaneKey, Ledger
 from bridge.receiver.sinks.mqtt import Mqtt
 from bridge.receiver.state import State
-from bridge.record import Block, Properties
+from bridge.record import Properties
 from config.settings import BrokerUrl
 from tests.support.mosquitto import Mosquitto
 from tests.support.receiver_frames import EPOCH, frame

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bridge.block import MAX_TIME_US, Block, decode_blocks, rows
+from bridge.block_builder import BlockBuilder
 from bridge.errors import BlockError
-from bridge.record import MAX_TIME_US, Block, BlockBuilder, Properties, decode_blocks, rows
+from bridge.record import Properties
 
 START_US = 1_700_000_000_000_000
 SETS = (
