@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
 from typing import Any, Final
 
-from bridge.errors import BlockError
 from bridge.web.operation import Operation, Parameter
-from bridge.web.routes import Answer, Call, Problem, Route
+from bridge.web.routes import Answer, Call, Route
+from gateway.api import letters
 from gateway.api import schemas as s
-from gateway.api.ndjson import line
+from gateway.api.letters import FIRST_RECORDS, MAX_IDS
 from gateway.api.parts import Parts
-from gateway.api.shapes import ALONE_BYTES, LISTED_BYTES, moment, record
-from gateway.spool.dead_letters import DeadLetter
-from gateway.spool.errors import SpoolBusy, SpoolFull
-from gateway.words import counted
 
-MAX_IDS: Final = 1000
-FIRST_RECORDS: Final = 100
-_CHUNK_BYTES: Final = 64 * 1024
 _WORD: Final = {"type": "string", "minLength": 1, "maxLength": 200}
 
 _LETTER_PARTS: Final = {
@@ -49,15 +41,23 @@ _ONE: Final = s.thing(
         "is_complete": s.told(s.FLAG, "Whether these are all of them, and could be read."),
     }
 )
-_WHICH: Final = s.thing(
+_WHICH_PARTS: Final = {
+    "ids": {**s.listed(s.ID), "minItems": 1, "maxItems": MAX_IDS},
+    "all": s.told(s.FLAG, "All of them, or those that stream, uplink and reason describe."),
+    "stream": _WORD,
+    "uplink": _WORD,
+    "reason": _WORD,
+}
+_WHICH: Final = s.thing(dict(_WHICH_PARTS), optional=tuple(_WHICH_PARTS))
+_REPLAY: Final = s.thing(
     {
-        "ids": {**s.listed(s.ID), "minItems": 1, "maxItems": MAX_IDS},
-        "all": s.told(s.FLAG, "All of them, or those that stream, uplink and reason describe."),
-        "stream": _WORD,
-        "uplink": _WORD,
-        "reason": _WORD,
+        **_WHICH_PARTS,
+        "to": s.told(
+            _WORD,
+            "The uplink that is to deliver them, where their own is not there any more. Left out: each by its own.",
+        ),
     },
-    optional=("ids", "all", "stream", "uplink", "reason"),
+    optional=(*_WHICH_PARTS, "to"),
 )
 _FILTERS: Final = tuple(Parameter(name=name, schema=_WORD) for name in ("uplink", "stream", "reason"))
 _FULL: Final = {
@@ -68,64 +68,26 @@ _FULL: Final = {
 
 def routes(parts: Parts) -> list[Route]:
     """List, look, replay, discard, export."""
+    kept = parts.spool.dead_letters
 
     async def listing(call: Call) -> dict[str, Any]:
-        query = call.query
-        limit: int = query["limit"]
-        found = await parts.spool.dead_letters.list(
-            query["before"], limit + 1, query["uplink"], query["stream"], query["reason"]
-        )
-        page = found[:limit]
-        return {
-            "total": parts.spool.dead_letters.letters,
-            "records": parts.spool.dead_letters.records,
-            "dead_letters": [_letter(letter) for letter in page],
-            "next_before": page[-1].id if len(found) > limit else None,
-        }
+        return await letters.listing(kept, call.query)
 
     async def one(call: Call) -> dict[str, Any]:
-        letter = await _letter_of(parts, call)
-        try:
-            records = await parts.spool.dead_letters.read(letter.id, FIRST_RECORDS)
-        except BlockError:
-            records = ()
-        most = ALONE_BYTES if len(records) == 1 else LISTED_BYTES
-        return {
-            **_letter(letter),
-            "records": [record(item, most=most) for item in records],
-            "is_complete": len(records) == letter.count,
-        }
+        text = call.path["id"]
+        return await letters.one(kept, int(text) if text.isascii() and text.isdigit() and len(text) <= 16 else 0)
 
     async def replay(call: Call) -> dict[str, Any]:
-        replayed = await parts.spool.dead_letters.replay(await _ids(parts, call))
-        message = f"{counted(replayed.records, 'record')} of {counted(replayed.letters, 'dead letter')} wait for "
-        message += "delivery again."
-        if replayed.refused:
-            message += f" {counted(len(replayed.refused), 'dead letter')} stayed: {replayed.refused[0].message}"
-        return {
-            "letters": replayed.letters,
-            "records": replayed.records,
-            "refused": [{"id": item.id, "message": item.message} for item in replayed.refused[:MAX_IDS]],
-            "message": message,
-        }
+        ids, call.target = await letters.which(kept, call.body)
+        return await letters.replay(kept, ids, call.body.get("to"))
 
     async def discard(call: Call) -> dict[str, Any]:
-        ids = await _ids(parts, call)
-        before = parts.spool.dead_letters.records
-        try:
-            letters = await parts.spool.dead_letters.discard(ids)
-        except (SpoolFull, SpoolBusy) as error:
-            raise Problem(507, f"{error} Nothing more was discarded.") from error
-        records = max(0, before - parts.spool.dead_letters.records)
-        return {
-            "letters": letters,
-            "records": records,
-            "message": f"{counted(letters, 'dead letter')} with {counted(records, 'record')} discarded for good.",
-        }
+        ids, call.target = await letters.which(kept, call.body)
+        return await letters.discard(kept, ids)
 
     async def export(call: Call) -> Answer:
         return Answer(
-            body=_lines(parts, call.query["id"] or None),
+            body=letters.lines(kept, call.query["id"] or None),
             content_type="application/x-ndjson",
             headers={"Content-Disposition": 'attachment; filename="dead-letters.ndjson"'},
         )
@@ -180,8 +142,12 @@ def routes(parts: Parts) -> list[Route]:
             audit="replay dead letters",
             operation=Operation(
                 summary="Have the records delivered after all, as new ones",
+                description=(
+                    "A letter that can't go back stays: `refused` has it, with the reason. One whose uplink does not "
+                    "carry its stream any more needs another one, `to`."
+                ),
                 tag="dead letters",
-                body=_WHICH,
+                body=_REPLAY,
                 answer=s.thing({**counts, "refused": refused, "message": s.TEXT}),
                 statuses=_FULL,
             ),
@@ -201,53 +167,3 @@ def routes(parts: Parts) -> list[Route]:
             ),
         ),
     ]
-
-
-def _letter(letter: DeadLetter) -> dict[str, Any]:
-    return {
-        "id": letter.id,
-        "at": moment(letter.at_us),
-        "uplink": letter.uplink,
-        "stream": letter.stream,
-        "epoch": letter.epoch,
-        "first_seq": letter.first_seq,
-        "count": letter.count,
-        "reason": letter.reason,
-        "explanation": letter.explanation,
-        "size_bytes": letter.size_bytes,
-        "topics": list(letter.topics),
-    }
-
-
-async def _letter_of(parts: Parts, call: Call) -> DeadLetter:
-    text = call.path["id"]
-    number = int(text) if text.isascii() and text.isdigit() and len(text) <= 16 else 0
-    letter = await parts.spool.dead_letters.one(number) if number else None
-    if letter is None:
-        raise Problem(404, "There is no dead letter with this id; maybe it was replayed or discarded.")
-    return letter
-
-
-async def _ids(parts: Parts, call: Call) -> Sequence[int]:
-    """Which are meant; names them for the audit log."""
-    body = call.body
-    wanted = {name: body[name] for name in ("uplink", "stream", "reason") if name in body}
-    if ("ids" in body) == bool(body.get("all", False)) or ("ids" in body and wanted):
-        raise Problem(400, "Say which: `ids`, or `all` as true, with stream, uplink or reason to narrow it down.")
-    if "ids" in body:
-        call.target = ", ".join(map(str, body["ids"][:10])) + (" and more" if len(body["ids"]) > 10 else "")
-        return list(body["ids"])
-    call.target = ", ".join(f"{name} {value}" for name, value in wanted.items()) or "all"
-    return await parts.spool.dead_letters.find(**wanted)
-
-
-async def _lines(parts: Parts, ids: Sequence[int] | None) -> AsyncIterator[bytes]:
-    chunk = bytearray()
-    async for letter, item in parts.spool.dead_letters.export(ids):
-        beside = {"id": letter.id, "reason": letter.reason, "uplink": letter.uplink}
-        chunk += line(item, {**beside, "stream": letter.stream, "epoch": letter.epoch})
-        if len(chunk) >= _CHUNK_BYTES:
-            yield bytes(chunk)
-            chunk.clear()
-    if chunk:
-        yield bytes(chunk)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any, Final
+from collections.abc import AsyncIterator, Mapping
+from typing import Any, Final, Protocol
 
 from bridge.web.operation import Operation, Parameter
 from bridge.web.routes import Answer, Call, Problem, Route
@@ -11,6 +11,8 @@ from gateway.api import schemas as s
 from gateway.api.ndjson import line
 from gateway.api.parts import Parts
 from gateway.api.shapes import record
+from gateway.spool.lane import Lane
+from gateway.spool.queue import Queue
 
 _CHUNK_BYTES: Final = 64 * 1024
 
@@ -28,27 +30,27 @@ _STREAM: Final = {"stream": "The stream's name."}
 _UNKNOWN: Final = {404: "There is no such stream."}
 
 
+class Kept(Protocol):
+    """What is asked: a gateway's spool, or a data folder where no gateway runs."""
+
+    @property
+    def lanes(self) -> Mapping[str, Lane]:
+        """The streams, by name."""
+
+    @property
+    def queue(self) -> Queue:
+        """Their records."""
+
+
 def routes(parts: Parts) -> list[Route]:
     """A page of it, and all of it as a file."""
 
     async def peek(call: Call) -> dict[str, Any]:
-        stream = _stream(parts, call)
-        found = await parts.spool.queue.peek(stream, call.query["from_seq"], call.query["limit"])
-        lane = parts.spool.lanes[stream]
-        status = parts.overview.stream(lane)
-        next_seq = found[-1].seq + 1 if found else lane.next_seq
-        return {
-            "stream": stream,
-            "first_seq": status.first_seq,
-            "next_seq": status.next_seq,
-            "records": [record(item) for item in found],
-            "next_from_seq": next_seq if next_seq < lane.next_seq else None,
-        }
+        return await page(parts.spool, call.path["stream"], call.query["from_seq"], call.query["limit"])
 
     async def export(call: Call) -> Answer:
-        stream = _stream(parts, call)
         return Answer(
-            body=_lines(parts, stream, call.query["from_seq"], call.query["to_seq"]),
+            body=lines(parts.spool, call.path["stream"], call.query["from_seq"], call.query["to_seq"]),
             content_type="application/x-ndjson",
             headers={"Content-Disposition": 'attachment; filename="queue.ndjson"'},
         )
@@ -83,17 +85,35 @@ def routes(parts: Parts) -> list[Route]:
     ]
 
 
-def _stream(parts: Parts, call: Call) -> str:
-    name = call.path["stream"]
-    if name not in parts.spool.lanes:
-        raise Problem(404, f"There is no stream of that name; there is {', '.join(parts.spool.lanes)}.")
-    return name
+async def page(kept: Kept, stream: str, from_seq: int | None, limit: int) -> dict[str, Any]:
+    """The first records of a stream from a number on. Raises Problem."""
+    lane = _lane(kept, stream)
+    found = await kept.queue.peek(stream, from_seq, limit)
+    next_seq = found[-1].seq + 1 if found else lane.next_seq
+    return {
+        "stream": stream,
+        "first_seq": max(lane.first_seq, lane.released_seq),
+        "next_seq": lane.next_seq,
+        "records": [record(item) for item in found],
+        "next_from_seq": next_seq if next_seq < lane.next_seq else None,
+    }
 
 
-async def _lines(parts: Parts, stream: str, from_seq: int | None, to_seq: int | None) -> AsyncIterator[bytes]:
-    beside = {"stream": stream, "epoch": parts.spool.lanes[stream].epoch}
+def lines(kept: Kept, stream: str, from_seq: int | None, to_seq: int | None) -> AsyncIterator[bytes]:
+    """All records of a stream between two numbers, an object a line, in chunks of whole lines. Raises Problem."""
+    return _lines(kept.queue, _lane(kept, stream), from_seq, to_seq)
+
+
+def _lane(kept: Kept, stream: str) -> Lane:
+    if stream not in kept.lanes:
+        raise Problem(404, f"There is no stream of that name; there is {', '.join(kept.lanes)}.")
+    return kept.lanes[stream]
+
+
+async def _lines(queue: Queue, lane: Lane, from_seq: int | None, to_seq: int | None) -> AsyncIterator[bytes]:
+    beside = {"stream": lane.name, "epoch": lane.epoch}
     chunk = bytearray()
-    async for item in parts.spool.queue.export(stream, from_seq, to_seq):
+    async for item in queue.export(lane.name, from_seq, to_seq):
         chunk += line(item, beside)
         if len(chunk) >= _CHUNK_BYTES:
             yield bytes(chunk)

@@ -9,20 +9,23 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import socket
 import ssl
 import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from gateway.cli.event_stream import EventReader, ServerEvent
 from gateway.cli.outcome import Failed
+from gateway.cli.standing import standing
 
 TIMEOUT_S: Final = 5.0
 ACTION_TIMEOUT_S: Final = 30.0
 """An action waits for the disk."""
 SILENCE_S: Final = 35.0
-"""A stream of events has a sign of life every ten seconds."""
+"""A stream of events has a sign of life every few seconds."""
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 _MAX_ERROR_BYTES: Final = 64 * 1024
@@ -46,6 +49,18 @@ class ApiClient:
     token: str | None = field(default=None, repr=False)
     context: ssl.SSLContext | None = field(default=None, repr=False)
     """What is believed of an https server; None: what the system believes."""
+    data_dir: Path | None = None
+    """Of the gateway that is asked, where that is known: its lock says whether it runs."""
+
+    def missing(self) -> OSError | None:
+        """Why nobody takes a connection there; None: somebody does."""
+        parts = urllib.parse.urlsplit(self.base)
+        try:
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            socket.create_connection((parts.hostname or "", port), TIMEOUT_S).close()
+        except OSError as error:
+            return error
+        return None
 
     def url(self, path: str, query: Query | None = None) -> str:
         """The whole address of a path of the interface."""
@@ -119,7 +134,7 @@ class ApiClient:
                 "it with --ca-file, and the name that stands in it with --api."
             ) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Failed(nobody(url, error)) from error
+            raise Failed(nobody(url, error, standing(self.data_dir))) from error
 
     def _connection(self, parts: urllib.parse.SplitResult, timeout_s: float) -> http.client.HTTPConnection:
         host = parts.hostname or ""
@@ -150,10 +165,10 @@ def refusal(url: str, status: int, reason: str, body: bytes) -> str:
     return f"{sentence} {advice}".rstrip()
 
 
-def nobody(url: str, reason: BaseException) -> str:
+def nobody(url: str, reason: BaseException, advice: str) -> str:
     """The sentence for an address where nobody answers. Pure."""
     text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
-    return f"Nothing answers at {url} ({text}). Is it running? Say where its api listens with --api or -c."
+    return f"Nothing answers at {url} ({text}). {advice}"
 
 
 def _encoded(query: Query | None) -> str:

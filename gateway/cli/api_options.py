@@ -80,7 +80,8 @@ def client(
         return ApiClient(base=base_url(api), token=token, context=_context(ca_file))
     from config.loader import load_gateway
 
-    settings = load_gateway(found(config, GATEWAY_FILE), os.environ).api
+    loaded = load_gateway(found(config, GATEWAY_FILE), os.environ)
+    settings = loaded.api
     cert_file = settings.tls.cert_file
     scheme = "http" if cert_file is None else "https"
     context = _context(ca_file)
@@ -88,7 +89,8 @@ def client(
         from gateway.cli.trust import pinned
 
         context = pinned(cert_file)
-    return ApiClient(base=f"{scheme}://{near(settings.bind)}", token=token, context=context)
+    base = f"{scheme}://{near(settings.bind)}"
+    return ApiClient(base=base, token=token, context=context, data_dir=loaded.gateway.data_dir)
 
 
 def _context(ca_file: Path | None) -> ssl.SSLContext | None:

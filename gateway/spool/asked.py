@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gateway.spool.errors import SpoolFull
 from gateway.spool.plan import Job, Result
-from gateway.spool.replay import Taken
+from gateway.spool.replay import Replay, Road, Taken
 
 Then = Callable[[Any], None]
 """Carries what a job has written over to memory."""
@@ -19,7 +19,7 @@ class Asked:
 
     def __init__(self) -> None:
         self._jobs: list[tuple[Job, asyncio.Future[Any], Then | None]] = []
-        self._replay: tuple[Sequence[int], asyncio.Future[Taken]] | None = None
+        self._replay: tuple[Sequence[int], str | None, asyncio.Future[Taken]] | None = None
 
     def __bool__(self) -> bool:
         return bool(self._jobs) or self._replay is not None
@@ -29,10 +29,9 @@ class Asked:
         self._jobs = [asked for asked in self._jobs if not asked[1].cancelled()]
         return [job for job, _, _ in self._jobs]
 
-    @property
-    def replayed(self) -> Sequence[int] | None:
-        """The letters that are to go back."""
-        return None if self._replay is None else self._replay[0]
+    def replay_over(self, roads: Callable[[], Mapping[str, Road]]) -> Replay | None:
+        """The letters that are to go back, with the streams that there are; None where nobody asked for it."""
+        return None if self._replay is None else Replay(ids=self._replay[0], to=self._replay[1], roads=roads())
 
     def do(self, job: Job, then: Then | None) -> asyncio.Future[Any]:
         """Have a job written; the future has what it returned. `then` is called with it in any case: whoever waits may
@@ -41,10 +40,10 @@ class Asked:
         self._jobs.append((job, future, then))
         return future
 
-    def replay(self, ids: Sequence[int]) -> asyncio.Future[Taken]:
+    def replay(self, ids: Sequence[int], to: str | None) -> asyncio.Future[Taken]:
         """Have dead letters go back. One at a time can be asked for: `DeadLetters` sees to that."""
         future: asyncio.Future[Taken] = asyncio.get_running_loop().create_future()
-        self._replay = (ids, future)
+        self._replay = (ids, to, future)
         return future
 
     def answer(self, result: Result) -> None:
@@ -56,14 +55,14 @@ class Asked:
                 then(value)
             _set(future, value)
         if self._replay is not None:
-            _set(self._replay[1], error if result.replayed is None or not result.written else result.replayed)
+            _set(self._replay[2], error if result.replayed is None or not result.written else result.replayed)
 
     def fail(self, error: BaseException) -> None:
         """Tell them that nothing more can be done."""
         for _, future, _ in self._jobs:
             _set(future, error)
         if self._replay is not None:
-            _set(self._replay[1], error)
+            _set(self._replay[2], error)
 
 
 def _set(future: asyncio.Future[Any], answer: Any) -> None:

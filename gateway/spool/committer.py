@@ -25,7 +25,7 @@ from gateway.spool.open_commit import OpenCommit
 from gateway.spool.plan import Job, LanePlan, Plan, Result
 from gateway.spool.ports import Outcome, Table
 from gateway.spool.removals import Key
-from gateway.spool.replay import Replay, Road, Taken
+from gateway.spool.replay import Road, Taken
 from gateway.spool.rows import DeadLetterTotal
 from gateway.spool.transaction import Transactor
 
@@ -163,9 +163,12 @@ class Committer:
         self.work.set()
         return await future
 
-    async def replay(self, ids: Sequence[int]) -> Taken:
-        """Have dead letters go back into their streams with the next commit. Raises SpoolFull, and SpoolBusy."""
-        future = self._asked.replay(ids)
+    async def replay(self, ids: Sequence[int], to: str | None = None) -> Taken:
+        """Have dead letters go back into their streams with the next commit, through their own uplinks or through `to`.
+
+        Raises SpoolFull, and SpoolBusy.
+        """
+        future = self._asked.replay(ids, to)
         self.work.set()
         return await future
 
@@ -306,7 +309,7 @@ class Committer:
             kept=commit.kept,
             removals=commit.removals,
             jobs=asked.take_jobs(),
-            replay=None if asked.replayed is None else Replay(ids=asked.replayed, roads=self._roads(now_us)),
+            replay=asked.replay_over(lambda: self._roads(now_us)),
             lazy=commit.lazy,
         )
 

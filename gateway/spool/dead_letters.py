@@ -7,65 +7,24 @@ discarded, counted and logged; live data always goes first.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, TypeVar
-
-import msgpack
-import zstandard
+from typing import Final
 
 from bridge.database import Database
-from bridge.errors import BlockError
 from gateway.spool.committer import Committer
-from gateway.spool.errors import SpoolBusy, SpoolFull, translate
+from gateway.spool.errors import SpoolBusy, SpoolFull
 from gateway.spool.lane import Lane
 from gateway.spool.lane_update import count_dropped
+from gateway.spool.letters import Letters
 from gateway.spool.replay import MAX_LETTERS, Refused
 from gateway.spool.rows import add_to_counter
-from gateway.spool.stored_record import StoredRecord, block_in, inflated
-
-T = TypeVar("T")
 
 GIVEN_UP: Final = "discarded_by_operator"
 """The reason under which the records of a letter are counted that somebody discards."""
-TOPICS: Final = 3
-_LOOK_BYTES: Final = 64 * 1024
-"""How far a body is read for its topics."""
 _AT_ONCE: Final = 256
-_EXPLANATIONS: Final = {
-    "too_large": "The record is larger than the cloud's broker takes.",
-    "refused": "The cloud's broker refused these records, and would do so each time.",
-    "corrupt": "These records were found damaged on the disk; what is left of them is kept here.",
-}
-_COLUMNS: Final = "id, at_us, uplink, stream, epoch, first_seq, count, reason, length(body), compressed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetter:
-    """One letter, without its records."""
-
-    id: int
-    at_us: int
-    """When it was put here."""
-    uplink: str | None
-    """Which uplink could not deliver it; None: nobody could have (it is damaged)."""
-    stream: str
-    epoch: str
-    first_seq: int
-    count: int
-    reason: str
-    size_bytes: int
-    """As stored."""
-    topics: tuple[str, ...]
-    """Up to three of its topics; empty when it can't be read."""
-
-    @property
-    def explanation(self) -> str:
-        """A sentence for people."""
-        return _EXPLANATIONS.get(self.reason, "These records could not be delivered.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,66 +36,21 @@ class Replayed:
     refused: tuple[Refused, ...] = ()
 
 
-class DeadLetters:
+class DeadLetters(Letters):
     """`spool.dead_letters`."""
 
     def __init__(self, *, committer: Committer, reader: Database, lanes: Mapping[str, Lane]) -> None:
+        super().__init__(reader=reader, total=lambda: committer.dead_letters)
         self._committer = committer
-        self._reader = reader
         self._lanes = lanes
         self._changing = asyncio.Lock()
 
-    @property
-    def letters(self) -> int:
-        """How many there are, from memory."""
-        return self._committer.dead_letters.letters
-
-    @property
-    def records(self) -> int:
-        """How many records are in them, from memory."""
-        return self._committer.dead_letters.records
-
-    async def list(
-        self,
-        before: int | None = None,
-        limit: int = 50,
-        uplink: str | None = None,
-        stream: str | None = None,
-        reason: str | None = None,
-    ) -> list[DeadLetter]:
-        """Newest first, those with an id below `before`, `limit` of them at most."""
-        where, values = _matching(uplink=uplink, stream=stream, reason=reason)
-        if before is not None:
-            where, values = f"{where} AND id < ?", [*values, before]
-        query = f"SELECT {_COLUMNS} FROM dead_letter WHERE {where} ORDER BY id DESC LIMIT ?"  # noqa: S608 - constants
-        return await self._read(partial(_letters, query=query, values=[*values, limit]))
-
-    async def one(self, number: int) -> DeadLetter | None:
-        """One letter; None when there is none with this id."""
-        query = f"SELECT {_COLUMNS} FROM dead_letter WHERE id = ?"  # noqa: S608 - a constant
-        found = await self._read(partial(_letters, query=query, values=[number]))
-        return found[0] if found else None
-
-    async def read(self, number: int, limit: int | None = None) -> Sequence[StoredRecord]:
-        """The records of a letter, the first `limit` of them; empty when there is no such letter.
-
-        Raises BlockError when what is kept can't be read any more.
-        """
-        return await self._read(partial(_records, number=number, limit=limit))
-
-    async def find(
-        self, uplink: str | None = None, stream: str | None = None, reason: str | None = None
-    ) -> Sequence[int]:
-        """The ids of all letters that match, oldest first: for `replay` and `discard` of many."""
-        where, values = _matching(uplink=uplink, stream=stream, reason=reason)
-        query = f"SELECT id FROM dead_letter WHERE {where} ORDER BY id"  # noqa: S608 - constants
-        return await self._read(lambda connection: [row[0] for row in connection.execute(query, values).fetchall()])
-
-    async def replay(self, ids: Sequence[int]) -> Replayed:
+    async def replay(self, ids: Sequence[int], to: str | None = None) -> Replayed:
         """Have the records in their streams again, as new ones with new numbers, and the letters gone.
 
         Each letter goes in the transaction that brings its records back. When there is no room, what is left of them
-        is refused, and stays. Other uplinks that carry the stream are told of a gap: they have had these records.
+        is refused, and stays; so does a letter whose uplink is gone, until somebody chooses another: `to`. All other
+        uplinks that carry the stream are told of a gap: they have had these records.
         """
         letters = records = 0
         refused: list[Refused] = []
@@ -145,7 +59,7 @@ class DeadLetters:
             while left:
                 portion, rest = left[:MAX_LETTERS], left[MAX_LETTERS:]
                 try:
-                    taken = await self._committer.replay(portion)
+                    taken = await self._committer.replay(portion, to)
                 except (SpoolFull, SpoolBusy) as error:
                     message = f"{error} The letter was kept; replay it when there is room."
                     refused += [Refused(id=number, message=message) for number in left]
@@ -172,80 +86,6 @@ class DeadLetters:
     def _count(self, given_up: Sequence[tuple[str, int]]) -> None:
         for stream, count in given_up:
             count_dropped(self._lanes, stream, GIVEN_UP, count)
-
-    async def export(self, ids: Sequence[int] | None = None) -> AsyncIterator[tuple[DeadLetter, StoredRecord]]:
-        """The records of these letters (None: of all), oldest first, one letter at a time in memory.
-
-        A letter that can't be read is passed over; one that is replayed or discarded meanwhile, too.
-        """
-        for number in await self.find() if ids is None else ids:
-            letter = await self.one(number)
-            if letter is None:
-                continue
-            with contextlib.suppress(BlockError):
-                for record in await self.read(number):
-                    yield letter, record
-
-    async def _read(self, fn: Callable[[sqlite3.Connection], T]) -> T:
-        try:
-            return await self._reader.run(fn)
-        except sqlite3.Error as error:
-            raise translate(error) from error
-
-
-def _matching(**wanted: str | None) -> tuple[str, list[Any]]:
-    given = {name: value for name, value in wanted.items() if value is not None}
-    return " AND ".join(["1", *(f"{name} = ?" for name in given)]), list(given.values())
-
-
-def _letters(connection: sqlite3.Connection, *, query: str, values: Sequence[Any]) -> list[DeadLetter]:
-    return [
-        DeadLetter(
-            id=row[0],
-            at_us=row[1],
-            uplink=row[2] or None,
-            stream=row[3],
-            epoch=row[4],
-            first_seq=row[5],
-            count=row[6],
-            reason=row[7],
-            size_bytes=row[8],
-            topics=_topics(connection, row[0], is_compressed=bool(row[9])),
-        )
-        for row in connection.execute(query, values).fetchall()
-    ]
-
-
-def _topics(connection: sqlite3.Connection, number: int, *, is_compressed: bool) -> tuple[str, ...]:
-    """The first topics in a body, of which only the beginning is read: it may hold megabytes of payload."""
-    try:
-        with connection.blobopen("dead_letter", "body", number, readonly=True) as blob:
-            start = blob.read(_LOOK_BYTES)
-    except sqlite3.OperationalError:
-        return ()  # it was replayed or discarded a moment ago, or what is there is no body
-    unpacker = msgpack.Unpacker(max_buffer_size=2 * _LOOK_BYTES)
-    topics: list[str] = []
-    try:
-        if is_compressed:
-            start = zstandard.ZstdDecompressor().stream_reader(start).read(_LOOK_BYTES)
-        unpacker.feed(start)
-        unpacker.read_array_header()
-        unpacker.unpack()
-        for _ in range(min(TOPICS, unpacker.read_array_header())):
-            topic = unpacker.unpack()
-            if isinstance(topic, str):
-                topics.append(topic)
-    except (zstandard.ZstdError, msgpack.UnpackException, ValueError):
-        pass  # it is damaged, or the topics are longer than what was read: those that were found are enough
-    return tuple(topics)
-
-
-def _records(connection: sqlite3.Connection, *, number: int, limit: int | None) -> Sequence[StoredRecord]:
-    row = connection.execute("SELECT first_seq, compressed, body FROM dead_letter WHERE id = ?", (number,)).fetchone()
-    if row is None:
-        return ()
-    block = block_in(inflated(row[2], is_compressed=bool(row[1])), first_seq=row[0])
-    return list(block.records(0, len(block) if limit is None else min(limit, len(block))))
 
 
 def _discard(connection: sqlite3.Connection, *, numbers: Sequence[int]) -> list[tuple[str, int]]:

@@ -7,17 +7,59 @@ import fcntl
 import logging
 import os
 import stat
+import time
 from pathlib import Path
+from typing import Final
 
 from gateway.spool.errors import DataFolderInUse, SpoolUnusable
 
 log = logging.getLogger(__name__)
+
+_TRIES: Final = 4
+_TRY_EVERY_S: Final = 0.02
 
 
 def have_private(path: Path) -> None:
     """Have a file, empty if it is new, that its owner alone can read; what SQLite puts beside it gets the same mode."""
     with contextlib.suppress(OSError):  # SQLite will meet the same, and say what is wrong
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def holder_of(path: Path) -> str | None:
+    """The number of the process that has the data folder, "unknown" where it does not say; None: nobody has it.
+
+    Raises SpoolUnusable when that can't be found out. A gateway that starts at this very moment tries once more.
+    """
+    try:
+        fd = os.open(path / "lock", os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise SpoolUnusable(
+            f"The data folder {path} can't be looked at: {error.strerror}. Do this as the user who runs the gateway."
+        ) from error
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _named(fd)
+    finally:
+        os.close(fd)  # which unlocks it
+    return None
+
+
+def _named(fd: int) -> str:
+    """Who wrote his number into the lock."""
+    text = os.pread(fd, 32, 0).decode(errors="replace").strip()
+    return text if text.isdigit() else "unknown"
+
+
+def _lock(fd: int) -> None:
+    """Raises BlockingIOError when somebody has it, and not only to see whether anybody has it (`holder_of`)."""
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(BlockingIOError):
+            return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        time.sleep(_TRY_EVERY_S)
+    return fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 class DataFolder:
@@ -45,9 +87,9 @@ class DataFolder:
                 "Make it writable for this user, or set gateway.data_dir to another folder."
             ) from error
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(fd)
         except BlockingIOError:
-            holder = os.read(fd, 32).decode(errors="replace").strip() or "unknown"
+            holder = _named(fd)
             os.close(fd)
             raise DataFolderInUse(
                 f"The data folder {self.path} is in use by another gateway (process {holder}). "

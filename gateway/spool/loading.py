@@ -14,6 +14,7 @@ from gateway.spool.lane import TAIL_MAX_BYTES, Lane, Tail
 from gateway.spool.rows import head_of, last_block
 from gateway.spool.salvage import new_epoch
 
+STREAMS: Final = "SELECT id, name, epoch, next_seq, stored_end FROM stream ORDER BY id"
 _UPLINKS_OF: Final = {
     "watermark": "SELECT uplink FROM watermark WHERE stream = ?",
     "gap": "SELECT DISTINCT uplink FROM gap WHERE stream = ?",
@@ -39,7 +40,7 @@ def load_lanes(
             )
     configured = {stream.name: stream for stream in settings.streams}
     lanes = []
-    for row in connection.execute("SELECT id, name, epoch, next_seq, stored_end FROM stream ORDER BY id").fetchall():
+    for row in connection.execute(STREAMS).fetchall():
         if row[1] in without:
             continue
         lane = _load(connection, row, settings)
@@ -55,6 +56,20 @@ def load_lanes(
 
 
 def _load(connection: sqlite3.Connection, row: tuple[int, str, str, int, int], settings: GatewaySettings) -> Lane:
+    carriers = [
+        uplink.name for uplink in settings.uplinks if any(fnmatchcase(row[1], pattern) for pattern in uplink.streams)
+    ]
+    forget_others(connection, row[0], carriers)
+    lane = stored_lane(connection, row)
+    _place(connection, lane, carriers)
+    return lane
+
+
+def stored_lane(connection: sqlite3.Connection, row: tuple[int, str, str, int, int]) -> Lane:
+    """What the tables say of one stream (`row`: its id, name, epoch, next_seq and stored_end); nothing is written.
+
+    Its watermarks are those on disk, of uplinks that may not be there any more.
+    """
     stream, name, epoch, next_seq, stored_end = row
     last = last_block(connection, stream)
     if last:
@@ -70,17 +85,12 @@ def _load(connection: sqlite3.Connection, row: tuple[int, str, str, int, int], s
         stored_start=head.stored_start if head else stored_end,
         stored_end=stored_end,
         first_received_at_us=head.received_at_us if head else None,
-        watermarks={},
+        watermarks=dict(connection.execute("SELECT uplink, seq FROM watermark WHERE stream = ?", (stream,)).fetchall()),
     )
-    carriers = [
-        uplink.name for uplink in settings.uplinks if any(fnmatchcase(name, pattern) for pattern in uplink.streams)
-    ]
-    forget_others(connection, stream, carriers)
     for uplink, first, count, reason in connection.execute(
         "SELECT uplink, first_seq, count, reason FROM gap WHERE stream = ? ORDER BY first_seq", (stream,)
     ):
         lane.gaps.add(Gap(first_seq=first, count=count, reason=reason), uplink)
-    _place(connection, lane, carriers)
     for counter, value in connection.execute("SELECT name, value FROM counter WHERE stream = ?", (name,)):
         lane.dropped[counter.removeprefix("dropped_")] = value
     return lane
@@ -97,7 +107,7 @@ def forget_others(connection: sqlite3.Connection, stream: int, carriers: list[st
 def _place(connection: sqlite3.Connection, lane: Lane, carriers: list[str]) -> None:
     """Where each uplink stands. A new one begins with the oldest record that is kept; from then on its place is
     written down, so that a gap that comes later is declared to it, restart or not."""
-    marks = dict(connection.execute("SELECT uplink, seq FROM watermark WHERE stream = ?", (lane.id,)).fetchall())
+    marks, lane.watermarks = lane.watermarks, {}
     for uplink in carriers:
         mark = min(lane.next_seq, marks.get(uplink, lane.first_seq))
         seq = mark

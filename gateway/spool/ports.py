@@ -8,10 +8,13 @@ opens at once, so that under load they batch themselves and without load nothing
 from __future__ import annotations
 
 import enum
+import sqlite3
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from bridge.record import Properties
+
+T = TypeVar("T")
 
 
 class Outcome(enum.Enum):
@@ -108,3 +111,10 @@ class Store(Protocol):
 
     def sessions(self) -> dict[str, bytes]:
         """The sessions that were on disk when the spool was opened: client id to the last snapshot."""
+
+
+class Reader(Protocol):
+    """Where what is stored is read."""
+
+    async def run(self, fn: Callable[[sqlite3.Connection], T]) -> T:
+        """Call `fn` with a connection; what it returns or raises comes back."""

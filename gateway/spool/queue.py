@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
 
-from bridge.database import Database
 from bridge.errors import BlockError
 from gateway.spool.errors import translate
 from gateway.spool.lane import Lane
+from gateway.spool.ports import Reader
 from gateway.spool.rows import BLOCK_COLUMNS, is_body_sound, is_row_sound
 from gateway.spool.schema import key_of, seq_of
 from gateway.spool.stored_record import StoredRecord, block_in, inflated, size_bytes
@@ -40,7 +40,7 @@ class _Page:
 class Queue:
     """`spool.queue`. The numbers that a stream keeps now: `lanes[stream].first_seq` up to below `next_seq`."""
 
-    def __init__(self, *, reader: Database, lanes: Mapping[str, Lane]) -> None:
+    def __init__(self, *, reader: Reader, lanes: Mapping[str, Lane]) -> None:
         self._reader = reader
         self._lanes = lanes
 

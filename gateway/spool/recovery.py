@@ -25,7 +25,7 @@ from gateway.spool.rows import last_block
 from gateway.spool.salvage import Salvage, save
 from gateway.spool.schema import PAGE_SIZE_BYTES, prepare
 
-_MARK: Final = "spool.damaged"
+MARK: Final = "spool.damaged"
 _SMALL_TABLES: Final = (
     "SELECT * FROM watermark",
     "SELECT * FROM gap",
@@ -37,7 +37,7 @@ _SMALL_TABLES: Final = (
 
 def mark_damaged(folder: DataFolder) -> None:
     """Have the next opening set the database aside: it looked sound when opened, and was not."""
-    (folder.path / _MARK).touch()
+    (folder.path / MARK).touch()
 
 
 def recover(folder: DataFolder) -> Salvage | None:
@@ -45,7 +45,7 @@ def recover(folder: DataFolder) -> Salvage | None:
 
     Blocking; call it before the event loop serves anybody. Raises SpoolFull when there is no room to save into.
     """
-    mark = folder.path / _MARK
+    mark = folder.path / MARK
     if not mark.exists():
         try:
             try:
@@ -70,23 +70,33 @@ def recover(folder: DataFolder) -> Salvage | None:
 
 def _look_at(path: Path) -> None:
     """Read what every opening reads. Raises SpoolCorrupt."""
-    if path.exists() and 0 < path.stat().st_size < 512:
-        raise SpoolCorrupt("The spool's database is shorter than a database's header.")
+    refuse_stump(path)
     try:
         with contextlib.closing(_connect(path)) as connection:
             prepare(connection)
-            for stream, next_seq in connection.execute("SELECT id, next_seq FROM stream").fetchall():
-                last = last_block(connection, stream)
-                if last is not None and not last.is_sound:
-                    raise SpoolCorrupt("The last row of a stream is not what was written.")
-                end = max(next_seq, last.next_seq if last else 0)
-                (highest,) = connection.execute("SELECT max(seq) FROM watermark WHERE stream = ?", (stream,)).fetchone()
-                if highest is not None and highest > end:
-                    raise SpoolCorrupt("More was delivered of a stream than it has.")
-            for table in _SMALL_TABLES:
-                connection.execute(table).fetchall()
+            examine(connection)
     except sqlite3.Error as error:
         raise translate(error) from error
+
+
+def refuse_stump(path: Path) -> None:
+    """Raises SpoolCorrupt for a file that is too short for a database: SQLite would take it for an empty one."""
+    if path.exists() and 0 < path.stat().st_size < 512:
+        raise SpoolCorrupt("The spool's database is shorter than a database's header.")
+
+
+def examine(connection: sqlite3.Connection) -> None:
+    """Read what every opening reads, and nothing else. Raises SpoolCorrupt, and sqlite3.Error."""
+    for stream, next_seq in connection.execute("SELECT id, next_seq FROM stream").fetchall():
+        last = last_block(connection, stream)
+        if last is not None and not last.is_sound:
+            raise SpoolCorrupt("The last row of a stream is not what was written.")
+        end = max(next_seq, last.next_seq if last else 0)
+        (highest,) = connection.execute("SELECT max(seq) FROM watermark WHERE stream = ?", (stream,)).fetchone()
+        if highest is not None and highest > end:
+            raise SpoolCorrupt("More was delivered of a stream than it has.")
+    for table in _SMALL_TABLES:
+        connection.execute(table).fetchall()
 
 
 def _connect(path: Path) -> sqlite3.Connection:

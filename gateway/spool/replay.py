@@ -2,6 +2,10 @@
 
 A letter goes and its records come in one transaction, so that they are never lost and never there twice. The stored
 bytes are used again as they are: a record's number is implied by its block's place, its time is written in the block.
+
+The records go to the uplink that could not deliver them, or to the one that somebody chose; to all others they are a
+gap, since those have had them. A letter whose uplink is not there any more stays until somebody chooses: to send it to
+all uplinks would deliver it twice at some, and to none would lose it.
 """
 
 from __future__ import annotations
@@ -57,6 +61,8 @@ class Replay:
 
     ids: Sequence[int]
     roads: Mapping[str, Road]
+    to: str | None = None
+    """The uplink that is to deliver them; None: the one that could not, each its own."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -90,11 +96,16 @@ def take(connection: sqlite3.Connection, replay: Replay, next_seqs: Mapping[int,
             break
         uplink, name, count, reason, is_compressed, length = row
         road = replay.roads.get(name)
+        target = replay.to or uplink
         if road is None:
             message = (
                 f"There is no stream {name} in the configuration any more. "
                 "Add it again, or export the records and discard the letter."
             )
+            taken.refused.append(Refused(id=number, message=message))
+            continue
+        if reason != "corrupt" and target not in road.uplinks:
+            message = _nobody_carries(name, target, road.uplinks, was_chosen=replay.to is not None)
             taken.refused.append(Refused(id=number, message=message))
             continue
         (body,) = connection.execute("SELECT body FROM dead_letter WHERE id = ?", (number,)).fetchone()
@@ -110,13 +121,25 @@ def take(connection: sqlite3.Connection, replay: Replay, next_seqs: Mapping[int,
         first_seq = numbers[road.stream]
         numbers[road.stream] = first_seq + count
         taken.blocks.append(replace(found, stream=road.stream, block=replace(found.block, first_seq=first_seq)))
-        if uplink in road.uplinks:  # one that was taken out may have another name now: then all that are there get it
-            gap = Gap(first_seq=first_seq, count=count, reason=ELSEWHERE)
-            taken.gaps += [(road.stream, other, gap) for other in road.uplinks if other != uplink]
+        gap = Gap(first_seq=first_seq, count=count, reason=ELSEWHERE)
+        taken.gaps += [(road.stream, other, gap) for other in road.uplinks if other != target]
         taken.ids.append(number)
         taken.records += count
         size += length
     return taken
+
+
+def _nobody_carries(stream: str, uplink: str, carriers: Sequence[str], *, was_chosen: bool) -> str:
+    """The sentence for a letter whose uplink does not carry its stream: only a person knows who stands in for it."""
+    if not carriers:
+        return f"No uplink carries stream {stream}. Have one carry it, or export the records and discard the letter."
+    names = ", ".join(carriers)
+    if was_chosen:
+        return f"Uplink {uplink} does not carry stream {stream}; choose one that does: {names}."
+    return (
+        f"Uplink {uplink}, which could not deliver these records, does not carry stream {stream} any more. "
+        f"Choose the uplink that is to deliver them (`fieldgate dlq replay --to UPLINK`): {names}."
+    )
 
 
 def _sealed(body: bytes, *, is_compressed: bool) -> SealedBlock | None:

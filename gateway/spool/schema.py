@@ -135,11 +135,7 @@ def prepare(connection: sqlite3.Connection) -> None:
     version: int = connection.execute("PRAGMA user_version").fetchone()[0]
     if version == SCHEMA_VERSION:
         return
-    if version > SCHEMA_VERSION:
-        raise SpoolVersionError(
-            f"The spool was written by a newer Fieldgate (schema {version}, this one knows {SCHEMA_VERSION}). "
-            "Upgrade Fieldgate, or set gateway.data_dir to another folder."
-        )
+    refuse_newer(version)
     try:
         connection.executescript(f"BEGIN IMMEDIATE; {_SINCE[version]} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
     except sqlite3.Error:
@@ -148,3 +144,12 @@ def prepare(connection: sqlite3.Connection) -> None:
         raise
     if version:
         log.info("The spool's database was brought from schema %d to %d.", version, SCHEMA_VERSION)
+
+
+def refuse_newer(version: int) -> None:
+    """Raises SpoolVersionError for a database that this Fieldgate can't know."""
+    if version > SCHEMA_VERSION:
+        raise SpoolVersionError(
+            f"The spool was written by a newer Fieldgate (schema {version}, this one knows {SCHEMA_VERSION}). "
+            "Upgrade Fieldgate, or set gateway.data_dir to another folder."
+        )

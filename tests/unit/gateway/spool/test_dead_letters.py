@@ -15,8 +15,9 @@ from bridge.ports import Gap
 from config.settings import Spool as SpoolSettings
 from config.settings import Stream, Uplink, WhenFull
 from gateway.spool import replay
-from gateway.spool.dead_letters import DeadLetter, Replayed
+from gateway.spool.dead_letters import Replayed
 from gateway.spool.errors import SpoolFull
+from gateway.spool.letters import DeadLetter
 from gateway.spool.spool import Spool
 from tests.support.spool import StepClock, put, running, settings, store
 from tests.unit.gateway.spool.test_retention import noise
@@ -171,6 +172,45 @@ async def test_what_can_not_go_back_stays_and_says_why(tmp_path: Path) -> None:
         assert (await spool.dead_letters.list())[0].topics == ()
         assert [record.payload async for _, record in spool.dead_letters.export()] == [b"a", b"b", b"c"]
         assert await payloads_of(spool.outbox(Uplink())) == []
+
+
+async def test_a_letter_whose_uplink_is_gone_stays_until_somebody_chooses_another(tmp_path: Path) -> None:
+    async with running(settings(tmp_path, uplinks=BOTH)) as spool:
+        await condemned(spool, [b"a", b"b"])
+        await spool.outbox(BOTH[1]).release("telemetry", 3)
+        await spool.flush()
+    left = (Uplink(name="archive"), Uplink(name="other"))
+    async with running(settings(tmp_path, uplinks=left)) as spool:
+        for to, said in (
+            (None, "Uplink cloud, which could not deliver these records, does not carry stream telemetry any more."),
+            ("nobody", "Uplink nobody does not carry stream telemetry; choose one that does: archive, other."),
+        ):
+            done = await spool.dead_letters.replay([1], to)
+            assert (done.letters, spool.dead_letters.letters) == (0, 1)
+            assert said in done.refused[0].message
+        assert spool.lanes["telemetry"].next_seq == 3
+        assert await spool.dead_letters.replay([1], "other") == Replayed(letters=1, records=2)
+        assert (await payloads_of(spool.outbox(left[1])))[-2:] == [b"a", b"b"]
+        archive = await spool.outbox(left[0]).peek("telemetry", 3, max_records=10, max_bytes=1000)
+        assert (list(archive.blocks), list(archive.gaps)) == ([], [Gap(first_seq=3, count=2, reason="replayed")])
+
+
+async def test_an_uplink_that_is_chosen_gets_the_records_in_the_place_of_their_own(tmp_path: Path) -> None:
+    async with running(settings(tmp_path, uplinks=BOTH)) as spool:
+        await condemned(spool, [b"a"])
+        assert (await spool.dead_letters.replay([1], "archive")).records == 1
+        assert await payloads_of(spool.outbox(BOTH[1])) == [b"a", b"a"]
+        cloud = await spool.outbox(BOTH[0]).peek("telemetry", 2, max_records=10, max_bytes=1000)
+        assert (list(cloud.blocks), [gap.reason for gap in cloud.gaps]) == ([], ["replayed"])
+
+
+async def test_where_no_uplink_carries_the_stream_a_letter_stays(tmp_path: Path) -> None:
+    async with running(settings(tmp_path)) as spool:
+        await condemned(spool, [b"a"])
+    async with running(settings(tmp_path, uplinks=())) as spool:
+        (refused,) = (await spool.dead_letters.replay([1])).refused
+        assert "No uplink carries stream telemetry" in refused.message
+        assert spool.dead_letters.letters == 1
 
 
 @pytest.mark.parametrize("when_full", WhenFull)

@@ -1,0 +1,31 @@
+"""What a data folder tells of a gateway that does not answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+ANYWHERE = "Is it running? Say where its api listens with --api or -c."
+
+
+def standing(data_dir: Path | None) -> str:
+    """Whether one runs on the folder (None: which one is not known), and what to do then."""
+    if data_dir is None or not data_dir.is_dir():
+        return ANYWHERE
+    from gateway.spool.errors import SpoolError
+    from gateway.spool.folder import holder_of
+
+    try:
+        holder = holder_of(data_dir)
+    except SpoolError:
+        return ANYWHERE
+    if holder is not None:
+        return (
+            f"A gateway runs on {data_dir} (process {holder}), but its HTTP interface is not there: its log says where "
+            "it listens. `fieldgate queue` and `fieldgate dlq` can read the folder beside it, with --data-dir."
+        )
+    if not (data_dir / "spool.db").exists():
+        return ANYWHERE
+    return (
+        f"No gateway runs on {data_dir}. What is kept there can be seen all the same, with `fieldgate queue` and "
+        "`fieldgate dlq`."
+    )
