@@ -9,9 +9,9 @@ PYTHON :=
 
 # Suites by how long they take. The quick ones are `make test`; the slow ones start real brokers, cut links, kill processes.
 # MIXED have tests of both kinds; their slow ones are marked.
-MIXED := tests/api tests/deploy tests/docs
-QUICK := tests/unit tests/model tests/conformance tests/crash $(MIXED)
-SLOW  := tests/crash tests/outage tests/interop tests/fuzz tests/hostile tests/scenarios
+MIXED := tests/api tests/crash tests/deploy tests/docs
+QUICK := tests/unit tests/model tests/conformance $(MIXED)
+SLOW  := tests/outage tests/interop tests/fuzz tests/hostile tests/scenarios
 
 .PHONY: openapi help demo run receive bench test test-slow test-conformance test-fuzz test-browser screenshots vendor fuzz-codec check reference format clean
 
