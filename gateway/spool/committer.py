@@ -149,6 +149,15 @@ class Committer:
         """A stream that is not to be, where nothing ever went; call it between two commits."""
         del self._lanes[name]
 
+    def forget_uplink(self, lane: Lane, uplink: str) -> None:
+        """The uplink does not carry the lane any more; call it between two commits, before `note_carriers`.
+
+        The rows of its gaps go with the next commit that can be written: they must not be there when one of that name
+        comes back, which begins anew.
+        """
+        del lane.watermarks[uplink]
+        self._declared += [(lane.id, uplink, gap.first_seq) for gap in lane.gaps.forget(uplink)]
+
     def note_carriers(self, lane: Lane) -> None:
         """The uplinks of the lane are others: have it in the next commit how far each has come."""
         self._dirty_watermarks = {(uplink, name) for uplink, name in self._dirty_watermarks if name != lane.name}
@@ -271,7 +280,9 @@ class Committer:
     def synced(self, ends: dict[str, int]) -> None:
         """The disk has every record below these numbers, by stream; only now may they leave."""
         for name, seq in ends.items():
-            self._lanes[name].synced_seq = seq
+            lane = self._lanes.get(name)
+            if lane is not None:  # else it was taken back while the disk was busy
+                lane.synced_seq = seq
         self.changed()
 
     def _plan(self, commit: OpenCommit, dirty: set[tuple[str, str]], asked: Asked) -> Plan:

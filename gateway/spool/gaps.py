@@ -46,9 +46,9 @@ class Gaps:
             self._of[uplink] = [gap for gap in mine if gap.first_seq + gap.count > seq]
         return gone
 
-    def forget(self, uplink: str) -> None:
-        """The uplink is no more: nothing has to be declared to it."""
-        self._of.pop(uplink, None)
+    def forget(self, uplink: str) -> list[Gap]:
+        """The uplink is no more: nothing has to be declared to it; returns what would have been."""
+        return self._of.pop(uplink, [])
 
     def __iter__(self) -> Iterator[tuple[str, Gap]]:
         return ((uplink, gap) for uplink, gaps in self._of.items() for gap in gaps)

@@ -50,8 +50,7 @@ def _follow(settings: GatewaySettings, lanes: Iterable[Lane], committer: Committ
     for lane in lanes:
         wanted = carriers(settings, lane.name)
         for uplink in [one for one in lane.watermarks if one not in wanted]:
-            del lane.watermarks[uplink]
-            lane.gaps.forget(uplink)
+            committer.forget_uplink(lane, uplink)
         for uplink in wanted:
             lane.watermarks.setdefault(uplink, lane.first_seq)
         committer.note_carriers(lane)

@@ -129,7 +129,9 @@ def note_gap(connection: sqlite3.Connection, stream: int, gap: Gap, uplink: str 
     ).rowcount
     if not grown:
         connection.execute(
-            "INSERT INTO gap VALUES (?, ?, ?, ?, ?)", (stream, uplink, gap.first_seq, gap.count, gap.reason)
+            # One that begins there already is no reason to end the gateway: the longer of the two holds.
+            "INSERT INTO gap VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = max(count, excluded.count)",
+            (stream, uplink, gap.first_seq, gap.count, gap.reason),
         )
 
 
