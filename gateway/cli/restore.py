@@ -40,6 +40,7 @@ def restore(
     The whole backup is checked before anything changes. Data that is there is set aside, not deleted.
     """
     from config.loader import load_gateway
+    from gateway.broker.session import without_exchanges
     from gateway.cli.progress import ProgressLine
     from gateway.cli.words import count
     from gateway.spool.restore import look_at
@@ -54,7 +55,11 @@ def restore(
         typer.confirm(f"Set aside what is in {data_dir}, and begin with the backup?", abort=True, err=True)
     with ProgressLine(sys.stderr) as line:
         done = bring_back(
-            file, data_dir, files_to=files_to, on_progress=lambda what, at, of: line.show(f"{what}: {_share(at, of)}")
+            file,
+            data_dir,
+            files_to=files_to,
+            session=without_exchanges,
+            on_progress=lambda what, at, of: line.show(f"{what}: {_share(at, of)}"),
         )
     if as_json:
         document = {

@@ -19,7 +19,7 @@ from typing import Final
 
 from gateway.spool import archive
 from gateway.spool.archive import CONFIGURATION, DATABASE, Manifest
-from gateway.spool.errors import BackupError, DataFolderInUse
+from gateway.spool.errors import BackupError, DataFolderInUse, SpoolCorrupt, translate
 from gateway.spool.folder import DataFolder
 from gateway.spool.salvage import Salvage, save
 from gateway.spool.schema import PAGE_SIZE_BYTES, SCHEMA_VERSION, prepare
@@ -56,11 +56,13 @@ def restore(
     data_dir: Path,
     *,
     files_to: Path | None = None,
+    session: Callable[[bytes], bytes] = lambda snapshot: snapshot,
     on_progress: OnProgress = lambda _what, _done, _of: None,
 ) -> Restored:
     """Check the backup, set aside what is there, begin with what is in it. Blocking.
 
-    `files_to`: the folder for the files of the configuration; None: they stay in the archive. Raises BackupError,
+    `files_to`: the folder for the files of the configuration; None: they stay in the archive. `session` makes of each
+    session's snapshot what holds of it at a later time: only the broker can read it. Raises BackupError,
     DataFolderInUse while a gateway runs on the folder, and OSError.
     """
     folder = DataFolder(data_dir, reserve_bytes=0)
@@ -72,7 +74,8 @@ def restore(
         with _scratch(data_dir) as scratch:
             manifest = _extract(path, scratch, on_progress)
             fresh = scratch / _FRESH
-            salvage = _renumber(scratch / DATABASE, fresh, manifest, on_progress)
+            salvage = _renumber(scratch / DATABASE, fresh, manifest, session, on_progress)
+            _bring_log_in(folder.database)
             written = [] if files_to is None else _write_files(scratch, manifest, files_to)
             set_aside = _put_in_place(folder, fresh)
         return Restored(
@@ -125,7 +128,9 @@ def _extract(path: Path, scratch: Path, on_progress: OnProgress) -> Manifest:
     return manifest
 
 
-def _renumber(copy: Path, fresh: Path, manifest: Manifest, on_progress: OnProgress) -> Salvage:
+def _renumber(
+    copy: Path, fresh: Path, manifest: Manifest, session: Callable[[bytes], bytes], on_progress: OnProgress
+) -> Salvage:
     """The database of the backup, in new epochs, as another file."""
     os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with (
@@ -146,6 +151,9 @@ def _renumber(copy: Path, fresh: Path, manifest: Manifest, on_progress: OnProgre
             new.execute("PRAGMA synchronous = OFF")
             prepare(new)
             salvage = save(old, new, copy, on_records=lambda done: on_progress("Restoring", done, total))
+            for client_id, snapshot in old.execute("SELECT client_id, snapshot FROM session"):
+                if (later := session(snapshot)) != snapshot:
+                    new.execute("UPDATE session SET snapshot = ? WHERE client_id = ?", (later, client_id))
         except sqlite3.Error as error:
             raise BackupError(f"The database can't be written: {error}. Nothing was changed.") from error
     if salvage.records != total or salvage.blocks_unreadable or salvage.rows_unreadable:
@@ -187,7 +195,6 @@ def _put_in_place(folder: DataFolder, fresh: Path) -> Path | None:
     log_files = [folder.database.with_name(folder.database.name + ending) for ending in _LOG_ENDINGS]
     aside = None
     if any(path.exists() for path in (folder.database, *log_files, folder.path / _MARK)):
-        _bring_log_in(folder.database)
         aside = _free_name(folder.path / "replaced")
         aside.mkdir(mode=0o700)
         _keep_beside(folder.database, aside)
@@ -201,13 +208,26 @@ def _put_in_place(folder: DataFolder, fresh: Path) -> Path | None:
 
 
 def _bring_log_in(database: Path) -> None:
-    """Have all that was committed in the database itself; the log goes with the last connection, which this is."""
-    if database.exists():
-        with (
-            contextlib.suppress(sqlite3.Error),
-            contextlib.closing(sqlite3.connect(database, isolation_level=None)) as connection,
-        ):
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    """Have all that was committed in the database itself; the log goes with the last connection, which this is.
+
+    Raises BackupError where that can't be: between the moves of the log and of the database there would be a moment
+    without what is in the log, and power may be cut in it. A damaged database has its log set aside with it.
+    """
+    if not database.exists():
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(database, isolation_level=None)) as connection:
+            (is_busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    except sqlite3.Error as error:
+        found = translate(error)
+        if isinstance(found, SpoolCorrupt):
+            return
+        raise BackupError(f"{found} Nothing was changed.") from error
+    if is_busy:
+        raise BackupError(
+            f"Another program reads {database} (a backup, or somebody's sqlite3), so nothing was changed. "
+            "End it, then restore again."
+        )
 
 
 def _keep_beside(database: Path, aside: Path) -> None:

@@ -24,7 +24,15 @@ from gateway.spool import tables
 from gateway.spool.gaps import EVERYONE
 from gateway.spool.ports import Table
 from gateway.spool.removals import Key
-from gateway.spool.rows import BLOCK_COLUMNS, INSERT_BLOCK, block_of, block_row, is_body_sound, is_row_sound
+from gateway.spool.rows import (
+    BLOCK_COLUMNS,
+    INSERT_BLOCK,
+    add_to_counter,
+    block_of,
+    block_row,
+    is_body_sound,
+    is_row_sound,
+)
 from gateway.spool.schema import key_of
 
 _CARRIED_OVER: Final = (
@@ -134,6 +142,11 @@ def save(
                 new.execute("INSERT INTO watermark VALUES (?, ?, ?)", (uplink, of, place))
     for source, insert in _CARRIED_OVER:
         new.executemany(insert, _from_both_ends(old, f"SELECT * FROM {source}"))  # noqa: S608 - a constant
+    for number, stream in streams.items():
+        lost = sum(gap.count for gap in stream.lost)
+        if lost:
+            (name,) = new.execute("SELECT name FROM stream WHERE id = ?", (number,)).fetchone()
+            add_to_counter(new, name, "dropped_corrupt", lost)
     rows, rows_unreadable = _save_tables(old, new)
     new.execute("COMMIT")
     return Salvage(

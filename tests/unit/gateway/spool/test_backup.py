@@ -291,3 +291,21 @@ def _no_room(*_: object) -> int:
 def test_a_manifest_is_read_as_it_was_written() -> None:
     with pytest.raises(BackupError, match="no database"):
         Manifest.decode(Manifest(fieldgate="1", gateway="g", made_at="t", schema=3).encode())
+
+
+async def test_while_another_program_reads_what_is_there_nothing_is_restored_over_it(tmp_path: Path) -> None:
+    """Its log can't be brought in then, and without the log numbers would be given twice should power be cut."""
+    await filled(tmp_path / "data")
+    made(tmp_path / "data", tmp_path / "b.tar.gz")
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "spool.db", isolation_level=None)) as other:
+        other.execute("BEGIN")
+        other.execute("SELECT count(*) FROM block").fetchone()
+        async with running(settings(tmp_path / "data")) as spool:
+            await store(spool, [b"later"])
+        before = names_in(tmp_path / "data")
+        assert "spool.db-wal" in before
+        with pytest.raises(BackupError, match="Another program"):
+            restore(tmp_path / "b.tar.gz", tmp_path / "data")
+        assert names_in(tmp_path / "data") == before
+    async with running(settings(tmp_path / "data")) as spool:
+        assert await payloads_of(spool.outbox(Uplink())) == [*EXPECTED, b"later"]

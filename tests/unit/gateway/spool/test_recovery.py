@@ -123,3 +123,17 @@ async def test_salvage_keeps_each_uplinks_place(tmp_path: Path) -> None:
     async with running(settings(tmp_path, uplinks=both)) as spool:
         assert await payloads_of(spool.outbox(both[0])) == names(10, "c")
         assert await payloads_of(spool.outbox(both[1])) == names(10, "a") + names(10, "b") + names(10, "c")
+
+
+async def test_what_could_not_be_saved_is_counted_as_dropped_with_its_reason(tmp_path: Path) -> None:
+    await filled(tmp_path, commits=10)
+    with contextlib.closing(sqlite3.connect(tmp_path / "spool.db", isolation_level=None)) as other:
+        (key,) = other.execute("SELECT key FROM block ORDER BY key LIMIT 1 OFFSET 4").fetchone()
+        other.execute("UPDATE block SET body = x'00' WHERE key = ?", (key,))
+    (tmp_path / "spool.damaged").touch()
+    async with running(settings(tmp_path)) as spool:
+        assert spool.salvage is not None
+        lane = spool.lanes["telemetry"]
+        gaps = [gap.count for _, gap in lane.gaps if gap.reason == "corrupt"]
+        assert gaps
+        assert lane.dropped.get("corrupt") == sum(gaps)
