@@ -8,6 +8,7 @@ order, with every missing number declared as a gap.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import shutil
 import sqlite3
@@ -153,7 +154,7 @@ class SpoolModel(RuleBasedStateMachine):
     @rule(data=st.data())
     def damage_a_block_while_closed(self, data: st.DataObject) -> None:
         self.close()
-        with sqlite3.connect(self.folder / "spool.db", isolation_level=None) as other:
+        with contextlib.closing(sqlite3.connect(self.folder / "spool.db", isolation_level=None)) as other:
             blocks: list[Any] = other.execute("SELECT key, count, body FROM block ORDER BY key").fetchall()
             if blocks:
                 key, count, body = data.draw(st.sampled_from(blocks))
