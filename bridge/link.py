@@ -1,11 +1,11 @@
 """The connection to a cloud broker: paho-mqtt behind `bridge.ports.Link`, and nothing else.
 
 Theory of operation. paho's `loop_start` thread is not used; the event loop watches paho's socket and calls `loop_read`,
-`loop_write` and `loop_misc` itself. Three reasons: paho's own loops wait with select(), which fails for good once the
-socket's number is 1024 or more (a gateway with a thousand devices has that); a second thread must win the interpreter
-lock for each of the four reads that a PUBACK takes while the hot path holds it; and with one thread the order of
-events is simply the order of the bytes. Only connecting (name, TCP, TLS) blocks, so that runs in a thread of its own
-(link_opening.py).
+`loop_write` and `loop_misc` itself (link_watch.py). Three reasons: paho's own loops wait with select(), which fails for
+good once the socket's number is 1024 or more (a gateway with a thousand devices has that); a second thread must win the
+interpreter lock for each of the four reads that a PUBACK takes while the hot path holds it; and with one thread the
+order of events is simply the order of the bytes. Only connecting (name, TCP, TLS) blocks, so that runs in a thread of
+its own (link_opening.py).
 
 What paho does that shapes this file (2.1 and 2.2; see also paho_client.py):
 
@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -35,14 +34,13 @@ from bridge.errors import LinkError, LinkLost, LinkRefused, LinkUnreachable
 from bridge.flow.reasons import describe, describe_connect
 from bridge.link_opening import open_client
 from bridge.link_settings import LinkSettings
+from bridge.link_watch import LinkWatch
 from bridge.paho_client import WaryClient, drop, new_client, publish_properties
 from bridge.ports import Delivery, LinkEvents, LinkLimits, Publish
 from config.settings import Protocol
 
 __all__ = ["LinkSettings", "MqttLink"]
 
-_TICK_S: Final = 1.0
-_READS_PER_TURN: Final = 64
 _CLOSE_TIMEOUT_S: Final = 1.0
 
 
@@ -56,16 +54,11 @@ class MqttLink:
         self._settings = settings
         self._events = events
         self._client = self._new_client()
+        self._watch = LinkWatch(self._client, self._settle)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._fd = -1
-        self._tls_socket: ssl.SSLSocket | None = None
-        self._writer_on = False
-        self._flush_due = False
-        self._reading = False
         self._connected = False
         self._ended = False
         self._told = False
-        self._tick: asyncio.TimerHandle | None = None
         self._pending: list[Callable[[], None]] = []
         self._connack: asyncio.Future[LinkLimits] | None = None
         self._subacks: dict[int, asyncio.Future[int]] = {}
@@ -79,8 +72,6 @@ class MqttLink:
 
     def _new_client(self) -> WaryClient:
         client = new_client(self._settings)
-        client.on_socket_register_write = self._on_register_write
-        client.on_socket_unregister_write = self._on_unregister_write
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._on_publish
@@ -96,7 +87,7 @@ class MqttLink:
         try:
             async with asyncio.timeout(settings.connect_timeout_s):
                 await open_client(self._client, settings)
-                self._attach()
+                self._watch.begin()
                 return await self._connack
         except TimeoutError:
             self._end()
@@ -112,18 +103,6 @@ class MqttLink:
         except (LinkError, asyncio.CancelledError):
             self._end()
             raise
-
-    def _attach(self) -> None:
-        """Have the event loop watch paho's socket from now on."""
-        loop = asyncio.get_running_loop()
-        sock = self._client.socket()
-        if sock is None:
-            raise LinkLost("the socket was closed at once")
-        self._tls_socket = sock if isinstance(sock, ssl.SSLSocket) else None
-        self._fd = sock.fileno()
-        loop.add_reader(self._fd, self._on_readable)
-        self._tick = loop.call_later(_TICK_S, self._on_tick)
-        self._flush()
 
     # -- the owner's side ------------------------------------------------------------------------------------------
 
@@ -204,53 +183,15 @@ class MqttLink:
         self._told = True
         if self._ended:
             return
-        if self._fd >= 0 and self._client.socket() is not None:
+        if self._watch.is_on and self._client.socket() is not None:
             self._client.disconnect()
-            self._flush()
+            self._watch.flush()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_CLOSE_TIMEOUT_S):
                     await self.drain()
         self._end()
 
     # -- the socket's side -----------------------------------------------------------------------------------------
-
-    def _on_readable(self) -> None:
-        for _ in range(_READS_PER_TURN):
-            self._reading = True
-            self._client.loop_read()
-            self._reading = False
-            # What TLS has already decrypted shows no more on the socket.
-            if self._tls_socket is None or self._client.socket() is None or not self._tls_socket.pending():
-                break
-        else:
-            asyncio.get_running_loop().call_soon(self._read_on)
-        self._settle()
-
-    def _read_on(self) -> None:
-        if not self._ended:
-            self._on_readable()
-
-    def _on_writable(self) -> None:
-        if not self._ended:
-            self._client.loop_write()
-            self._settle()
-
-    def _flush(self) -> None:
-        self._flush_due = False
-        if self._ended or self._fd < 0:
-            return
-        self._client.loop_write()
-        if self._client.want_write() and self._client.socket() is not None and not self._writer_on:
-            asyncio.get_running_loop().add_writer(self._fd, self._on_writable)
-            self._writer_on = True
-        self._settle()
-
-    def _on_tick(self) -> None:
-        if self._ended:
-            return
-        self._tick = asyncio.get_running_loop().call_later(_TICK_S, self._on_tick)
-        self._client.loop_misc()
-        self._settle()
 
     def _settle(self) -> None:
         """After paho has run: hand on what it told, and notice when it closed the socket."""
@@ -290,12 +231,7 @@ class MqttLink:
         if self._ended:
             return
         self._ended = True
-        if self._tick is not None:
-            self._tick.cancel()
-        if self._fd >= 0 and self._loop is not None:
-            self._loop.remove_reader(self._fd)
-            self._loop.remove_writer(self._fd)
-            self._fd = -1
+        self._watch.end()
         drop(self._client)
         for granted in self._subacks.values():
             if not granted.done():
@@ -304,17 +240,7 @@ class MqttLink:
             self._drained.set_result(None)
             self._drained = None
 
-    # -- paho's callbacks: on the event loop, inside paho's locks; only the first may also come from the connect thread
-
-    def _on_register_write(self, _client: paho.Client, _userdata: Any, _sock: Any) -> None:
-        if self._fd >= 0 and not self._flush_due and self._loop is not None:
-            self._flush_due = True
-            self._loop.call_soon(self._flush)
-
-    def _on_unregister_write(self, _client: paho.Client, _userdata: Any, _sock: Any) -> None:
-        if self._writer_on and self._fd >= 0 and self._loop is not None:
-            self._writer_on = False
-            self._loop.remove_writer(self._fd)
+    # -- paho's callbacks: on the event loop, inside paho's locks -----------------------------------------------------
 
     def _on_connect(
         self,
@@ -373,7 +299,7 @@ class MqttLink:
         _properties: PahoProperties | None,
     ) -> None:
         # paho also calls this when a QoS 0 packet has gone to the socket: nobody acknowledged that.
-        if self._reading:
+        if self._watch.is_reading:
             self._pending.append(lambda: self._events.on_acknowledged(packet_id, reason.value))
 
     def _on_message(self, _client: paho.Client, _userdata: Any, message: paho.MQTTMessage) -> None:

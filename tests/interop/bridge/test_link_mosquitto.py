@@ -258,7 +258,7 @@ async def test_a_cancelled_connect_leaves_nothing_open(broker: Mosquitto) -> Non
     link = MqttLink(settings(broker.port), Owner())
     task = asyncio.create_task(link.connect())
     async with asyncio.timeout(TIMEOUT_S):
-        while link._fd < 0:  # noqa: ASYNC110 - a turn of the loop, not a wait
+        while not link._watch.is_on:  # noqa: ASYNC110 - a turn of the loop, not a wait
             await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
