@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from dataclasses import dataclass, replace
 from typing import Final
 
-from gateway.access.ports import Credentials, Refusal, Refused, Verdict
+from gateway.access.ports import Credentials, Refused, Verdict
 from gateway.broker.broker import Broker
 from gateway.broker.client import Client
+from gateway.listener.admission import Admission, as_long_as_valid, late
 from gateway.listener.door import Door
 from gateway.listener.partials import SMALL_BYTES
 from gateway.listener.peer import Peer, PeerCertificate
@@ -39,15 +39,6 @@ MAX_PACKETS_AT_ONCE: Final = 512
 KEEP_ALIVE_FACTOR: Final = 1.5
 """[MQTT-3.1.2-22]"""
 BROKEN: Final = "The connection of %s is closed after an error."
-
-
-@dataclass(slots=True, kw_only=True)
-class Admission:
-    """A CONNECT that is being decided, and what came behind it."""
-
-    packet: Connect
-    task: asyncio.Task[Verdict]
-    held: list[Packet]
 
 
 class Connection(Pipe):
@@ -219,15 +210,13 @@ class Connection(Pipe):
             logger.info("The connection of %s is closed: nothing came for %.1f s.", self._name(), silent_s)
             client.close(ReasonCode.KEEP_ALIVE_TIMEOUT)
         elif self._admission is not None:
-            late = Refused(reason=Refusal.SERVER_UNAVAILABLE, detail=f"No verdict came within {self._patience_s:g} s.")
             packet = self._admission.packet
             self._let_go()
-            self._enter(packet, late, [])
+            self._enter(packet, late(self._patience_s), [])
         else:
             logger.info("The connection from %s is closed: no CONNECT came within %g s.", self.peer, self._patience_s)
-            self._broker.turned_away(
-                "connect_timeout", f"No CONNECT came within {self._patience_s:g} s.", address=self.peer
-            )
+            sentence = f"No CONNECT came within {self._patience_s:g} s."
+            self._broker.turned_away("connect_timeout", sentence, address=self.peer)
             self.close()
 
     def look_for_stall(self, now_s: float) -> None:
@@ -240,20 +229,20 @@ class Connection(Pipe):
     def revoked(self) -> None:
         """The client's certificate was revoked since it came."""
         logger.info("The connection of %s is closed: its certificate was revoked.", self._name())
-        if self._client is not None:
-            self._client.close(ReasonCode.NOT_AUTHORIZED)
-        else:
-            self._broker.turned_away("certificate_revoked", "Its certificate was revoked.", address=self.peer)
-        self.close()
+        self._dismiss(ReasonCode.NOT_AUTHORIZED, "certificate_revoked", "Its certificate was revoked.")
 
     def give_up(self) -> None:
         """Close: too much of half-received packets is in memory, and this connection has the most."""
         logger.warning("The connection of %s is closed: half-received packets take too much memory.", self._name())
         self._reader = Reader(max_packet_size_bytes=self._door.max_connect_size_bytes)  # lets go of the old one's bytes
+        self._dismiss(ReasonCode.QUOTA_EXCEEDED, "quota_exceeded", "Half-received packets take too much memory.")
+
+    def _dismiss(self, reason: ReasonCode, code: str, sentence: str) -> None:
+        """End it from this side: a client is told, one that was not let in is counted with those turned away."""
         if self._client is not None:
-            self._client.close(ReasonCode.QUOTA_EXCEEDED)
+            self._client.close(reason)
         else:
-            self._broker.turned_away("quota_exceeded", "Half-received packets take too much memory.", address=self.peer)
+            self._broker.turned_away(code, sentence, address=self.peer)
         self.close()
 
     # ---- within ---------------------------------------------------------------------------------------------------
@@ -295,14 +284,8 @@ class Connection(Pipe):
         if admission is None or admission.task is not task:
             return
         self._admission = None
-        if task.cancelled() or (error := task.exception()) is not None:
-            if not task.cancelled():
-                logger.error("Whether %s may come in could not be decided.", self._name(), exc_info=error)
-            verdict: Verdict = Refused(reason=Refusal.SERVER_UNAVAILABLE)
-        else:
-            verdict = task.result()
         try:
-            self._enter(admission.packet, verdict, admission.held)
+            self._enter(admission.packet, admission.verdict(self._name()), admission.held)
         except ProtocolViolation as violation:
             self._fail(violation.with_traceback(None))
         except Exception:  # As in data_received: it is this client's alone.
@@ -330,10 +313,8 @@ class Connection(Pipe):
         if isinstance(verdict, Refused):
             self._broker.refuse(self, packet, terms, verdict)
             return
-        if self.certificate is not None:  # it holds for as long as what it was let in by
-            left_s = self.certificate.expires_at.timestamp() - self._broker.clock.now_us() / 1e6
-            valid_for_s = left_s if verdict.valid_for_s is None else min(left_s, verdict.valid_for_s)
-            verdict = replace(verdict, valid_for_s=max(0.0, valid_for_s))
+        if self.certificate is not None:
+            verdict = as_long_as_valid(verdict, self.certificate, self._broker.clock.now_us())
         self._client = client = self._broker.connect(self, packet, terms, verdict)
         if client is None or self._is_closing:
             return
