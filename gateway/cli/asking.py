@@ -71,7 +71,8 @@ class Where:
         if self.data_dir is not None:
             if self.api is not None:
                 raise typer.BadParameter("--api asks a gateway, --data-dir asks none: give one of them.")
-            return self._of_folder(self.data_dir, has_settings=found(self.config, GATEWAY_FILE) is not None)
+            # Not ./gateway.yaml: the settings of another gateway would take its uplinks' places away from this one.
+            return self._of_folder(self.data_dir, has_settings=self.config is not None)
         asked = self._client()
         reason = None if asked.data_dir is None else asked.missing()
         if asked.data_dir is None or reason is None:
