@@ -13,7 +13,7 @@ MIXED := tests/api tests/crash tests/deploy tests/docs
 QUICK := tests/unit tests/model tests/conformance $(MIXED)
 SLOW  := tests/outage tests/interop tests/fuzz tests/hostile tests/scenarios
 
-.PHONY: openapi help demo run receive bench test test-slow test-conformance test-fuzz test-browser screenshots vendor fuzz-codec check reference format clean
+.PHONY: openapi help demo run receive bench test test-slow test-properties test-conformance test-fuzz test-browser screenshots vendor fuzz-codec check reference format clean
 
 help:
 	@echo "make demo              the whole of it on this machine, with an outage and a crash, in about a minute"
@@ -21,6 +21,7 @@ help:
 	@echo "make receive           the receiver, with receiver.yaml"
 	@echo "make test              unit, model, conformance and quick crash tests"
 	@echo "make test-slow         crashes, outages, bad peers, real clients and brokers, deploy/ with Prometheus"
+	@echo "make test-properties   the properties and models, with random examples; PROPERTY_FACTOR times as many (4)"
 	@echo "make test-browser      every page of the dashboard in a real Chromium"
 	@echo "make test-conformance  other people's suites for brokers (docs/conformance.md), and a Mosquitto beside the gateway"
 	@echo "make fuzz-codec        ten million inputs for the codec, guided by its coverage; FUZZ_RUNS says how many"
@@ -53,6 +54,11 @@ test: $(STAMP)
 test-slow: $(STAMP)
 	$(BIN)/python -m pytest $(SLOW) $(ARGS)
 	$(BIN)/python -m pytest $(MIXED) -m slow $(ARGS)
+
+# The same properties as in the quick suites, which are tried there with the same examples each time.
+test-properties: export PROPERTY_FACTOR ?= 4
+test-properties: $(STAMP)
+	$(BIN)/python -m pytest tests/unit tests/model -m "hypothesis and not slow" $(ARGS)
 
 test-conformance: $(STAMP)
 	$(BIN)/python -m pytest tests/conformance -rs $(ARGS)

@@ -23,6 +23,7 @@ from bridge.uplink import Uplink
 from config.settings import Batch, Compression, Encoding, Retry
 from config.settings import Uplink as UplinkSettings
 from tests.support.cloud import Answer, FakeBroker, FakeOutbox
+from tests.support.examples import examples
 from tests.support.virtual_time import VirtualClock, VirtualLoop
 
 STREAMS = ("telemetry", "alarms")
@@ -228,6 +229,6 @@ class UplinkMachine(RuleBasedStateMachine):
 
 
 UplinkMachine.TestCase.settings = settings(
-    max_examples=40, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(40), stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestUplinkModel: Any = UplinkMachine.TestCase

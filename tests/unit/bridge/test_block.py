@@ -13,6 +13,7 @@ from bridge.block import MAX_TIME_US, Block, decode_blocks, rows
 from bridge.block_builder import BlockBuilder
 from bridge.errors import BlockError
 from bridge.record import Properties
+from tests.support.examples import examples
 
 START_US = 1_700_000_000_000_000
 SETS = (
@@ -70,7 +71,7 @@ def told(block: Block) -> list[tuple[Any, ...]]:
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(batches, st.integers(0, 2**40))
 def test_a_block_tells_every_record_that_was_put_in(items: list[Any], first_seq: int) -> None:
     builder = build(items)
@@ -98,7 +99,7 @@ def test_a_block_tells_every_record_that_was_put_in(items: list[Any], first_seq:
     assert dense == [(t, c, topic, qos << 1 | retain, payload) for _, t, c, topic, payload, qos, retain, _ in wanted]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(batches, st.data())
 def test_a_part_of_a_block_tells_the_same_records(items: list[Any], data: st.DataObject) -> None:
     (block,) = decode_blocks(build(items).encode(), 1)
@@ -108,14 +109,14 @@ def test_a_part_of_a_block_tells_the_same_records(items: list[Any], data: st.Dat
     assert told(part) == told(block)[start:stop]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(batches, batches)
 def test_blocks_end_to_end_are_numbered_on(first: list[Any], second: list[Any]) -> None:
     blocks = list(decode_blocks(build(first).encode() + build(second).encode(), 7))
     assert [record.seq for block in blocks for record in block] == list(range(7, 7 + sum(map(len, blocks))))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(batches)
 def test_a_block_cut_anywhere_is_refused(items: list[Any]) -> None:
     data = build(items).encode()

@@ -28,6 +28,7 @@ from bridge.frame import MAX_GAPS, MAX_HEADER_BYTES, MAX_SEQ, FrameHeader, decod
 from bridge.ports import Gap, StoredBlock
 from bridge.record import Properties, Record
 from config.settings import Compression, Encoding
+from tests.support.examples import examples
 
 CODEC = Codec()
 CAP = 1 << 22
@@ -85,7 +86,7 @@ def plain(record: Record) -> tuple[Any, ...]:
     return tuple(values)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     runs,
     st.integers(1, 2**40),

@@ -16,6 +16,7 @@ from bridge.sealing import CORRUPT, MAX_RAW_BYTES, TOO_LARGE, Sealed, seal_withi
 from config.receiver_keys import FRAME_BYTES
 from config.settings import MIB, Encoding
 from tests.support.cloud import EPOCH, stored_block
+from tests.support.examples import examples
 
 CODEC = Codec()
 GAPS = (Gap(first_seq=1, count=9, reason="full"),)
@@ -26,7 +27,7 @@ def header(count: int, **more: object) -> FrameHeader:
     return FrameHeader(**(fields | {"count": count} | more))  # type: ignore[arg-type]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(st.lists(st.integers(0, 400), min_size=1, max_size=6), min_size=1, max_size=5),
     st.none() | st.integers(150, 1500),

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.history import CAPACITIES, FINE_S, MINUTE_S, QUARTER_S, SPANS, History, Totals
+from tests.support.examples import examples
 
 START_S = 1_700_000_100.0
 """The beginning of a quarter of an hour."""
@@ -215,7 +216,7 @@ moments = st.tuples(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.lists(moments, max_size=60))
 def test_whatever_the_clock_says_the_rates_are_within_what_happened(steps: list[tuple[float, float, int]]) -> None:
     rows = Rows()

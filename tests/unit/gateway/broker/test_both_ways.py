@@ -17,6 +17,7 @@ from gateway.broker.queue_limits import QueueLimits, Total
 from gateway.mqtt.packets import PubAck, PubAcks, PubComp, PubRec, PubRel, Version
 from gateway.spool.ports import Outcome
 from tests.support.broker import FakeChannel, House, pid, run, subscribe
+from tests.support.examples import examples
 
 WINDOW = 5
 MORE = Properties(user_property=(("k", "v"),))
@@ -93,7 +94,7 @@ STEPS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(STEPS, max_size=40))
 def test_both_ways_together_bring_each_message_once_and_in_order(steps: list[tuple]) -> None:  # type: ignore[type-arg]
     total = Total()

@@ -12,6 +12,7 @@ from gateway.broker.client import Client
 from gateway.mqtt.packets import PubAck, PubComp, PubRec, PubRel, Version
 from gateway.spool.ports import Outcome, Table
 from tests.support.broker import FakeChannel, House, pid, run, subscribe
+from tests.support.examples import examples
 from tests.support.store import Commit
 
 
@@ -176,7 +177,7 @@ STEPS = [
 """What happens often stands here more than once."""
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(st.lists(st.integers(0, len(STEPS) - 1), min_size=60, max_size=120))
 def test_what_was_promised_comes_and_with_qos_2_once(steps: list[int]) -> None:
     world = World()

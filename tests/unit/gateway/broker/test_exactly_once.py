@@ -14,6 +14,7 @@ from gateway.broker.client import Client
 from gateway.mqtt.packets import PubRel, Version
 from gateway.spool.ports import Outcome
 from tests.support.broker import FakeChannel, House, pid, run
+from tests.support.examples import examples
 from tests.support.store import Commit
 
 
@@ -188,7 +189,7 @@ STEPS = [
 """What happens often stands here more than once."""
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.lists(st.integers(0, len(STEPS) - 1), min_size=100, max_size=140))
 def test_what_the_device_was_told_is_true(steps: list[int]) -> None:
     world = World()

@@ -46,6 +46,7 @@ from tests.support.doors import (
     rest,
     until,
 )
+from tests.support.examples import examples
 from tests.support.store import FakeStore
 
 MQTT = [Subprotocol("mqtt")]
@@ -374,13 +375,13 @@ async def test_a_stream_of_frames_may_be_cut_at_every_byte(step: int) -> None:
 
 
 @given(st.lists(st.integers(0, 10_000), max_size=20), st.lists(st.integers(0, 10_000), max_size=20))
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(50), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_frames_fragments_and_packets_may_be_cut_anywhere(cuts: list[int], fragments: list[int]) -> None:
     asyncio.run(_through(cuts, fragments))
 
 
 @given(st.lists(st.binary(max_size=60), max_size=8), st.booleans())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 def test_whatever_bytes_come_there_is_an_answer_or_silence_and_no_error(chunks: list[bytes], upgraded: bool) -> None:
     async def scenario() -> None:
         layered = Layered()

@@ -18,6 +18,7 @@ from gateway.mqtt import writer
 from gateway.mqtt.packets import Connect, Disconnect, PublishBatch, Subscribe, Unsubscribe, Version, Will
 from gateway.mqtt.properties import P
 from gateway.mqtt.reader import Reader
+from tests.support.examples import examples
 from tests.support.mqtt_bytes import connected
 from tests.support.paho_codec import PahoCodec, properties
 
@@ -65,7 +66,7 @@ def from_paho(item: object) -> dict[str, object]:
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@settings(RELAXED, max_examples=30)
+@settings(RELAXED, max_examples=examples(30))
 @given(
     client_id=names,
     clean=st.booleans(),
@@ -106,7 +107,7 @@ def test_a_connect_by_paho_is_read_as_it_was_meant(
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@settings(RELAXED, max_examples=30)
+@settings(RELAXED, max_examples=examples(30))
 @given(
     st.lists(
         st.tuples(topics, payloads, st.integers(0, 2), st.booleans(), st.integers(1, 65535), st.none() | property_sets),
@@ -166,7 +167,7 @@ def test_subscribe_unsubscribe_and_disconnect_by_paho_are_read_as_they_were_mean
 
 
 @pytest.mark.parametrize("level", LEVELS)
-@settings(RELAXED, max_examples=30)
+@settings(RELAXED, max_examples=examples(30))
 @given(topics, payloads, st.integers(0, 2), st.booleans(), st.integers(1, 65535), st.none() | property_sets)
 def test_a_publish_written_here_is_read_by_paho_as_it_was_meant(
     level: int, topic: str, payload: bytes, qos: int, retain: bool, number: int, item: Properties | None
@@ -213,7 +214,7 @@ def test_answers_written_here_are_read_by_paho_as_they_were_meant(level: int) ->
         assert codec.decode(writer.unsuback(8, version=version))[0][:2] == ("unsuback", 8)
 
 
-@settings(RELAXED, max_examples=25)
+@settings(RELAXED, max_examples=examples(25))
 @given(topics, payloads, st.integers(0, 2), st.booleans(), st.integers(1, 65535))
 def test_the_writer_and_amqtt_write_the_same_publish(
     topic: str, payload: bytes, qos: int, retain: bool, number: int

@@ -14,6 +14,7 @@ from gateway.mqtt.packets import Connect, PublishBatch
 from gateway.mqtt.publish_layout import MAX_LAYOUTS, WITH_PROPERTIES, WITHOUT_PROPERTIES
 from gateway.mqtt.publish_properties import MAX_ENTRIES, shared_cache
 from gateway.mqtt.reader import Reader
+from tests.support.examples import examples
 from tests.support.mqtt_bytes import connect, connected, field, packet, publish, rows, varint
 
 RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -68,7 +69,7 @@ def read_in_pieces(data: bytes, sizes: list[int]) -> tuple[Reader, list[object]]
     return reader, found
 
 
-@settings(RELAXED, max_examples=60)
+@settings(RELAXED, max_examples=examples(60))
 @given(conversations(), st.lists(st.integers(1, 400), min_size=1, max_size=5))
 def test_pieces_of_any_size_give_the_same_packets(case: tuple[int, list[bytes]], sizes: list[int]) -> None:
     data = b"".join(case[1])
@@ -80,7 +81,7 @@ def test_pieces_of_any_size_give_the_same_packets(case: tuple[int, list[bytes]],
     assert pieces.pending_bytes == 0
 
 
-@settings(RELAXED, max_examples=40)
+@settings(RELAXED, max_examples=examples(40))
 @given(conversations())
 def test_a_packet_read_alone_is_the_packet_read_in_a_run(case: tuple[int, list[bytes]]) -> None:
     together = read_in_pieces(b"".join(case[1]), [2**30])[1]
@@ -89,7 +90,7 @@ def test_a_packet_read_alone_is_the_packet_read_in_a_run(case: tuple[int, list[b
     assert alone == together
 
 
-@settings(RELAXED, max_examples=30)
+@settings(RELAXED, max_examples=examples(30))
 @given(conversations())
 def test_the_sizes_of_batches_add_up_to_what_came(case: tuple[int, list[bytes]]) -> None:
     reader = Reader(max_packet_size_bytes=2**20, topic_alias_maximum=2)
@@ -109,7 +110,7 @@ def test_byte_by_byte_is_the_same_as_all_at_once() -> None:
     assert read_in_pieces(data, [1])[1] == read_in_pieces(data, [len(data)])[1]
 
 
-@settings(RELAXED, max_examples=150)
+@settings(RELAXED, max_examples=examples(150))
 @given(st.binary(max_size=200), st.sampled_from([None, 3, 4, 5]))
 def test_random_bytes_are_packets_or_a_violation_and_nothing_else(data: bytes, level: int | None) -> None:
     reader = Reader(max_packet_size_bytes=4096) if level is None else connected(level, max_packet_size_bytes=4096)
@@ -118,7 +119,7 @@ def test_random_bytes_are_packets_or_a_violation_and_nothing_else(data: bytes, l
     assert reader.pending_bytes <= len(data)
 
 
-@settings(RELAXED, max_examples=150)
+@settings(RELAXED, max_examples=examples(150))
 @given(conversations(), st.data())
 def test_a_changed_byte_is_read_or_refused_and_nothing_else(case: tuple[int, list[bytes]], data: st.DataObject) -> None:
     changed = bytearray(b"".join(case[1]))

@@ -30,6 +30,7 @@ from simulators.scenarios.description import (
 )
 from simulators.scenarios.plan import Plan, PlanTooLarge, make_plan
 from simulators.scenarios.ready import find_scenario, ready_names
+from tests.support.examples import examples
 
 ROOT = Path(__file__).parents[4]
 
@@ -79,7 +80,7 @@ def names(plan: Plan) -> list[str]:
     ]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(scenario=scenarios())
 def test_the_same_seed_makes_the_same_plan_with_payloads_that_are_all_unlike(scenario: Scenario) -> None:
     plan = make_plan(scenario)
