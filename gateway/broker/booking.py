@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from gateway.broker.audience import Audience
 from gateway.broker.fanout import Run
@@ -14,14 +13,6 @@ from gateway.broker.retaining import Change
 from gateway.broker.session import Session
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Part:
-    """Publishes of one run that follow each other and go to the same audience, without properties and RETAIN."""
-
-    audience: Audience
-    run: Run
-
-
 class Booking:
     """One run, or messages one by one; what it has on disk in the open commit is in `reserved` and `changes`."""
 
@@ -29,8 +20,9 @@ class Booking:
 
     def __init__(self, qos: int) -> None:
         self.qos = qos
-        self.parts: list[Part] = []
-        """A run that goes whole."""
+        self.parts: list[tuple[Audience, Run]] = []
+        """A run that goes whole, without properties and RETAIN: its publishes that follow each other and have one
+        audience are one part."""
         self.entries: list[tuple[Message, Audience, Sequence[tuple[Session, Target]]]] = []
         """Messages one by one, each with its topic's audience and the members that shared subscriptions picked."""
         self.reserved: list[tuple[Session, Flight]] = []

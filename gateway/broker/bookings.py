@@ -7,7 +7,7 @@ from typing import Final
 
 from bridge.ports import Clock
 from gateway.broker.audience import NOBODY, Audience
-from gateway.broker.booking import Booking, Part
+from gateway.broker.booking import Booking
 from gateway.broker.fanout import Run
 from gateway.broker.flight import Flight, Kept
 from gateway.broker.held import Target, shared_target_of
@@ -61,7 +61,7 @@ class Bookings:
         qos, topics, payloads = batch.qos, batch.topics, batch.payloads
         if len(audiences) == 1:
             run = Run(topics, payloads, qos=qos, origin=origin, username=username, access=access)
-            booking.parts = [Part(audience=audiences.pop(), run=run)]
+            booking.parts = [(audiences.pop(), run)]
         else:
             for start, stop, audience in _parts(topics, routes):
                 if audience is not NOBODY:
@@ -73,12 +73,12 @@ class Bookings:
                         username=username,
                         access=access,
                     )
-                    booking.parts.append(Part(audience=audience, run=run))
+                    booking.parts.append((audience, run))
         if qos:
-            for part in booking.parts:
-                targets = part.audience.targets.items()
+            for audience, run in booking.parts:
+                targets = audience.targets.items()
                 if any(target.qos and session.is_durable for session, target in targets):
-                    for message in part.run.messages():
+                    for message in run.messages():
                         self._reserve(booking, message, targets)
         return booking
 

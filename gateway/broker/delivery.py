@@ -21,9 +21,11 @@ from typing import Any, Final
 
 from bridge.ports import Clock
 from gateway.broker.agenda import TRY_AGAIN_AFTER_S, Agenda, do_safely
-from gateway.broker.booking import Booking, Part
+from gateway.broker.audience import Audience
+from gateway.broker.booking import Booking
 from gateway.broker.bookings import Bookings, flight_to
 from gateway.broker.counters import Counters
+from gateway.broker.fanout import Run
 from gateway.broker.flight import Flight, Kept, Step
 from gateway.broker.held import Target, shared_target_of
 from gateway.broker.message import Message
@@ -126,8 +128,8 @@ class Delivery:
         for change in booking.changes:
             self._retaining.settle(change, is_stored=is_stored, is_taken=is_taken)
         if is_taken:
-            for part in booking.parts:
-                self._deliver(part, booking, touched)
+            for audience, run in booking.parts:
+                self._deliver(run, audience, booking, touched)
             for message, audience, picked in booking.entries:
                 self._offer_all(booking, message, audience.targets.items(), touched)
                 self._offer_all(booking, message, picked, touched)
@@ -152,11 +154,10 @@ class Delivery:
                 if is_taken:
                     self._counters.dropped["failed"] += len(flights)
 
-    def _deliver(self, part: Part, booking: Booking, touched: dict[Session, None]) -> None:
+    def _deliver(self, run: Run, audience: Audience, booking: Booking, touched: dict[Session, None]) -> None:
         """A run, to each of its audience: as bytes where that is possible."""
-        run = part.run
         origin = run.origin
-        for session, each in part.audience.targets.items():
+        for session, each in audience.targets.items():
             target = each if session.client_id != origin else each.own
             if target is None:
                 continue
