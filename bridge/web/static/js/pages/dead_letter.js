@@ -1,6 +1,6 @@
 // One dead letter: its reason, and the records in it.
 import { get } from "../api.js";
-import { bytes, count, plain } from "../format.js";
+import { bytes, count, plain, range } from "../format.js";
 import { html, useEffect, useState } from "../html.js";
 import { useQuestion } from "../parts/dialog.js";
 import { NoBody } from "../parts/empty.js";
@@ -36,7 +36,7 @@ export function DeadLetterPage({ path }) {
         ["Kept since", html`<${When} at=${letter.at} />`],
         ["Uplink", letter.uplink ?? "–"],
         ["Stream", letter.stream],
-        ["Numbers", letter.count ? `${count(letter.first_seq)} to ${count(letter.first_seq + letter.count - 1)}` : "–"],
+        ["Numbers", range(letter.first_seq, letter.count)],
         ["Records", count(letter.count)],
         ["Size", bytes(letter.size_bytes)],
       ]} />

@@ -1,5 +1,5 @@
 // The cloud side: which gateways speak, what is missing of them, and whether the sinks keep up.
-import { count, counted, duration, plain, rate } from "../format.js";
+import { count, counted, duration, plain, range, rate } from "../format.js";
 import { html } from "../html.js";
 import { Empty, NoBody } from "../parts/empty.js";
 import { Facts } from "../parts/facts.js";
@@ -67,7 +67,7 @@ function ranges(all) {
     .slice(0, 5)
     .map(
       (one) =>
-        html`<div>${count(one.first_seq)} to ${count(one.first_seq + one.count - 1)}${one.reason ? `: ${plain(one.reason)}` : ""}</div>`,
+        html`<div>${range(one.first_seq, one.count)}${one.reason ? `: ${plain(one.reason)}` : ""}</div>`,
     );
   return html`${shown}${all.length > 5 && html`<div class="quiet">and ${count(all.length - 5)} more</div>`}`;
 }

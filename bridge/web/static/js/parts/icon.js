@@ -1,8 +1,9 @@
 // Icons as inline drawings: no requests, and in the colour of the text beside them. Each stands with a word.
 import { html } from "../html.js";
 
-/** @type {Record<string, string>} */
+/** @type {any} */
 const PATHS = {
+  __proto__: null,
   overview: "M4 13h6V4H4zM14 20h6v-9h-6zM4 20h6v-3H4zM14 7h6V4h-6z",
   streams: "M4 7h10a3 3 0 0 1 3 3v7M4 12h6a3 3 0 0 1 3 3v2M4 17h3M14 15l3 3 3-3",
   devices: "M7 7h10v10H7zM10 3v4M14 3v4M10 17v4M14 17v4M3 10h4M3 14h4M17 10h4M17 14h4",

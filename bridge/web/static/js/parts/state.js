@@ -3,8 +3,9 @@ import { capital, plain } from "../format.js";
 import { html } from "../html.js";
 import { Icon } from "./icon.js";
 
-/** @type {Record<string, string>} */
+/** @type {any} none of what every object has: a state is a word from elsewhere */
 const TONES = {
+  __proto__: null,
   online: "ok",
   connected: "ok",
   ok: "ok",
@@ -25,8 +26,9 @@ const TONES = {
   failed: "critical",
   refused: "critical",
 };
-/** @type {Record<string, string>} */
+/** @type {any} */
 const ICONS = {
+  __proto__: null,
   connected: "online",
   ok: "online",
   running: "online",
