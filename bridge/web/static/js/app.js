@@ -1,5 +1,6 @@
 // Where it begins: who looks, which program this is, which page the address names.
 import { refreshSession } from "./api.js";
+import { keepFocus } from "./focus.js";
 import { html, render, useEffect, useErrorBoundary, useLayoutEffect, useRef, useState } from "./html.js";
 import { stopped, useLive } from "./live.js";
 import { GATEWAY_PAGES, pageFor, RECEIVER_PAGES } from "./pages/pages.js";
@@ -90,7 +91,7 @@ function Program({ entries, summary, verdict }) {
 function Changes({ word }) {
   const first = useRef(word);
   first.current ??= word;
-  return html`<p class="hidden" aria-live="polite">${word === first.current ? "" : word}</p>`;
+  return html`<p class="hidden" aria-live="polite">${word === first.current ? null : word}</p>`;
 }
 
 /** A page that fails says so, and the rest goes on. @param {{children: any}} props */
@@ -108,3 +109,4 @@ const NotFound = () =>
 
 const root = document.getElementById("app");
 if (root) render(html`<${App} />`, root);
+keepFocus();

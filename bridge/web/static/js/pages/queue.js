@@ -1,6 +1,6 @@
 // A look into one stream's queue: the records that wait, from the oldest on.
 import { get, query } from "../api.js";
-import { count } from "../format.js";
+import { range } from "../format.js";
 import { html, useEffect, useState } from "../html.js";
 import { Empty, NoBody } from "../parts/empty.js";
 import { Messages } from "../parts/messages.js";
@@ -23,7 +23,7 @@ export function QueuePanel({ stream, onClose }) {
     );
     return () => left.abort();
   }, [path, fromSeq, times]);
-  return html`<${Panel} title=${`What waits in ${stream}`} side=${html`<button type="button" onClick=${onClose}>Close</button>`}>
+  return html`<${Panel} title=${`What waits in ${stream}`} side=${html`<button type="button" onClick=${onClose}>Close<span class="hidden"> what waits in ${stream}</span></button>`}>
     ${
       !page
         ? html`<${NoBody} problem=${problem} />`
@@ -35,7 +35,7 @@ export function QueuePanel({ stream, onClose }) {
       <button type="button" onClick=${() => (setFromSeq(null), setTimes(times + 1))}>From the oldest, again</button>
       <button type="button" disabled=${!page?.next_from_seq} onClick=${() => setFromSeq(page.next_from_seq)}>Next ${LIMIT}</button>
       <a class="button" href="${path}/export" download="${stream}.ndjson">Export all</a>
-      ${page && html`<span class="quiet">Numbers ${count(page.first_seq)} to ${count(page.next_seq - 1)}; looking takes nothing away.</span>`}
+      ${page && html`<span class="quiet">${page.next_seq > page.first_seq && `Waiting: ${range(page.first_seq, page.next_seq - page.first_seq)}. `}Looking takes nothing away.</span>`}
     </div>
   <//>`;
 }

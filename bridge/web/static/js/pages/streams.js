@@ -25,12 +25,18 @@ export function StreamsPage() {
     <${PageHead} title="Streams"><p class="lead">What waits on the disk, and the roads that take it away.</p><//>
     <${ViewerNote} />
     <${Streams} streams=${body.streams} looked=${looked} onLook=${look} />
-    ${looked && html`<${QueuePanel} key=${looked} stream=${looked} onClose=${() => look("")} />`}
+    ${looked && html`<${QueuePanel} key=${looked} stream=${looked} onClose=${() => {
+        document.getElementById(lookId(looked))?.focus();
+        look("");
+      }} />`}
     <${Spool} spool=${body.spool} />
     ${body.uplinks.length === 0 && html`<${Empty} title="No uplink is configured."><p>Records stay on this box. Name an uplink in the <a href="/configuration">configuration</a>, section <code>uplinks</code>.</p><//>`}
     ${body.uplinks.map((/** @type {any} */ uplink) => html`<${UplinkPanel} key=${uplink.name} uplink=${uplink} ask=${ask} />`)}
     ${dialog}`;
 }
+
+/** The button that opens a queue, and has the focus again when it is closed. @param {string} stream */
+const lookId = (stream) => `look-${stream}`;
 
 /** @param {Record<string, number>} dropped */
 function drops(dropped) {
@@ -71,7 +77,7 @@ function Streams({ streams, looked, onLook }) {
       title: "",
       cell: (
         /** @type {any} */ stream,
-      ) => html`<button type="button" aria-expanded=${looked === stream.name} 
+      ) => html`<button type="button" id=${lookId(stream.name)} aria-expanded=${looked === stream.name}
         onClick=${() => onLook(looked === stream.name ? "" : stream.name)}>Look inside<span class="hidden"> ${stream.name}</span></button>`,
     },
   ];

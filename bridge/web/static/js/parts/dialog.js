@@ -1,4 +1,5 @@
 // A question before what can't be taken back: it names what will happen, and the way out comes first.
+import { returnTo, whereabouts } from "../focus.js";
 import { html, useEffect, useId, useRef, useState } from "../html.js";
 
 /**
@@ -29,10 +30,12 @@ function Dialog({ question, onAnswer }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const id = useId();
   useEffect(() => {
-    const before = document.activeElement;
-    dialog.current?.showModal();
+    const before = whereabouts();
+    const shown = dialog.current;
+    shown?.showModal();
     return () => {
-      if (before instanceof HTMLElement) before.focus();
+      shown?.close(); // while it is open, nothing behind it can have the focus
+      returnTo(before);
     };
   }, []);
   return html`<dialog ref=${dialog} aria-labelledby="${id}-title" aria-describedby="${id}-text" onCancel=${(

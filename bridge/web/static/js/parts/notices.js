@@ -26,8 +26,8 @@ export function Notices() {
     ${all.map(
       (notice) => html`<div class="notice" key=${notice.id} data-tone=${notice.kind === "error" ? "critical" : "ok"}>
         <${Icon} name=${notice.kind === "error" ? "error" : "online"} />
-        <p><bdi>${notice.text}</bdi></p>
-        <button type="button" class="bare" aria-label="Put this away" onClick=${() => putAway(notice.id)}><${Icon} name="close" /></button>
+        <p id="notice-${notice.id}"><bdi>${notice.text}</bdi></p>
+        <button type="button" class="bare" aria-label="Put this away" aria-describedby="notice-${notice.id}" onClick=${() => putAway(notice.id)}><${Icon} name="close" /></button>
       </div>`,
     )}
   </div>`;
