@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import signal
+import time
+
 from playwright.async_api import Route, expect
 
 from tests.browser.conftest import Site
 from tests.support.dashboard import Dashboard
+
+MOST_SILENT_S = 10.0
+"""So long at most may a page go on saying that it is live."""
 
 
 async def test_a_banner_says_how_old_everything_is_until_the_gateway_is_back(page: Dashboard, site: Site) -> None:
@@ -55,3 +62,29 @@ async def test_a_page_older_than_the_gateway_says_that_it_has_to_be_loaded_again
     await page.settled()
     await expect(page.page.locator(".banner")).to_have_count(0)
     page.is_server_gone = False
+
+
+async def test_a_gateway_that_hangs_is_not_live_within_ten_seconds(page: Dashboard, site: Site) -> None:
+    await page.open("/")
+    liveness, banner = page.page.locator(".liveness"), page.page.locator(".banner")
+    await expect(liveness).to_have_text("Live")
+    process = site.gateway.process
+    assert process is not None
+    page.is_server_gone = True
+    process.send_signal(signal.SIGSTOP)
+    hung_s = time.monotonic()
+    try:
+        await expect(liveness).to_have_text("Not live")
+        told_s = time.monotonic()
+        await expect(banner).to_contain_text("What you see is old: live data has stopped at")
+        await expect(banner).to_contain_text("The gateway hangs, or the network to it is cut")
+        await expect(banner).to_contain_text(re.compile(r"That was \d+\s(s|min) ago"))
+        await expect(page.page.locator(".verdict-word")).to_contain_text("Last known")
+        # Trying goes on, though nobody answers.
+        await expect(banner).to_contain_text("trying now")
+    finally:
+        process.send_signal(signal.SIGCONT)
+    await expect(liveness).to_have_text("Live")
+    await expect(banner).to_have_count(0)
+    page.is_server_gone = False
+    assert told_s - hung_s < MOST_SILENT_S

@@ -1,6 +1,9 @@
 // Asking and telling: JSON over fetch, errors as sentences.
 import { heardSession, session } from "./session.js";
 
+/** A question that has no answer by then gets none: the program hangs, or the network drops what it sends. */
+const MOST_MS = 15_000;
+
 /** An answer that is not what was asked for; its message is a sentence for people. */
 export class Problem extends Error {
   /** @param {number} status 0: nobody answered @param {string} message @param {any} [body] */
@@ -38,7 +41,26 @@ async function answerOf(path, options) {
 }
 
 /** Raises Problem. @param {string} path @param {AbortSignal} [signal] @returns {Promise<any>} */
-export const get = (path, signal) => answerOf(path, { signal });
+export async function get(path, signal) {
+  const asked = new AbortController();
+  let isLate = false;
+  const leave = () => asked.abort();
+  const timer = setTimeout(() => {
+    isLate = true;
+    leave();
+  }, MOST_MS);
+  signal?.addEventListener("abort", leave);
+  if (signal?.aborted) leave();
+  try {
+    return await answerOf(path, { signal: asked.signal });
+  } catch (error) {
+    if (isLate) throw new Problem(0, `There was no answer within ${MOST_MS / 1000} s: the program hangs, or the network does.`);
+    throw error;
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", leave);
+  }
+}
 
 /** Raises Problem. @param {"POST" | "DELETE"} method @param {string} path @param {unknown} [body] @returns {Promise<any>} */
 export async function send(method, path, body = {}) {

@@ -1,7 +1,7 @@
 // Live bodies: one stream of server-sent events a path, shared by all who show it.
 //
 // Read with fetch and not with EventSource, which hides what an operator has to know: the status of a refusal, and the
-// server's ": ping" every ten seconds, without which a dead connection looks like a quiet one. A stream that fails, ends or
+// server's ": ping" every few seconds, without which a dead connection looks like a quiet one. A stream that fails, ends or
 // falls silent is opened again, with growing pauses. A page that nobody sees follows nothing: a browser opens six
 // connections to a host at most, and forgotten tabs would use them up.
 import { Problem, problemOf, refreshSession } from "./api.js";
@@ -9,7 +9,10 @@ import { heardTime } from "./clock.js";
 import { useEffect, useState } from "./html.js";
 import { Store } from "./store.js";
 
-const SILENT_MS = 25_000;
+/** Two signs of life have failed to come: the gateway hangs, or the way to it is cut. */
+const SILENT_MS = 9_000;
+/** More than this between two events is no body of ours. */
+const MOST_CHARACTERS = 32 * 1024 * 1024;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 10_000;
 
@@ -82,6 +85,7 @@ class LiveStream {
       this.watch(opened);
       const messages = (rest + value).split("\n\n");
       rest = messages.pop() ?? "";
+      if (rest.length > MOST_CHARACTERS) throw new Problem(0, "The stream of events makes no sense.");
       // Only the newest is drawn, however many came in one piece.
       const newest = messages.filter((message) => dataOf(message) !== "").pop();
       if (newest === undefined) this.alive();
@@ -94,7 +98,7 @@ class LiveStream {
   watch(opened) {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
-      this.ended(opened, new Problem(0, "The stream of events has fallen silent."));
+      this.ended(opened, new Problem(0, "The gateway hangs, or the network to it is cut: it has said nothing more."));
       opened.abort();
     }, SILENT_MS);
   }
