@@ -147,7 +147,7 @@ function Letters({ letters, marked, onMark }) {
     onMark(next);
   };
   return html`
-    <p><label class="check"><input type="checkbox" checked=${isAll} onChange=${() => onMark(isAll ? new Set() : new Set(letters.map((letter) => letter.id)))} /> Choose all ${count(letters.length)} shown</label></p>
+    <p><label class="check"><input type="checkbox" checked=${isAll} onChange=${() => onMark(isAll ? new Set() : new Set(letters.map((letter) => letter.id)))} /> ${letters.length === 1 ? "Choose it" : `Choose all ${count(letters.length)} shown`}</label></p>
     <${Table} caption="Dead letters, newest first" rows=${letters} keyOf=${(/** @type {any} */ letter) => letter.id} columns=${[
       {
         title: "",

@@ -36,6 +36,8 @@ export function DevicePage({ path }) {
   const head = html`<${PageHead} title=${`Device ${visible(client ?? "", 60)}`} back=${BACK} heading=${html`<${DeviceText} text=${client} max=${80} />`}>
     ${body && html`<p class="lead"><${State} state=${body.is_connected ? "connected" : "absent"} word=${body.is_connected ? "Connected" : "Away"} /> <${When} at=${body.since} /></p>`}
   <//>`;
+  if (client === null)
+    return html`${head}<${Empty} title="This address names no device."><p>What stands behind /devices/ is a client id, with %25 for each percent sign.</p><//>`;
   if (!body) return html`${head}<${NoBody} problem=${problem} />`;
   const disconnect = async () => {
     const yes = await ask({
@@ -49,14 +51,14 @@ export function DevicePage({ path }) {
   };
   return html`${head}
     <${ViewerNote} />
-    <div class="actions"><${Action} act=${disconnect} kind="danger" reason=${body.is_connected ? null : "It is not connected."}>Disconnect<//></div>
+    <div class="actions"><${Action} act=${disconnect} kind="danger" label="Disconnect ${visible(client ?? "", 60)}" reason=${body.is_connected ? null : "It is not connected."}>Disconnect<//></div>
     <${Panel} title="Connection"><${Facts} facts=${connection(body)} /><//>
     <${Panel} title="Subscriptions">${body.subscription_list.length ? html`<${Subscriptions} list=${body.subscription_list} />` : html`<${Empty} title="It has subscribed to nothing." />`}<//>
     <${Panel} title="Last messages">
       ${
         body.messages.length
           ? html`<${Messages} caption="Its last messages, newest first" records=${body.messages} hides=${["client"]} />`
-          : html`<${Empty} title="It has published nothing since the gateway started." />`
+          : html`<${Empty} title=${body.published ? "None of its messages is remembered any more: others spoke since." : "It has published nothing since it connected."} />`
       }
     <//>
     ${dialog}`;

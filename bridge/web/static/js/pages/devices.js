@@ -4,7 +4,7 @@ import { count, counted, rate } from "../format.js";
 import { html, useEffect, useState } from "../html.js";
 import { useLive } from "../live.js";
 import { Empty, NoBody } from "../parts/empty.js";
-import { deviceAddress, topicAddress } from "../parts/messages.js";
+import { deviceAddress, linkTo, topicAddress } from "../parts/messages.js";
 import { Pager } from "../parts/pager.js";
 import { PageHead, Panel } from "../parts/panel.js";
 import { State } from "../parts/state.js";
@@ -84,7 +84,7 @@ const COLUMNS = [
     sort: "client",
     isMain: true,
     cell: (/** @type {Device} */ device) =>
-      html`<${DeviceText} text=${device.client} max=${40} href=${deviceAddress(device.client)} />`,
+      html`<${DeviceText} text=${device.client} max=${40} href=${linkTo(deviceAddress(device.client))} />`,
   },
   {
     title: "State",
@@ -103,7 +103,7 @@ const COLUMNS = [
   {
     title: "Last topic",
     cell: (/** @type {Device} */ device) =>
-      html`<${DeviceText} text=${device.last_topic} max=${36} href=${device.last_topic === null ? undefined : topicAddress(device.last_topic)} />`,
+      html`<${DeviceText} text=${device.last_topic} max=${36} href=${device.last_topic === null ? undefined : linkTo(topicAddress(device.last_topic))} />`,
   },
   { title: "Refused", isNumber: true, cell: (/** @type {Device} */ device) => count(device.refused) },
   {

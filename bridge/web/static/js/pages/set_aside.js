@@ -48,9 +48,9 @@ export function SetAsidePage({ summary }) {
   };
   return html`${head}
     <${ViewerNote} />
-    <${Panel} title=${counted(page.total, "frame")} side=${html`<${Action} kind="danger" act=${discard({ all: true }, `all ${counted(page.total, "frame")}`)}>Discard all<//>`}>
+    <${Panel} title=${counted(page.total, "frame")} side=${html`<${Action} kind="danger" label="Discard all ${counted(page.total, "frame")}" act=${discard({ all: true }, `all ${counted(page.total, "frame")}`)}>Discard all<//>`}>
       <${Table} caption="Frames set aside, newest first" rows=${page.frames} keyOf=${(/** @type {any} */ frame) => frame.id} columns=${[
-        { title: "Frame", isMain: true, cell: (/** @type {any} */ frame) => `Frame ${frame.id}` },
+        { title: "Frame", isMain: true, cell: (/** @type {any} */ frame) => `Frame\u00a0${frame.id}` },
         { title: "When", cell: (/** @type {any} */ frame) => html`<${When} at=${frame.at} />` },
         {
           title: "Reason",

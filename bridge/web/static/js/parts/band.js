@@ -38,6 +38,22 @@ function drawn(stretches, from_s, to_s) {
 /** The states that can be seen in the band. @param {Stretch[]} stretches @param {number} from_s @param {number} to_s */
 export const statesSeen = (stretches, from_s, to_s) => drawn(stretches, from_s, to_s).map((stretch) => stretch.state);
 
+/** "Online 96 % of the time that was measured; 3 stretches were not." @param {Stretch[]} stretches @param {number} from_s @param {number} to_s */
+export function inWords(stretches, from_s, to_s) {
+  let [measured_s, online_s, others] = [0, 0, 0];
+  for (const stretch of stretches) {
+    const length_s = Math.min(to_s, stretch.to ?? to_s) - Math.max(from_s, stretch.from);
+    if (!(length_s > 0)) continue;
+    measured_s += length_s;
+    if (stretch.state === "online") online_s += length_s;
+    else if (length_s >= SHORTEST_S || stretch.to === null) others += 1;
+  }
+  if (measured_s === 0) return "Nothing was measured yet.";
+  if (others === 0) return "Online all the time that was measured.";
+  const percent = Math.min(99, Math.floor((online_s / measured_s) * 100));
+  return `Online ${percent} % of the time that was measured; ${counted(others, "stretch was", "stretches were")} not.`;
+}
+
 /** @param {number} at_s @param {number} to_s */
 const moment = (at_s, to_s) =>
   (to_s - at_s > 64_800 ? `${day(at_s * 1000)}, ` : "") + clockTime(at_s * 1000).slice(0, 5);
@@ -57,11 +73,12 @@ export function Band({ name, stretches, from_s, to_s }) {
     setPointed(Math.max(0, Math.min(last, (pointed ?? last) + step)));
   };
   const marks = [0, 0.25, 0.5, 0.75, 1].map((share) => from_s + share * (to_s - from_s));
-  const trouble = stretches.filter((stretch) => stretch.state !== "online" && (stretch.to ?? to_s) > from_s);
+  const summary = inWords(stretches, from_s, to_s);
+  const trouble = shown.some((stretch) => stretch.state !== "online");
   return html`<div class="band-block">
     <div class="band" role="slider" tabindex="0" aria-label="State of the uplink ${name} over time; the arrow keys go from one stretch to the next"
       aria-valuemin="0" aria-valuemax=${Math.max(0, shown.length - 1)} aria-valuenow=${pointed ?? Math.max(0, shown.length - 1)}
-      aria-valuetext=${at ? told(at, to_s) : "no stretch chosen"} onKeyDown=${onKey} onFocus=${() => setPointed(pointed ?? shown.length - 1)}
+      aria-valuetext=${at ? told(at, to_s) : summary} onKeyDown=${onKey} onFocus=${() => setPointed(pointed ?? shown.length - 1)}
       onBlur=${() => setPointed(null)} onMouseLeave=${() => setPointed(null)}>
       ${shown.map(
         (
@@ -75,7 +92,7 @@ export function Band({ name, stretches, from_s, to_s }) {
     <p class="band-told">${
       at
         ? html`<${State} state=${at.state} /> <bdi>${told(at, to_s).replace(/^[^,]*, /, "")}</bdi>`
-        : html`<span class="quiet">${trouble.length === 0 ? "Online all the time that was measured." : "Point at a stretch, or use the arrow keys, for its reason."}</span>`
+        : html`<span class="quiet">${summary}${trouble && " Point at a stretch, or use the arrow keys, for its reason."}</span>`
     }</p>
     <details>
       <summary>As a list<span class="hidden">: the states of ${name}</span></summary>

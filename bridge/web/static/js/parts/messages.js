@@ -1,4 +1,5 @@
 // A list of records: who said what, where and when.
+import { count } from "../format.js";
 import { html } from "../html.js";
 import { PayloadLine } from "./payload.js";
 import { Table } from "./table.js";
@@ -16,6 +17,12 @@ export const deviceAddress = (client) => `/devices/${clientEnd(client)}`;
 /** @param {string} topic */
 export const topicAddress = (topic) => `/topics?${new URLSearchParams({ topic })}`;
 
+/** A request's first line holds 8190 bytes: what is longer has a name, and no address. */
+const LONGEST = 7_000;
+
+/** The address, or nothing where it would be too long to be asked for. @param {string} address */
+export const linkTo = (address) => (address.length > LONGEST ? undefined : address);
+
 /** @param {{caption: string, records: any[], hides?: ("client" | "topic")[]}} props */
 export function Messages({ caption, records, hides = [] }) {
   const seen = new Map();
@@ -27,18 +34,20 @@ export function Messages({ caption, records, hides = [] }) {
   });
   const columns = [
     ...(keyed.some((record) => record.seq !== undefined)
-      ? [{ title: "Number", isNumber: true, cell: (/** @type {any} */ record) => record.seq }]
+      ? [{ title: "Number", isNumber: true, cell: (/** @type {any} */ record) => count(record.seq) }]
       : []),
-    { title: "When", cell: (/** @type {any} */ record) => html`<${When} at=${record.at} isClock />` },
+    ...(keyed.some((record) => record.at)
+      ? [{ title: "When", cell: (/** @type {any} */ record) => html`<${When} at=${record.at} isClock />` }]
+      : []),
     {
       title: "Device",
       cell: (/** @type {any} */ record) =>
-        html`<${DeviceText} text=${record.client} max=${28} href=${record.client ? deviceAddress(record.client) : undefined} />`,
+        html`<${DeviceText} text=${record.client} max=${28} href=${record.client ? linkTo(deviceAddress(record.client)) : undefined} />`,
     },
     {
       title: "Topic",
       cell: (/** @type {any} */ record) =>
-        html`<${DeviceText} text=${record.topic} max=${44} href=${topicAddress(record.topic)} />`,
+        html`<${DeviceText} text=${record.topic} max=${44} href=${linkTo(topicAddress(record.topic))} />`,
     },
     {
       title: "Payload",

@@ -53,7 +53,7 @@ export function Plot({ title, at, lines, unit, group, height = 190, isFromZero =
 
     function options() {
       const ink = token("--ink-2");
-      const grid = { stroke: token("--line"), width: 1 };
+      const grid = { stroke: token("--grid"), width: 1 };
       const font = `13px ${token("--font")}`;
       return {
         width: width(),
@@ -73,6 +73,7 @@ export function Plot({ title, at, lines, unit, group, height = 190, isFromZero =
             grid: { show: false },
             ticks: { ...grid, size: 5 },
             font,
+            size: 32,
             space: 70,
             values: (
               /** @type {any} */ _plot,
@@ -119,7 +120,7 @@ export function Plot({ title, at, lines, unit, group, height = 190, isFromZero =
   function tellValues(index) {
     const { at, lines, unit } = latest.current;
     const number = index ?? lastKnown(lines);
-    const fields = key.current?.querySelectorAll("output") ?? [];
+    const fields = key.current?.querySelectorAll(".plot-value") ?? [];
     lines.forEach((line, row) => {
       if (fields[row]) fields[row].textContent = unit(line.values[number]);
     });
@@ -131,8 +132,8 @@ export function Plot({ title, at, lines, unit, group, height = 190, isFromZero =
     <figcaption>
       <h3>${title}</h3>
       <ul class="plot-key" ref=${key}>
-        ${lines.map((line) => html`<li key=${line.title}><${Swatch} line=${line} />${line.title} <output></output></li>`)}
-        <li><output class="quiet"></output></li>
+        ${lines.map((line) => html`<li key=${line.title}><${Swatch} line=${line} />${line.title} <span class="plot-value"></span></li>`)}
+        <li><span class="plot-value quiet"></span></li>
       </ul>
     </figcaption>
     <div class="plot-box" ref=${box}></div>

@@ -39,7 +39,7 @@ export function Shell({ entries, strip, children }) {
               ${entries.map(
                 (entry) => html`<li key=${entry.path}>
                   <a href=${entry.path} aria-current=${isHere(entry.path, path) ? "page" : undefined}>
-                    <${Icon} name=${entry.icon} />${entry.name}${entry.badge ? html`<span class="badge">${entry.badge > 999 ? "999+" : entry.badge}<span class="hidden"> of them</span></span>` : null}
+                    <${Icon} name=${entry.icon} />${entry.name}${entry.badge ? html`<span class="badge">${entry.badge > 999 ? "999+" : entry.badge}<span class="hidden"> waiting</span></span>` : null}
                   </a>
                 </li>`,
               )}
