@@ -35,6 +35,8 @@ class InFlight:
         self._sent: dict[int, Sent] = {}
         self._window = Window(setting=window, receive_maximum=65535, max_bytes=MAX_IN_FLIGHT_BYTES)
         self._room = asyncio.Event()
+        self._singly = 0
+        """How many answers are to come before more than one frame may be in flight."""
 
     def __len__(self) -> int:
         return len(self._sent)
@@ -42,6 +44,11 @@ class InFlight:
     def begin(self, receive_maximum: int) -> None:
         """A new connection, whose broker takes so many; nothing is in flight."""
         self._window = Window(setting=self._setting, receive_maximum=receive_maximum, max_bytes=MAX_IN_FLIGHT_BYTES)
+        self._singly = 0
+
+    def one_at_a_time(self) -> None:
+        """Until a window's length was answered, or the connection is over, each frame waits for the one before it."""
+        self._singly = self._setting
 
     @property
     def oldest(self) -> Sent | None:
@@ -55,7 +62,7 @@ class InFlight:
 
     def has_room(self, size_bytes: int) -> bool:
         """Whether a frame of that size may go now."""
-        return self._window.has_room(size_bytes)
+        return not (self._singly and self._sent) and self._window.has_room(size_bytes)
 
     def add(self, packet_id: int, sent: Sent) -> None:
         """A frame has gone."""
@@ -67,6 +74,7 @@ class InFlight:
         sent = self._sent.pop(packet_id, None)
         if sent is not None:
             self._window.give_back(sent.size_bytes)
+            self._singly = max(0, self._singly - 1)
             self.wake()
         return sent
 

@@ -95,6 +95,8 @@ class Judge:
             elif trial.cut():
                 self.trial = None
                 self.condemn(trial.lane, trial.frame, TOO_LARGE)
+            elif trial.is_futile:
+                self.trial = None
             return
         self._suspect_of(oldest)
 
@@ -146,7 +148,7 @@ class Judge:
         frame = sent.frame
         is_new = sent.lane.acks.hole(frame.start_seq)[0] == frame.start_seq
         sent.lane.delivered(frame.start_seq, frame.next_seq, frame.stored_bytes)
-        if self.trial is None:
+        if self.trial is None or not self.trial.is_open:
             self._backoff.reset()  # but a probe that was taken is no reason to try its suspect sooner
         self._feeder.size_limit.passed()
         meter = self._meter

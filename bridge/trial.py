@@ -7,6 +7,11 @@ probe), then, once that is acknowledged, the record alone. Only when the broker 
 the connection with nothing but the record in flight, so many times in a row, is the record a dead letter. A broker that
 is away, refuses everything, or falls silent never makes one; nor does one record with nothing behind it, which blocks
 nobody.
+
+The head of a lost connection need not be what it was lost for: a broker that answers when its disk has a frame, and
+cuts at once (HiveMQ does both), never answers what was ahead of the frame that it cuts for. So a record without a probe
+is tried alone as well: that proves nothing when it is cut, and lets it go when it is innocent. Once one was taken, what
+follows goes one at a time for a window's length, so that the culprit becomes the head.
 """
 
 from __future__ import annotations
@@ -30,6 +35,8 @@ class Trial:
         self.max_probe_bytes = _size_bytes(frame) // 2
         self.is_proved = False
         """Whether this connection has taken the probe."""
+        self.is_futile = False
+        """Whether the record was cut and no probe is left that could prove it: the others have their turn again."""
         self._cuts = 0
 
     @property
@@ -53,6 +60,8 @@ class Trial:
         if self.probe is not None:
             self.max_probe_bytes = _size_bytes(self.probe) // 2
             self.probe = None
+        else:
+            self.is_futile = True
         return False
 
 

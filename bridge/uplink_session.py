@@ -106,21 +106,23 @@ class UplinkSession:
         await self._feeder.run(queue, self._wake)
 
     async def _try_alone(self, trial: Trial, link: Link) -> None:
-        """Send the probe, then the suspect, each with nothing else in flight; see bridge/trial.py."""
+        """Send the probe, if there is one, then the suspect, with nothing else in flight; see bridge/trial.py."""
         lane, payload = trial.lane, trial.frame.payload
         if not trial.is_open or payload is None:
             return
         if trial.probe is None:
             trial.probe = await self._feeder.probe(lane, trial.after_seq, max_bytes=trial.max_probe_bytes)
-        if trial.probe is None or trial.probe.payload is None:
-            return
-        if trial.probe.split_block is not None:
-            lane.note_split(*trial.probe.split_block)
-        delivered, trial.is_proved = self._meter.frames, False
-        await self._alone(link, lane, trial.probe, trial.probe.payload)
-        trial.is_proved = self._meter.frames > delivered
-        if trial.is_proved:
-            await self._alone(link, lane, trial.frame, payload)
+        trial.is_proved = False
+        if trial.probe is not None and trial.probe.payload is not None:
+            if trial.probe.split_block is not None:
+                lane.note_split(*trial.probe.split_block)
+            delivered = self._meter.frames
+            await self._alone(link, lane, trial.probe, trial.probe.payload)
+            trial.is_proved = self._meter.frames > delivered
+            if not trial.is_proved:
+                return
+        await self._alone(link, lane, trial.frame, payload)
+        self._in_flight.one_at_a_time()
 
     async def _alone(self, link: Link, lane: Lane, frame: Sealed, payload: bytes) -> None:
         lane.claim_alone(frame.stored_bytes)
@@ -143,7 +145,7 @@ class UplinkSession:
         if frame.payload is not None:
             while not self._in_flight.has_room(len(frame.payload)) and not lane.is_rewinding:
                 await self._in_flight.changed()
-        if lane.is_rewinding:
+        if lane.is_rewinding or lane.has(frame.start_seq, frame.next_seq):
             lane.given_back(frame.stored_bytes)
             self._wake.set()
         elif frame.payload is None:

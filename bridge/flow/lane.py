@@ -7,7 +7,8 @@ cursor returns to the watermark; spans above it that were acknowledged meanwhile
 refusals, splits and dead letters alike, and the order within the stream is kept.
 
 A block whose frame is too large goes in parts. The spool knows whole blocks only: as long as a part is missing, the
-watermark is told to the spool as the block's beginning, and peeking starts there.
+watermark is told to the spool as the block's beginning, and peeking starts there; parts that were acknowledged before
+are passed over when they have been sealed again.
 """
 
 from __future__ import annotations
@@ -71,6 +72,10 @@ class Lane:
             if first < seq < stop:
                 return first
         return seq
+
+    def has(self, start: int, stop: int) -> bool:
+        """Whether all of [start, stop) is acknowledged."""
+        return self.acks.hole(start)[0] >= stop
 
     def next_span(self) -> tuple[int, int | None]:
         """Where to peek from, and where what is acknowledged begins again (None: nowhere)."""

@@ -245,6 +245,35 @@ def test_a_single_record_that_the_broker_hangs_up_on_blocks_the_rest_no_longer_t
     play(act)
 
 
+@pytest.mark.parametrize("before", [1, 12])
+def test_frames_that_wait_for_their_answer_when_a_later_one_is_hung_up_on_are_not_suspected_for_ever(
+    before: int,
+) -> None:
+    """A broker that answers when its disk has it, and cuts at once, never answers what is ahead of a poison record."""
+    rng = random.Random(1)
+
+    async def act(scene: Scene) -> None:
+        def mood(publish: Publish, _frame: Frame) -> Answer:
+            if len(publish.payload) <= 400:
+                return 0
+            asyncio.get_running_loop().call_soon(scene.broker.links[-1].lose, LinkLost("cut"))
+            return None
+
+        scene.broker.mood = mood
+        scene.outbox.add(
+            STREAM, [*(rng.randbytes(150) for _ in range(before - 1)), b"before", rng.randbytes(900), b"y"]
+        )
+        scene.add(20, size=150)
+        begun = scene.clock.monotonic_s()
+        scene.start()
+        await scene.all_released()
+        assert scene.dead == {before + 1: "too_large"}
+        assert set(scene.broker.delivered(STREAM)) == set(scene.outbox.of[STREAM].payloads) - {before + 1}
+        assert scene.clock.monotonic_s() - begun < 180
+
+    play(act)
+
+
 @pytest.mark.parametrize(
     "weather", ["all is cut", "silence", "nothing behind it", "silent now and then", "it says why"]
 )
