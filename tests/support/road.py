@@ -12,6 +12,7 @@ from simulators.cloud import CloudBroker
 from simulators.link import LinkOptions, LinkProxy
 from simulators.units import Endpoint
 from tests.support.fleet import Fleet
+from tests.support.java_broker import JavaBroker
 from tests.support.mosquitto import Mosquitto
 from tests.support.site import GatewayProcess, ReceiverProcess
 
@@ -22,7 +23,7 @@ LOCAL = Endpoint(host="127.0.0.1", port=0)
 class Road:
     """The parts, started one by one by the test; only the broker and the link are up at the beginning."""
 
-    broker: Mosquitto | CloudBroker
+    broker: Mosquitto | JavaBroker | CloudBroker
     link: LinkProxy
     """Between the gateway and the broker; the receiver is connected to the broker itself."""
     gateway: GatewayProcess
@@ -71,7 +72,9 @@ class Road:
 
 
 @contextlib.asynccontextmanager
-async def road_through(broker: Mosquitto | CloudBroker, folder: Path, **sections: Any) -> AsyncIterator[Road]:
+async def road_through(
+    broker: Mosquitto | JavaBroker | CloudBroker, folder: Path, **sections: Any
+) -> AsyncIterator[Road]:
     """A road through a broker that runs."""
     embedded = isinstance(broker, CloudBroker)
     port = broker.address.port if isinstance(broker, CloudBroker) else broker.port
