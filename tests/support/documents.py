@@ -6,6 +6,7 @@
     <!-- run: edge, stays until "is ready" -->  it stays in the background; go on when its output has that text
     <!-- run: edge, types "secret" -->          in a terminal, where a line is typed for each prompt that asks for one
     <!-- run: edge, ends with 78 -->            and that is its exit code
+    <!-- run: edge, in another -->              in that folder of his
     <!-- file: edge gateway.yaml -->            the next block is written to that file there
     <!-- stop: edge "fieldgate run" -->         Ctrl-C where the block with that text stays, and it ends
     <!-- given: edge, stays until "running"     what the reader has, or does, without typing what stands here
@@ -19,19 +20,24 @@ Blocks of one name and page are one walk, from top to bottom, as a reader goes.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 _PIECES = re.compile(
-    r"^<!-- (?P<alone>(?:stop|given): .*?)-->$"
-    r"|(?:^ *<!-- (?P<asks>(?:run|file|not run): [^>]*?) -->\n+)?"
+    r"^ *<!-- (?P<alone>(?:stop|given): .*?)--> *$"
+    r"|(?:^ *<!-- (?P<asks>(?:run|file|not run): (?:(?!-->).)*?) -->\n+)?"
     r"^(?P<indent> *)```(?P<language>\w*)\n(?P<text>.*?)^ *```$",
     re.MULTILINE | re.DOTALL,
 )
+_ASKING = re.compile(r"^ *<!-- (?:run|file|not run|stop|given):", re.MULTILINE)
 _WISH = re.compile(r'(?P<kind>run|file|stop|given): (?P<walk>[\w-]+)(?: (?P<file>[^\s",]+))?(?: "(?P<at>[^"]+)")?')
-_CLAUSE = re.compile(r',\s+(?:(?P<how>shows|soon shows|stays until|types) "(?P<text>[^"]*)"|ends with (?P<code>\d+))')
+_CLAUSE = re.compile(
+    r',\s+(?:(?P<how>shows|soon shows|stays until|types) "(?P<text>[^"]*)"'
+    r"|ends with (?P<code>\d+)|in (?P<folder>[\w./-]+))"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +56,7 @@ class Block:
     looks_again: bool = False
     types: tuple[str, ...] = ()
     code: int = 0
+    folder: str = "."
     not_run: str | None = None
 
     @property
@@ -66,11 +73,13 @@ def pages() -> list[Path]:
 def blocks(page: Path) -> Iterator[Block]:
     """The fenced blocks of a page, in order. Raises ValueError for a comment that is no wish."""
     text = page.read_text()
+    heard = 0
     for found in _PIECES.finditer(text):
+        heard += found["alone"] is not None or found["asks"] is not None
         if found["alone"] is not None:
             wish, _, script = found["alone"].strip().partition("\n")
             line = text.count("\n", 0, found.start("alone")) + 1
-            yield _with(Block(page=page, line=line, language="", text=script), wish.strip())
+            yield _with(Block(page=page, line=line, language="", text=textwrap.dedent(script)), wish.strip())
             continue
         line = text.count("\n", 0, found.start("language")) + 1
         body = re.sub(rf"^{found['indent']}", "", found["text"], flags=re.MULTILINE)
@@ -82,6 +91,8 @@ def blocks(page: Path) -> Iterator[Block]:
             yield replace(block, not_run=asks.removeprefix("not run: "))
         else:
             yield _with(block, asks)
+    if heard != len(_ASKING.findall(text)):
+        raise ValueError(f"{page}: a comment asks for something, and no block follows it")
 
 
 def _with(block: Block, asks: str) -> Block:
@@ -107,5 +118,6 @@ def _with(block: Block, asks: str) -> Block:
         shows=texts("shows", "soon shows"),
         looks_again=bool(texts("soon shows")),
         types=texts("types"),
+        folder=next((clause["folder"] for clause in clauses if clause["folder"]), "."),
         code=next((int(clause["code"]) for clause in clauses if clause["code"]), 0),
     )

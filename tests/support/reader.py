@@ -144,7 +144,7 @@ class Reader:
         if WHO:
             enter += ["--user", "--preserve-credentials"]
         return subprocess.Popen(
-            ["setsid", *([] if terminal is None else ["--ctty"]), *enter, f"--wd={self._folder}",
+            ["setsid", *([] if terminal is None else ["--ctty"]), *enter, f"--wd={self._folder / block.folder}",
              "bash", "-euo", "pipefail", "-c", block.text],
             env=self._environment, text=True,
             stdin=subprocess.DEVNULL if terminal is None else terminal,

@@ -70,9 +70,9 @@ def test_the_help_of_every_command_has_an_example_of_it(command: list[str]) -> N
 
 
 def test_the_whole_gateway_of_the_readme_passes_the_check_as_it_stands(tmp_path: Path) -> None:
-    _, _, rest = (ROOT / "README.md").read_text().partition("This is a whole gateway:\n\n```yaml\n")
+    _, _, rest = (ROOT / "README.md").read_text().partition("This is a whole gateway:\n")
     example = tmp_path / "gateway.yaml"
-    example.write_text(rest.partition("```\n")[0])
+    example.write_text(rest.partition("```yaml\n")[2].partition("```\n")[0])
     assert "uplinks:" in example.read_text()
     result = fieldgate("check", "-c", str(example))
     assert result.exit_code == 0, result.output
