@@ -18,6 +18,7 @@ class ApiChecks:
         self._door()
         self._certificate()
         self._operators()
+        self._proxies()
 
     def _door(self) -> None:
         findings, api = self._findings, self._api
@@ -47,6 +48,16 @@ class ApiChecks:
                 "operators are users of the password file, and there is none; write password_file, or remove operators",
             )
 
+    def _proxies(self) -> None:
+        findings, api = self._findings, self._api
+        keys = ("api.trusted_proxies", "api.password_file", "api.token_file")
+        if api.trusted_proxies and not api.asks_who and findings.sound(*keys):
+            findings.report(
+                "api.trusted_proxies",
+                "whoever reaches the proxy could change everything here without logging in; write a password_file "
+                "(fieldgate passwd makes one) or a token_file (fieldgate token), or remove trusted_proxies",
+            )
+
 
 def api_advice(api: Api) -> list[str]:
     """What is allowed, and seldom meant."""
@@ -60,5 +71,10 @@ def api_advice(api: Api) -> list[str]:
     if api.password_file is not None and not api.operators:
         sentences.append(
             "api.operators: nobody who logs in with a password may act, since no user is named. Write those who may."
+        )
+    if any(network.prefixlen == 0 for network in api.trusted_proxies):
+        sentences.append(
+            "api.trusted_proxies: every address there is may say who calls, so nobody's tries are limited. Write those "
+            "of your proxies alone."
         )
     return sentences

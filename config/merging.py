@@ -12,17 +12,17 @@ from typing import Any
 
 from config.describe import root_of
 from config.difference import by_label
+from config.loader import SettingsT
 from config.reading import join
-from config.settings import GatewaySettings
 from config.shapes import Section, SectionList
 
 Waits = Callable[[str], str]
 """Why the difference in a dotted key has to wait; empty: it need not. Asked for the keys of `config.difference`."""
 
 
-def merged(running: GatewaySettings, wanted: GatewaySettings, waits: Waits) -> GatewaySettings:
+def merged(running: SettingsT, wanted: SettingsT, waits: Waits) -> SettingsT:
     """What is in force when all took hold that need not wait."""
-    settings: GatewaySettings = _section(root_of(running), running, wanted, "", waits)
+    settings: SettingsT = _section(root_of(running), running, wanted, "", waits)
     return settings
 
 

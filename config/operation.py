@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 from pathlib import Path
 
-from config.addresses import Address
+from config.addresses import Address, Network
 
 
 class LogFormat(enum.Enum):
@@ -41,6 +41,8 @@ class Api:
     tls: ApiTls = ApiTls()
     hosts: tuple[str, ...] = ()
     """Names under which it is reached, besides addresses, localhost and the host's own name: others are refused."""
+    trusted_proxies: tuple[Network, ...] = ()
+    """Reverse proxies whose word is taken for who calls, and whether by https://; empty: nobody's."""
 
     @property
     def asks_who(self) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from config import topics
 from config.kinds import Choice, Duration, FilePath, Maybe, SecretFile, Text
-from config.network import BindAddress, Url
+from config.network import BindAddress, NetworkRange, Url
 from config.settings import Api, ApiTls, Log, LogFormat, Protocol, Retry, Tls
 from config.shapes import Key, Section, ValueList
 
@@ -124,6 +124,11 @@ API = Section(
             name="hosts",
             shape=ValueList(item=Text(expected="a host name"), example="[gateway.plant.example]", may_be_empty=True),
             doc="Names under which it is reached, besides addresses, localhost and the host's own name.",
+        ),
+        Key(
+            name="trusted_proxies",
+            shape=ValueList(item=NetworkRange(), example="[127.0.0.1]", may_be_empty=True),
+            doc="Reverse proxies that are believed who calls (X-Forwarded-For, -Proto, -Host; Forwarded).",
         ),
     ),
 )

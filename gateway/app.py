@@ -28,7 +28,7 @@ from config.loader import Loaded
 from config.settings import Api, GatewaySettings, Listener
 from config.settings import Uplink as UplinkSettings
 from gateway.access.ports import Entry
-from gateway.access.web_users import open_web_users
+from gateway.access.web_users import web_users
 from gateway.accesses import Accesses
 from gateway.api.parts import Parts as ApiParts
 from gateway.api.routes import PAGES, routes
@@ -196,7 +196,7 @@ class Gateway:
             settings,
             self.overview,
             name=self.configuration.settings.gateway.id,
-            gate=Gate.open(settings, verifier=open_web_users(settings, pool=self.accesses.pool)),
+            gate=Gate.open(settings, open_verifier=web_users(self.accesses.pool)),
             routes=routes(parts),
             pages=PAGES,
             on_audit=self.chronicle.audit,
@@ -234,7 +234,7 @@ class Gateway:
 
             if not otel.is_installed():
                 raise ConfigError([self.configuration.problem("telemetry.url", otel.MISSING)])
-            registry = registry_of(self.overview.status, lambda: self.api.worst_lag_s)
+            registry = registry_of(self.overview.status, lambda: self.api.worst_lag_s, self.api.web.meter)
             pusher = otel.Pusher(
                 settings.telemetry, registry, service_id=settings.gateway.id, started_ns=self._started_ns
             )

@@ -13,6 +13,7 @@ import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
+from config.api_changes import ApiChanges
 from config.checks import ALL_STREAMS, overlap
 from config.settings import GatewaySettings
 
@@ -72,10 +73,11 @@ TABLE: Final = (
     Entry("uplinks[-]", _LIVE, "stopped in order; what only it had still to deliver is not kept for it"),
     Entry("uplinks[]", _LIVE, "their order means nothing"),
     Entry("uplinks[].*", _LIVE, "that uplink is stopped in order and begins anew; the records stay"),
-    Entry("api.bind", _RESTART, "whoever looks at it would lose the connection"),
-    Entry("api.operators", _LIVE, "at once"),
-    Entry("api.hosts", _LIVE, "at once"),
-    Entry("api.*", _RESTART, "whether one has to say who he is, and by which files, is decided at the start"),
+    Entry("api.bind", _LIVE, "at once; who is connected at the old address has the answer to what he asked last"),
+    Entry("api.password_file", _LIVE, "at once; who is not in it, or has another password there, is logged out"),
+    Entry("api.token_file", _LIVE, "at once; a token that is not in it lets nobody in any more"),
+    Entry("api.tls.*", _LIVE, "for new connections; when TLS begins or ends, those that are there end"),
+    Entry("api.*", _LIVE, "at once"),
     Entry("telemetry.*", _LIVE, "at once"),
     Entry("log.*", _LIVE, "at once"),
 )
@@ -125,6 +127,8 @@ class Waiting:
             if one.name in self._wanted["listeners"] or self._because("listeners", one.name, is_added=False)
         ]
         self._needed_access = {listener.access for listener in staying}
+        taken = [(f"the listener {one.name!r}", one.bind) for one in running.listeners]
+        self._api = ApiChanges(running.api, wanted.api, others=taken)
 
     def __call__(self, key: str) -> str:
         """Why the difference in this dotted key waits; empty when it need not."""
@@ -139,6 +143,8 @@ class Waiting:
             return self._note(f"{group}[{'+' if is_added else '-'}]") or self._because(group, name, is_added=is_added)
         if key.startswith("uplinks[") and key.endswith("].streams") and self._loses_streams:
             return "a stream that was taken out has records to be delivered first"
+        if group.startswith("api.") and (reason := self._api.why_waits(key)):
+            return reason
         return self._note(pattern_of(key))
 
     def _note(self, pattern: str) -> str:

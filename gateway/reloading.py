@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bridge.uplink import Uplink
+from bridge.web.server import Prepared as PreparedApi
 from config.settings import GatewaySettings, Listener
 from config.settings import Uplink as UplinkSettings
 from gateway import logs
@@ -23,6 +24,7 @@ from gateway.accesses import Prepared as PreparedAccesses
 from gateway.api.server import ApiServer
 from gateway.broker.broker import Broker
 from gateway.configuration import CannotApply
+from gateway.errors import CannotListen, CannotStart
 from gateway.listener.errors import ListenerError
 from gateway.listener.listener import MqttListener
 from gateway.listener.places import Places
@@ -69,6 +71,7 @@ class Reloading:
         parts = self._parts
         accesses = await parts.accesses.prepare(after.access)
         opened: list[MqttListener] = []
+        api: PreparedApi | None = None
         try:
             certificates: dict[str, Certificates | None] = {}
             running = {listener.name: listener for listener in parts.listeners}
@@ -80,15 +83,19 @@ class Reloading:
                     door = parts.make_listener(listener, entry)
                     opened.append(door)
                     door.open()
+            api = await parts.api.prepare(after.api)
             streams = await parts.spool.add_streams(after)
         except ListenerError as error:
-            await _discard(opened, accesses)
+            await _discard(opened, accesses, api)
             raise CannotApply(f"listeners[{error.name}]", str(error)) from error
+        except CannotStart as error:
+            await _discard(opened, accesses, api)
+            raise CannotApply("api.bind" if isinstance(error, CannotListen) else "api.tls", str(error)) from error
         except SpoolError as error:
-            await _discard(opened, accesses)
+            await _discard(opened, accesses, api)
             raise CannotApply("streams", f"{error} No stream was added.") from error
         except BaseException:  # raised again: only what was opened must not stay open
-            await _discard(opened, accesses)
+            await _discard(opened, accesses, api)
             raise
         return PreparedChange(
             parts=parts,
@@ -97,6 +104,7 @@ class Reloading:
             accesses=accesses,
             certificates=certificates,
             opened=opened,
+            api=api,
             streams=streams,
         )
 
@@ -111,12 +119,13 @@ class PreparedChange:
     accesses: PreparedAccesses
     certificates: Mapping[str, Certificates | None]
     opened: list[MqttListener]
+    api: PreparedApi
     streams: Sequence[str]
     """Those that are new."""
 
     async def discard(self) -> None:
         """Leave everything as it was."""
-        await _discard(self.opened, self.accesses)
+        await _discard(self.opened, self.accesses, self.api)
         await self.parts.spool.take_back(self.streams)
 
     async def adopt(self) -> None:
@@ -143,8 +152,7 @@ class PreparedChange:
             parts.broker.order_streams(after.streams)
         parts.broker.rights_changed()
         await self._change_doors()
-        for problem in await parts.api.reload(after.api):  # a file that was right a moment ago
-            logger.error("%s", problem)
+        parts.api.adopt(self.api)
         if after.telemetry != before.telemetry:
             if (pushing := parts.tasks.release("telemetry")) is not None:
                 pushing.cancel()
@@ -193,7 +201,9 @@ def _roads(settings: GatewaySettings) -> dict[str, tuple[UplinkSettings, frozens
     }
 
 
-async def _discard(opened: list[MqttListener], accesses: PreparedAccesses) -> None:
+async def _discard(opened: list[MqttListener], accesses: PreparedAccesses, api: PreparedApi | None) -> None:
+    if api is not None:
+        api.discard()
     for listener in opened:
         listener.stop_accepting()
     for entry in accesses.added.values():

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
 from prometheus_client.exposition import choose_encoder
@@ -19,8 +20,9 @@ from bridge.receiver.rates import Rates
 from bridge.web.audit import OnAudit
 from bridge.web.errors import CannotServe, CannotUseCertificate
 from bridge.web.gate import Gate
+from bridge.web.meter import Meter
 from bridge.web.routes import Answer, Call, Problem, Route
-from bridge.web.server import WebServer
+from bridge.web.server import Prepared, WebServer
 from config.settings import Address
 from config.settings import Api as Settings
 
@@ -80,7 +82,8 @@ class Api:
         self._asides = asides
         self._clock = clock
         self._rates = Rates()
-        self._registry = registry_of(view.status)
+        meter = Meter()
+        self._registry = registry_of(view.status, meter)
         self._server = WebServer(
             settings,
             program="receiver",
@@ -92,6 +95,7 @@ class Api:
             on_audit=on_audit,
             schemas=descriptions.SCHEMAS,
             errors={StateUnusable: 503},
+            meter=meter,
         )
 
     def _routes(self) -> tuple[Route, ...]:
@@ -140,23 +144,24 @@ class Api:
 
     async def start(self) -> None:
         """Listen. Raises AddressTaken, and ReceiverError for a certificate that can't be used."""
-        try:
+        with _told(self._bind):
             await self._server.start()
-        except CannotUseCertificate as error:
-            raise ReceiverError(str(error)) from error
-        except CannotServe as error:
-            raise AddressTaken(
-                f"The receiver's HTTP interface cannot listen on {self._bind}: {error}. Is another receiver running? "
-                "Stop it, or choose another address (api.bind)."
-            ) from error
 
     async def close(self) -> None:
         """Stop listening; idempotent."""
         await self._server.close()
 
-    async def reload(self) -> list[str]:
-        """Read passwords, tokens and the certificate again. Returns what is wrong; there the old ones stay."""
-        return await self._server.reload()
+    async def prepare(self, settings: Settings) -> Prepared:
+        """Do all of a change that can fail: read passwords, tokens and the certificate, take a new address.
+
+        Raises ConfigError for the files, ReceiverError for the certificate, AddressTaken for the address.
+        """
+        with _told(settings.bind):
+            return await self._server.prepare(settings)
+
+    def adopt(self, prepared: Prepared) -> None:
+        """Have it hold."""
+        self._server.adopt(prepared)
 
     async def feed(self) -> None:
         """Take the counters once a second, for the rates; until it is cancelled."""
@@ -235,6 +240,20 @@ class Api:
             if found is not None:
                 return found
         raise Problem(404, "There is nothing set aside under this number; it may have been discarded.")
+
+
+@contextlib.contextmanager
+def _told(bind: Address) -> Iterator[None]:
+    """What the server can't do, as a sentence about the receiver."""
+    try:
+        yield
+    except CannotUseCertificate as error:
+        raise ReceiverError(str(error)) from error
+    except CannotServe as error:
+        raise AddressTaken(
+            f"The receiver's HTTP interface cannot listen on {bind}: {error}. Is another receiver running? "
+            "Stop it, or choose another address (api.bind)."
+        ) from error
 
 
 def _verdict(word: str, problems: list[str], call: Call) -> Answer:

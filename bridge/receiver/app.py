@@ -22,6 +22,7 @@ from bridge.receiver.decoder import Decoder
 from bridge.receiver.errors import ReceiverError
 from bridge.receiver.held import Held
 from bridge.receiver.receiver import RECEIVE_MAXIMUM, Receiver
+from bridge.receiver.reloading import Reloading, Reread
 from bridge.receiver.settler import Settler
 from bridge.receiver.sinks.jsonl import JsonLines
 from bridge.receiver.sinks.mqtt import Mqtt
@@ -32,8 +33,8 @@ from bridge.receiver.status import StatusView
 from bridge.receiver.writer import SinkWriter
 from bridge.stepping_link import Links
 from bridge.version import VERSION
-from bridge.web.gate import Gate, Verifier
-from config.settings import Address, JsonLinesSink, MqttSink, ReceiverSettings, SqliteSink
+from bridge.web.gate import Gate, OpenVerifier
+from config.settings import Address, JsonLinesSink, Log, MqttSink, ReceiverSettings, SqliteSink
 
 log = logging.getLogger(__name__)
 
@@ -43,22 +44,24 @@ async def run_receiver(
     *,
     stop: asyncio.Event | None = None,
     on_ready: Callable[[Address], None] | None = None,
-    verifier: Verifier | None = None,
+    reread: Reread | None = None,
+    set_up_log: Callable[[Log], None] = lambda _: None,
+    open_verifier: OpenVerifier | None = None,
 ) -> None:
     """Receive until SIGTERM or SIGINT, or until `stop` is set; a second signal ends the process at once.
 
-    At SIGHUP passwords, tokens and the certificate of the HTTP interface are read again. `on_ready` is told where it
-    listens; `verifier` checks the passwords of `api.password_file`.
+    At SIGHUP the file is read again by `reread`, and all that it names (`bridge.receiver.reloading`). `on_ready` is
+    told where it listens; `open_verifier` reads `api.password_file`.
 
-    Raises ConfigError for a token file, and BridgeError with a sentence when it cannot start: a ReceiverError for the
-    state file and the address, SinkRefused for a sink that cannot be used as it is configured.
+    Raises ConfigError for a file of passwords or tokens, and BridgeError with a sentence when it cannot start: a
+    ReceiverError for the state file and the address, SinkRefused for a sink that cannot be used as it is configured.
     """
     return_freed_memory()
     stop = stop or asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
         reload = asyncio.Event()
         stack.enter_context(_signals(stop, reload))
-        gate = Gate.open(settings.api, verifier=verifier)
+        gate = Gate.open(settings.api, open_verifier=open_verifier)
         state = await State.open(settings.receiver.state)
         stack.push_async_callback(state.close)
         clock = SystemClock()
@@ -107,6 +110,7 @@ async def run_receiver(
         )
         await api.start()
         stack.push_async_callback(api.close)
+        reloading = Reloading(settings, api, reread=reread, set_up_log=set_up_log)
         notifier = Notifier.of(os.environ)
         notifier.ready(view.sentence())
         if on_ready is not None:
@@ -115,7 +119,7 @@ async def run_receiver(
             async with asyncio.TaskGroup() as tasks:
                 beside = [
                     tasks.create_task(api.feed(), name="rates"),
-                    tasks.create_task(_reload_at(reload, api, notifier), name="reload"),
+                    tasks.create_task(_reload_at(reload, reloading, notifier), name="reload"),
                     tasks.create_task(keep_telling(notifier, probe=state.check, status=view.sentence), name="notify"),
                     tasks.create_task(_tell_of_stop(stop, notifier), name="notify of the stop"),
                 ]
@@ -193,22 +197,15 @@ async def _tell_of_stop(stop: asyncio.Event, notifier: Notifier) -> None:
     notifier.stopping()
 
 
-async def _reload_at(reload: asyncio.Event, api: Api, notifier: Notifier) -> None:
+async def _reload_at(reload: asyncio.Event, reloading: Reloading, notifier: Notifier) -> None:
     while True:
         await reload.wait()
         reload.clear()
         notifier.reloading()
-        problems = await api.reload()
-        notifier.ready()
-        for sentence in problems:
-            log.error("%s", sentence)
-        if problems:
-            log.error("Reloaded; but what is named above is broken, so there the old files stay in force.")
-        else:
-            log.info(
-                "Reloaded: passwords, tokens and the certificate. What stands in receiver.yaml itself holds from the "
-                "next start on."
-            )
+        try:
+            await reloading.reload()
+        finally:
+            notifier.ready()
 
 
 @contextlib.contextmanager

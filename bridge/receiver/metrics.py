@@ -11,6 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from bridge.metric_entry import MetricEntry, entries_of
+from bridge.web import metrics as http_metrics
+from bridge.web.meter import Meter
 
 PREFIX: Final = "fieldgate_receiver_"
 
@@ -107,11 +109,12 @@ def describe() -> list[MetricEntry]:
         "gaps": [],
         "sinks": [],
     }
-    return entries_of(ReceiverCollector(lambda: empty).collect())
+    return [*entries_of(ReceiverCollector(lambda: empty).collect()), *http_metrics.describe()]
 
 
-def registry_of(read: Callable[[], dict[str, Any]]) -> CollectorRegistry:
+def registry_of(read: Callable[[], dict[str, Any]], http: Meter) -> CollectorRegistry:
     """A registry of its own: two receivers in one process do not meet."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(ReceiverCollector(read))
+    registry.register(http_metrics.HttpCollector(http))
     return registry

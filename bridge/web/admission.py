@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import Final
 
 from aiohttp import web
@@ -17,18 +17,23 @@ SAFE: Final = frozenset({"GET", "HEAD"})
 """Methods that change nothing."""
 
 
-def check_host(request: web.BaseRequest, names: Iterable[str]) -> None:
-    """The Host header is ours, and no page elsewhere asks. Raises Problem 421 or 403."""
+def check_host(request: web.BaseRequest, names: Collection[str], *, behind: str | None = None) -> None:
+    """The Host header is ours, and no page elsewhere asks. Raises Problem 421 or 403.
+
+    `behind`: the name that a trusted proxy was called by. It has to be ours as well as that in the Host header: a page
+    elsewhere that reaches the proxy by a name of its own could write either of them.
+    """
     hosts = request.headers.getall("Host", [])
     # HTTP/1.0 knows no Host, and no browser leaves it out; some probes do.
-    if len(hosts) > 1 or (hosts and not is_own_host(hosts[0], names)):
+    called = [*hosts, *([behind] if behind is not None else [])]
+    if len(hosts) > 1 or not all(is_own_host(host, names) for host in called):
         raise Problem(
             421,
             "This machine is not known by the name in the Host header. Use its address, or add it to api.hosts.",
         )
     if is_foreign(
         method=request.method,
-        host=hosts[0] if hosts else "",
+        hosts=called,
         origin=request.headers.get("Origin"),
         fetch_site=request.headers.get("Sec-Fetch-Site"),
         fetch_mode=request.headers.get("Sec-Fetch-Mode"),

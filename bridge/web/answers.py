@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import orjson
 from aiohttp import web
 
 from bridge.web.errors import Problem
 from bridge.web.pages import Asset, is_known, takes_gzip
+
+EVENT_STREAM: Final = "text/event-stream"
 
 _OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z | orjson.OPT_SERIALIZE_NUMPY
 
@@ -39,7 +41,7 @@ def event_stream(headers: Mapping[str, str]) -> web.StreamResponse:
     return web.StreamResponse(
         headers={
             **headers,
-            "Content-Type": "text/event-stream; charset=utf-8",
+            "Content-Type": f"{EVENT_STREAM}; charset=utf-8",
             "Cache-Control": "no-store",
             "X-Accel-Buffering": "no",
         }

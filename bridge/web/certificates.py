@@ -9,33 +9,19 @@ from config.settings import ApiTls
 
 
 def make_context(tls: ApiTls) -> ssl.SSLContext | None:
-    """What the server's TLS is; None where there is none. Raises CannotUseCertificate."""
+    """TLS with what the files hold now; None where there is none. Blocks. Raises CannotUseCertificate."""
     if tls.cert_file is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_RENEGOTIATION  # it costs the server more than the caller
     context.set_alpn_protocols(["http/1.1"])
     try:
-        _load(context, tls)
+        # A key with a password would ask for it on the terminal; the empty one makes that an error.
+        context.load_cert_chain(tls.cert_file, tls.key_file, password="")
     except OSError as error:  # ssl.SSLError is one
         raise CannotUseCertificate(_sentence(tls, error), error=error) from error
     return context
-
-
-def renew(context: ssl.SSLContext, tls: ApiTls) -> list[str]:
-    """Take the certificate anew, for the connections to come. Returns what is wrong; then the old one stays."""
-    try:
-        _load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), tls)  # tried first: a half that fits nothing must not go in
-        _load(context, tls)
-    except OSError as error:
-        return [_sentence(tls, error)]
-    return []
-
-
-def _load(context: ssl.SSLContext, tls: ApiTls) -> None:
-    if tls.cert_file is not None:
-        # A key with a password would ask for it on the terminal; the empty one makes that an error.
-        context.load_cert_chain(tls.cert_file, tls.key_file, password="")
 
 
 def _sentence(tls: ApiTls, error: OSError) -> str:

@@ -8,7 +8,8 @@ import math
 import secrets
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Final, Protocol
 
 from bridge.web.errors import Problem
@@ -17,6 +18,7 @@ from bridge.web.routes import Role
 from bridge.web.tokens import Tokens, read_tokens
 from bridge.web.tries import Tries
 from config.errors import ConfigError
+from config.errors import Problem as FileProblem
 from config.settings import Api
 
 LOCAL_USER: Final = "local"
@@ -37,8 +39,10 @@ class Verifier(Protocol):
     def mark(self, user: str) -> str | None:
         """What changes with the user's password; None: there is no such user. Sessions end when it changes."""
 
-    async def reload(self) -> list[str]:
-        """Read the file again. Returns what is wrong with it, as sentences; then the old one stays in force."""
+
+OpenVerifier = Callable[[Path], Verifier]
+"""Reads a password file; blocks. Of all that it opens, a user with the same line has the same mark. Raises ConfigError
+with every line that is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,22 +54,31 @@ class Identity:
     session_id: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lists:
+    """Who may come by some settings, as their files said it when they were read."""
+
+    api: Api
+    verifier: Verifier | None = None
+    tokens: Tokens = field(default_factory=Tokens)
+
+    def __post_init__(self) -> None:
+        if (self.api.password_file is None) != (self.verifier is None):
+            raise ValueError("Passwords are checked where there is a password file, and nowhere else.")
+
+
 class Gate:
     """Made from the settings and their files. All methods are called on the event loop; times are monotonic seconds."""
 
     def __init__(
         self,
-        api: Api,
+        lists: Lists,
         *,
-        verifier: Verifier | None = None,
-        tokens: Tokens | None = None,
+        open_verifier: OpenVerifier | None = None,
         random_bytes: Callable[[int], bytes] = secrets.token_bytes,
     ) -> None:
-        if (api.password_file is None) != (verifier is None):
-            raise ValueError("Passwords are checked where there is a password file, and nowhere else.")
-        self._api = api
-        self._verifier = verifier
-        self._tokens = tokens or Tokens()
+        self._lists = lists
+        self._open_verifier = open_verifier
         self._random_bytes = random_bytes
         self._csrf_key = random_bytes(32)
         self._logins = Logins()
@@ -73,51 +86,35 @@ class Gate:
         short = socket.gethostname().partition(".")[0]
         # No DNS server answers for names in `.local`, so nobody elsewhere can have them lead here.
         self._own_names = tuple({socket.gethostname(), short, f"{short}.local"})
-        self._reloading = asyncio.Lock()
 
     @classmethod
-    def open(cls, api: Api, *, verifier: Verifier | None = None) -> Gate:
-        """Read the token file. Raises TokenFileError (a ConfigError) with every line that is wrong."""
-        return cls(api, verifier=verifier, tokens=read_tokens(api.token_file) if api.token_file is not None else None)
+    def open(cls, api: Api, *, open_verifier: OpenVerifier | None = None) -> Gate:
+        """Read the files. Raises ConfigError with every line that is wrong."""
+        return cls(_read(api, open_verifier), open_verifier=open_verifier)
 
     @property
     def asks_who(self) -> bool:
         """Whether one has to log in, or to show a token."""
-        return self._api.asks_who
+        return self._lists.api.asks_who
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """Names under which the server answers, besides addresses and localhost."""
-        return (*self._own_names, *self._api.hosts)
+        return (*self._own_names, *self._lists.api.hosts)
 
     @property
     def sessions(self) -> int:
         """How many are logged in."""
         return len(self._logins)
 
-    async def reload(self, api: Api | None = None) -> list[str]:
-        """Read the files again, with new `operators` and `hosts` where settings are given.
+    async def read(self, api: Api) -> Lists:
+        """Read the files that settings name; nothing has changed then. Raises ConfigError with all that is wrong."""
+        return await asyncio.to_thread(_read, api, self._open_verifier)
 
-        Returns what is wrong, as sentences with file and line; then that file stays in force as it was. Sessions of
-        users who left the password file or have another password end. Whether one has to log in at all does not
-        change: that needs a restart.
-        """
-        async with self._reloading:
-            if api is not None and (api.password_file, api.token_file) == (
-                self._api.password_file,
-                self._api.token_file,
-            ):
-                self._api = api
-            problems: list[str] = []
-            if self._verifier is not None:
-                problems += await self._verifier.reload()
-                self._logins.keep_known(self._verifier.mark)
-            if self._api.token_file is not None:
-                try:
-                    self._tokens = await asyncio.to_thread(read_tokens, self._api.token_file)
-                except ConfigError as error:
-                    problems += [str(problem) for problem in error.problems]
-            return problems
+    def adopt(self, lists: Lists) -> None:
+        """Have them hold from now on. Sessions of users who left the file or have another password end."""
+        self._lists = lists
+        self._logins.keep_known(_nobody if lists.verifier is None else lists.verifier.mark)
 
     # ---- Who is it? -----------------------------------------------------------------------------------------------
 
@@ -127,18 +124,20 @@ class Gate:
             return Identity(user=LOCAL_USER, role="operator")
         scheme, _, token = (authorization or "").partition(" ")
         if scheme.casefold() == "bearer":  # other schemes may be a proxy's in front of us
-            found = self._tokens.find(token.strip())
+            found = self._lists.tokens.find(token.strip())
             return None if found is None else Identity(user=found.name, role=found.role)
-        if session_id is None or self._verifier is None:
+        verifier = self._lists.verifier
+        if session_id is None or verifier is None:
             return None
-        user = self._logins.user_of(session_id, self._verifier.mark, now_s)
+        user = self._logins.user_of(session_id, verifier.mark, now_s)
         return None if user is None else Identity(user=user, role=self._role_of(user), session_id=session_id)
 
     async def log_in(self, user: str, password: str, *, address: str, now_s: Callable[[], float]) -> Identity:
         """Begin a session. Raises Problem 401, 409, 429 or 503."""
         if not self.asks_who:
             raise Problem(409, "Nobody has to log in here: no api.password_file is configured.")
-        if self._verifier is None:
+        verifier = self._lists.verifier
+        if verifier is None:
             raise Problem(409, "Nobody can log in with a password here: show a token, or configure api.password_file.")
         wait_s = self._tries.admit(address=address, user=user, now_s=now_s())
         if wait_s > 0:
@@ -150,8 +149,8 @@ class Gate:
             )
         is_right: bool | None = None
         try:
-            mark = self._verifier.mark(user)
-            is_right = await self._verifier.verify(user, password)
+            mark = verifier.mark(user)
+            is_right = await verifier.verify(user, password)
         except CannotVerify as error:
             raise Problem(
                 503, "Too many passwords are being checked. Try again in a moment.", headers={"Retry-After": "5"}
@@ -170,7 +169,7 @@ class Gate:
         return self._logins.end(session_id)
 
     def _role_of(self, user: str) -> Role:
-        return "operator" if user in self._api.operators else "viewer"
+        return "operator" if user in self._lists.api.operators else "viewer"
 
     # ---- Does his own page ask? -----------------------------------------------------------------------------------
 
@@ -188,3 +187,28 @@ class Gate:
         """Whether it is his; in constant time."""
         right = self.csrf_token(identity).encode()
         return hmac.compare_digest(right, (given or "").encode(errors="surrogateescape"))
+
+
+def _nobody(_user: str) -> None:
+    """The mark of a user where there are none."""
+
+
+def _read(api: Api, open_verifier: OpenVerifier | None) -> Lists:
+    """Blocks. Raises ConfigError with what is wrong in both files."""
+    verifier, tokens = None, Tokens()
+    problems: list[FileProblem] = []
+    try:
+        if api.password_file is not None and open_verifier is not None:
+            verifier = open_verifier(api.password_file)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        if api.token_file is not None:
+            tokens = read_tokens(api.token_file)
+    except ConfigError as error:
+        if not problems:
+            raise
+        problems += error.problems
+    if problems:
+        raise ConfigError(problems)
+    return Lists(api=api, verifier=verifier, tokens=tokens)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 _PORT = re.compile(r":\d{1,5}")
 
@@ -52,9 +52,14 @@ def is_own_origin(origin: str, host: str) -> bool:
     return here[1] == there[1] or {here[1], there[1]} <= {"", "443" if scheme == "https" else "80"}
 
 
-def is_foreign(*, method: str, host: str, origin: str | None, fetch_site: str | None, fetch_mode: str | None) -> bool:
-    """Whether a browser asks for a page that is not of this server. A link that is followed to here is not foreign."""
-    if origin is not None and not is_own_origin(origin, host):
+def is_foreign(
+    *, method: str, hosts: Sequence[str], origin: str | None, fetch_site: str | None, fetch_mode: str | None
+) -> bool:
+    """Whether a browser asks for a page that is not of this server. A link that is followed to here is not foreign.
+
+    `hosts`: the names that the request calls us by, here and at a proxy; all of them are known to be ours.
+    """
+    if origin is not None and not any(is_own_origin(origin, host) for host in hosts):
         return True
     if fetch_site in {None, "same-origin", "none"}:
         return False

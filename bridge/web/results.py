@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
 from aiohttp import web
 
-from bridge.web.answers import event_stream, json_response
+from bridge.web.answers import EVENT_STREAM, event_stream, json_response
 from bridge.web.errors import Problem
+from bridge.web.headers import standing_headers
 from bridge.web.live import IsStillKnown, Live
 from bridge.web.routes import Answer, EventStream
 
@@ -19,11 +20,10 @@ MAX_EXPORTS: Final = 8
 
 
 class Results:
-    """`headers` go with every response that is begun here."""
+    """What the server's handlers return, sent to who asks."""
 
-    def __init__(self, live: Live, headers: Mapping[str, str], *, write_s: float = WRITE_S) -> None:
+    def __init__(self, live: Live, *, write_s: float = WRITE_S) -> None:
         self._live = live
-        self._headers = headers
         self._write_s = write_s
         self._exports: dict[int, web.BaseRequest] = {}
 
@@ -42,16 +42,16 @@ class Results:
         if isinstance(result, EventStream):
             if request.method == "HEAD":
                 await _close(result.events)
-                return web.Response(content_type="text/event-stream")
+                return web.Response(content_type=EVENT_STREAM)
             try:
-                response = event_stream(self._headers)
+                response = event_stream(standing_headers(is_tls=request.secure))
                 return await self._live.send_events(request, result.events, is_still_known, response, user=user)
             finally:
                 await _close(result.events)
         if not isinstance(result, Answer):
             return json_response(result)
         if isinstance(result.body, AsyncIterator):
-            return await self._export(request, result, result.body)
+            return await self._export(request, result, result.body, is_still_known)
         if isinstance(result.body, bytes | str):
             body = result.body.encode() if isinstance(result.body, str) else result.body
             return web.Response(body=body, status=result.status, headers=_headers(result))
@@ -60,9 +60,9 @@ class Results:
         return json_response(result.body, status=result.status, headers=result.headers)
 
     async def _export(
-        self, request: web.BaseRequest, answer: Answer, chunks: AsyncIterator[bytes]
+        self, request: web.BaseRequest, answer: Answer, chunks: AsyncIterator[bytes], is_still_known: IsStillKnown
     ) -> web.StreamResponse:
-        """Chunk by chunk, as fast as the reader takes them."""
+        """Chunk by chunk, as fast as the reader takes them, and as long as he may have them."""
         try:
             if len(self._exports) >= MAX_EXPORTS:
                 raise Problem(
@@ -72,21 +72,27 @@ class Results:
                 )
             self._exports[id(request)] = request
             try:
-                return await self._send(request, answer, chunks)
+                return await self._send(request, answer, chunks, is_still_known)
             finally:
                 del self._exports[id(request)]
         finally:
             await _close(chunks)
 
-    async def _send(self, request: web.BaseRequest, answer: Answer, chunks: AsyncIterator[bytes]) -> web.StreamResponse:
+    async def _send(
+        self, request: web.BaseRequest, answer: Answer, chunks: AsyncIterator[bytes], is_still_known: IsStillKnown
+    ) -> web.StreamResponse:
         # What can't be exported at all is found out at the first chunk, while there still can be an error's status.
         chunk = await anext(chunks, None)
-        response = web.StreamResponse(status=answer.status, headers={**_headers(answer), **self._headers})
+        response = web.StreamResponse(
+            status=answer.status, headers={**_headers(answer), **standing_headers(is_tls=request.secure)}
+        )
         if request.method == "HEAD":
             chunk = None
         try:
             await response.prepare(request)
             while chunk is not None:
+                if not is_still_known():
+                    raise ConnectionAbortedError("Whoever reads an export may not see it any more.")
                 async with asyncio.timeout(self._write_s):
                     await response.write(chunk)
                 await asyncio.sleep(0)  # devices are served between any two chunks, however fast the reader is

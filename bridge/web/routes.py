@@ -43,6 +43,8 @@ class Call:
     session_id: str | None = None
     """That of the caller's cookie; for the session's own routes."""
     address: str = ""
+    is_https: bool = False
+    """Whether it came encrypted, up to here or up to a trusted proxy."""
     target: str | None = None
     """What an action is about, for the audit log; a handler may set it. By default the parameters of the path."""
 

@@ -12,6 +12,7 @@ import logging
 import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -20,21 +21,24 @@ from aiohttp import web
 
 from bridge.web import audit as audits
 from bridge.web.admission import SAFE, check_host, check_rights
-from bridge.web.answers import asset_response, event_stream, problem_response
+from bridge.web.answers import EVENT_STREAM, asset_response, event_stream, problem_response
 from bridge.web.audit import OnAudit
 from bridge.web.bodies import MAX_BODY_BYTES, MAX_STRANGERS_BYTES, read_body
-from bridge.web.certificates import make_context, renew
+from bridge.web.callers import Caller, caller_of
+from bridge.web.certificates import make_context
+from bridge.web.doors import Door
 from bridge.web.errors import CannotServe, Problem
-from bridge.web.gate import Gate, Identity
+from bridge.web.gate import Gate, Identity, Lists
 from bridge.web.headers import standing_headers
 from bridge.web.live import IsStillKnown, Live
+from bridge.web.meter import NOTHING_KNOWN, Asked, Meter
 from bridge.web.openapi import document
 from bridge.web.operation import Operation
 from bridge.web.pages import SHELL, STATIC_FOLDER, Asset, load_assets
 from bridge.web.results import Results
-from bridge.web.router import Router
+from bridge.web.router import Found, Router
 from bridge.web.routes import Call, Role, Route, is_enough
-from bridge.web.serving import listen
+from bridge.web.serving import BoundedServer, is_retired
 from bridge.web.session import SessionRoutes
 from bridge.web.shape import check_body, read_query
 from config.settings import Address, Api
@@ -44,6 +48,29 @@ log = logging.getLogger(__name__)
 MAX_QUERY_FIELDS: Final = 1000
 STATIC: Final = "/static/"
 DESCRIPTION: Final = "/api/v1/openapi.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """All of a change that can fail: files that were read, and an address that was taken where it is a new one."""
+
+    api: Api
+    lists: Lists
+    context: ssl.SSLContext | None
+    door: Door | None
+
+    def discard(self) -> None:
+        """Leave everything as it was."""
+        if self.door is not None:
+            self.door.close()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Leads:
+    """Where a path leads: to a route, or to a page. `template` is its path."""
+
+    template: str
+    route: Route | None = None
 
 
 class WebServer:
@@ -66,6 +93,7 @@ class WebServer:
         live: Live | None = None,
         now_s: Callable[[], float] = time.monotonic,
         errors: Mapping[type[Exception], int] | None = None,
+        meter: Meter | None = None,
     ) -> None:
         """`program`: "gateway" or "receiver"; `name`: its id. `schemas`: those that operations refer to.
 
@@ -79,9 +107,9 @@ class WebServer:
         self._now_s = now_s
         self._assets = load_assets(static)
         self._live = live or Live()
-        self._is_tls = api.tls.cert_file is not None
-        self._headers = standing_headers(is_tls=self._is_tls)
-        self._results = Results(self._live, self._headers)
+        self.meter = meter or Meter()
+        """What was asked, and how it was answered."""
+        self._results = Results(self._live)
         # Cookies do not tell ports apart: without names of their own, a gateway and a receiver on one machine would
         # log each other's users out.
         self._cookie = "fieldgate_session" if program == "gateway" else f"fieldgate_{program}_session"
@@ -91,7 +119,6 @@ class WebServer:
             name=name,
             version=version,
             cookie=self._cookie,
-            is_tls=self._is_tls,
             now_s=now_s,
         )
         description = Route(
@@ -101,31 +128,29 @@ class WebServer:
             operation=Operation(summary="This description", tag="session", answer={"type": "object"}),
         )
         self._routes = (*session.routes(), description, *routes)
-        self._router: Router[Route | None] = Router(
+        self._router: Router[_Leads] = Router(
             [
-                *((route.method, route.path, route) for route in self._routes),
-                *(("GET", page, None) for page in pages),
+                *((route.method, route.path, _Leads(template=route.path, route=route)) for route in self._routes),
+                *(("GET", page, _Leads(template=page)) for page in pages),
             ]
         )
         self._document = document(
             self._routes, title=f"Fieldgate {program}", version=version, cookie=self._cookie, schemas=schemas
         )
-        self._listening: asyncio.Server | None = None
-        self._runner: web.ServerRunner | None = None
-        self._address: Address | None = None
-        self._context: ssl.SSLContext | None = None
+        self._door: Door | None = None
+        self._connections: BoundedServer | None = None
 
     @property
     def address(self) -> Address:
         """Where it really listens (port 0 became a free one). Only between `start` and `close`."""
-        if self._address is None:
+        if self._door is None:
             raise RuntimeError("The HTTP interface has not been started.")
-        return self._address
+        return self._door.address
 
     @property
     def url(self) -> str:
         """Where a browser finds it."""
-        return f"{'https' if self._is_tls else 'http'}://{self.address}"
+        return f"{'http' if self._api.tls.cert_file is None else 'https'}://{self.address}"
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -145,36 +170,55 @@ class WebServer:
     async def start(self) -> None:
         """Listen. Raises CannotServe with the half of a sentence for the address, and CannotUseCertificate."""
         context = make_context(self._api.tls)
-        bind = self._api.bind
-        try:
-            runner, self._listening = await listen(self._handle, bind, context=context, headers=self._headers)
-        except (OSError, OverflowError) as error:
-            raise CannotServe(getattr(error, "strerror", None) or str(error), error=error) from error
-        self._runner, self._context = runner, context
-        self._address = Address(host=bind.host, port=self._listening.sockets[0].getsockname()[1])
+        self._door = await _taken(self._api.bind)
+        self._connections = BoundedServer(self._handle, context=context, proxies=self._api.trusted_proxies)
+        self._door.open(self._connections.take)
         log.info("HTTP interface at %s", self.url)
         if self._on_ready is not None:
-            self._on_ready(self._address)
+            self._on_ready(self.address)
 
-    async def reload(self, api: Api | None = None) -> list[str]:
-        """Read passwords, tokens and the certificate again; new `operators` and `hosts` where settings are given.
+    async def prepare(self, api: Api) -> Prepared:
+        """Do all of a change to these settings that can fail; nothing has changed then.
 
-        Returns what is wrong, as sentences; what it is about stays as it was.
+        Raises ConfigError with all that is wrong in the files, CannotUseCertificate, and CannotServe for the address.
         """
-        problems = await self._gate.reload(api)
-        if self._context is not None:
-            problems += await asyncio.to_thread(renew, self._context, self._api.tls)
-        return problems
+        lists = await self._gate.read(api)
+        context = await asyncio.to_thread(make_context, api.tls)
+        door = await _taken(api.bind) if api.bind != self._api.bind else None
+        return Prepared(api=api, lists=lists, context=context, door=door)
+
+    def adopt(self, prepared: Prepared) -> None:
+        """Have it hold: for the next request of everybody, and for connections to come.
+
+        With another address, or from or to TLS, those that are there end once they have the answer that they wait for.
+        """
+        connections, door = self._connections, prepared.door
+        if connections is None or self._door is None:
+            raise RuntimeError("The HTTP interface has not been started, or is closed.")
+        is_other = door is not None or (prepared.context is None) != (connections.context is None)
+        self._api = prepared.api
+        self._gate.adopt(prepared.lists)
+        connections.context, connections.proxies = prepared.context, prepared.api.trusted_proxies
+        if door is not None:
+            self._door.close()
+            self._door = door
+        if is_other:
+            connections.retire()
+        if door is not None:
+            door.open(connections.take)
+        if is_other:
+            log.info("HTTP interface at %s now", self.url)
 
     async def close(self) -> None:
         """Stop listening, end streams and open requests; idempotent."""
-        runner, self._runner, self._address = self._runner, None, None
-        if self._listening is not None:
-            self._listening.close()
+        door, self._door = self._door, None
+        connections, self._connections = self._connections, None
+        if door is not None:
+            door.close()
         self._live.close()
         self._results.close()
-        if runner is not None:
-            await runner.cleanup()
+        if connections is not None:
+            await connections.close()
 
     async def _describe(self, _call: Call) -> Any:
         return self._document
@@ -182,8 +226,17 @@ class WebServer:
     # ---- What every request goes through --------------------------------------------------------------------------
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        began_s = self._now_s()
+        caller = caller_of(request.remote or "", request.headers, self._api.trusted_proxies)
+        asked = NOTHING_KNOWN
         try:
-            response = await self._answer(request)
+            self._check_host(request, caller)
+            found = self._router.find(request.method, request.raw_path.partition("?")[0])
+            if found is not None and found.value is not None:
+                asked = Asked(found.value.template, request.method)
+            elif request.method in SAFE and request.raw_path.startswith(STATIC):
+                asked = Asked(STATIC, request.method)
+            response = await self._answer(request, found, caller)
         except Problem as problem:
             response = problem_response(problem)
             if problem.status in {408, 413}:
@@ -194,40 +247,46 @@ class WebServer:
             log.exception("The request for %s failed.", audits.printable(request.raw_path))
             response = problem_response(Problem(500, "The request could not be answered; the log says why."))
         if not response.prepared:
-            response.headers.update(self._headers)
+            response.headers.update(standing_headers(is_tls=request.secure))
+        is_stream = response.content_type == EVENT_STREAM
+        self.meter.note(asked, response.status, None if is_stream else self._now_s() - began_s)
         return response
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+    def _check_host(self, request: web.BaseRequest, caller: Caller) -> None:
         try:
-            check_host(request, self._gate.hosts)
+            check_host(request, self._gate.hosts, behind=caller.host)
         except Problem as problem:
-            self._note_refused(request, problem)
+            self._note_refused(request, problem, caller)
             raise
+
+    async def _answer(
+        self, request: web.BaseRequest, found: Found[_Leads] | None, caller: Caller
+    ) -> web.StreamResponse:
         raw_path, _, query = request.raw_path.partition("?")
         if raw_path.startswith(STATIC) and request.method in SAFE:
             return self._asset(request, self._assets.get(raw_path.removeprefix(STATIC)))
-        found = self._router.find(request.method, raw_path)
         if found is None:
             raise Problem(404, f"There is nothing at {audits.printable(raw_path)}.")
-        if found.allowed:
+        if found.value is None:
             raise Problem(
                 405,
                 f"{audits.printable(request.method)} is not possible here; {' and '.join(found.allowed)} "
                 f"{'is' if len(found.allowed) == 1 else 'are'}.",
                 headers={"Allow": ", ".join(found.allowed)},
             )
-        if found.value is None:
+        if found.value.route is None:
             return self._asset(request, self._assets.get(SHELL))
-        return await self._call(request, found.value, found.path, raw_path, query)
+        return await self._call(request, found.value.route, found.path, raw_path, query, caller)
 
-    def _note_refused(self, request: web.BaseRequest, problem: Problem) -> None:
+    def _note_refused(self, request: web.BaseRequest, problem: Problem, caller: Caller) -> None:
         """An action that a page elsewhere tried belongs into the audit log, whoever's browser it was."""
         raw_path = request.raw_path.partition("?")[0]
         found = self._router.find(request.method, raw_path)
-        if found is not None and found.value is not None and found.value.audit is not None:
+        route = found.value.route if found is not None and found.value is not None else None
+        if found is not None and route is not None and route.audit is not None:
             target = ", ".join(found.path.values()) or None
-            call = Call(method=request.method, url_path=raw_path, address=request.remote or "", target=target)
-            self._audit(found.value, call, problem)
+            call = Call(method=request.method, url_path=raw_path, address=caller.address, target=target)
+            self._audit(route, call, problem)
 
     def _asset(self, request: web.BaseRequest, asset: Asset | None) -> web.Response:
         if asset is None:
@@ -248,7 +307,13 @@ class WebServer:
         )
 
     async def _call(
-        self, request: web.BaseRequest, route: Route, path: Mapping[str, str], raw_path: str, query: str
+        self,
+        request: web.BaseRequest,
+        route: Route,
+        path: Mapping[str, str],
+        raw_path: str,
+        query: str,
+        caller: Caller,
     ) -> web.StreamResponse:
         identity = self._identify(request)
         call = Call(
@@ -259,7 +324,8 @@ class WebServer:
             user=identity.user if identity is not None else None,
             role=identity.role if identity is not None else None,
             session_id=identity.session_id if identity is not None else None,
-            address=request.remote or "",
+            address=caller.address,
+            is_https=request.secure or caller.is_https,
             target=", ".join(path.values()) or None,
         )
         if route.audit is None:
@@ -293,6 +359,8 @@ class WebServer:
             call.body = await read_body(request, max_bytes=MAX_BODY_BYTES if is_known else MAX_STRANGERS_BYTES)
             if operation is not None and operation.body is not None:
                 check_body(call.body, operation.body)
+            # The body took its time, and whoever asks may have lost his right meanwhile.
+            check_rights(request, route, self._identify(request), self._gate)
         if route.is_live and request.method == "GET" and "text/event-stream" in request.headers.get("Accept", ""):
             return await self._follow(request, route, call, given)
         user = self._counted(call)
@@ -324,7 +392,7 @@ class WebServer:
             f"{call.url_path}?{urlencode(sorted(given))}",
             lambda: self._made(route, shared),
             self._is_still_known(request, route),
-            event_stream(self._headers),
+            event_stream(standing_headers(is_tls=request.secure)),
             user=self._counted(call),
         )
 
@@ -333,7 +401,7 @@ class WebServer:
         return call.user if self._gate.asks_who else None
 
     def _is_still_known(self, request: web.BaseRequest, route: Route) -> IsStillKnown:
-        return lambda: is_enough(_role(self._identify(request)), route.role)
+        return lambda: not is_retired(request) and is_enough(_role(self._identify(request)), route.role)
 
     def _audit(self, route: Route, call: Call, problem: Problem | None) -> None:
         audit = audits.of(route, call, problem)
@@ -344,3 +412,10 @@ class WebServer:
 
 def _role(identity: Identity | None) -> Role | None:
     return identity.role if identity is not None else None
+
+
+async def _taken(bind: Address) -> Door:
+    try:
+        return await Door.take(bind)
+    except (OSError, OverflowError) as error:
+        raise CannotServe(getattr(error, "strerror", None) or str(error), error=error) from error

@@ -1,26 +1,36 @@
-"""aiohttp's server with our bounds: so many connections at most, and every answer of its own as a JSON sentence."""
+"""aiohttp's server with our bounds: so many connections at most, and every answer of its own as a JSON sentence.
+
+A connection has its place from the moment that it is taken, so one that never ends its TLS handshake counts like any
+other. A change of address, or from or to TLS, retires those that are there: what is asked is answered, and no more.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
 import ssl
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from bridge.web.answers import problem_response
+from bridge.web.callers import is_in
 from bridge.web.errors import Problem
+from bridge.web.headers import standing_headers
 from bridge.web.tries import one_address
-from config.settings import Address
+from config.settings import Network
+
+log = logging.getLogger(__name__)
 
 Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 MAX_CONNECTIONS: Final = 500
 MAX_OF_ADDRESS: Final = 250
-"""From one address: a stranger at one machine must not keep everybody else out."""
+"""From one address: a stranger at one machine must not keep everybody else out. A trusted proxy is many callers."""
 IDLE_S: Final = 30.0
 """Between requests, and for one to come whole up to its body."""
 HANDSHAKE_S: Final = 10.0
@@ -31,81 +41,120 @@ STALL_S: Final = 60.0
 """Who takes nothing of an answer for so long is cut off, or he would hold his connection for ever."""
 
 
-async def listen(
-    handler: Handler, bind: Address, *, context: ssl.SSLContext | None, headers: Mapping[str, str]
-) -> tuple[web.ServerRunner, asyncio.Server]:
-    """Have requests to an address handled. Raises OSError and OverflowError where it can't be had."""
-    connections = BoundedServer(handler, headers=headers)
-    runner = web.ServerRunner(connections, handle_signals=False, shutdown_timeout=SHUTDOWN_S)
-    await runner.setup()
-    try:
-        # Not by aiohttp's TCPSite: a stranger who says nothing could stay within its handshake for a minute.
-        listening = await asyncio.get_running_loop().create_server(
-            connections,
-            bind.host,
-            bind.port,
-            ssl=context,
-            ssl_handshake_timeout=None if context is None else HANDSHAKE_S,
-        )
-    except (OSError, OverflowError):
-        await runner.cleanup()
-        raise
-    return runner, listening
-
-
 class BoundedServer(web.Server):
-    """Makes the protocols of the connections; `headers` go with answers that no handler has made."""
+    """Makes the protocols of the connections. `context` and `proxies` hold for those that are taken from then on."""
 
-    def __init__(self, handler: Handler, *, headers: Mapping[str, str]) -> None:
+    def __init__(
+        self, handler: Handler, *, context: ssl.SSLContext | None = None, proxies: Sequence[Network] = ()
+    ) -> None:
         super().__init__(handler, access_log=None)
-        self.standing_headers = headers
+        self.context = context
+        self.proxies = proxies
         self._of_address: Counter[str] = Counter()
+        self._beginning: dict[asyncio.Task[None], _Connection] = {}
         self._loop_of_connections = asyncio.get_running_loop()
 
-    def __call__(self) -> RequestHandler:
-        return _Connection(
+    @property
+    def places(self) -> int:
+        """How many are taken: connections, and those whose handshake is under way."""
+        return len(self._connections) + len(self._beginning)
+
+    def take(self, sock: socket.socket, address: str) -> None:
+        """Serve a connection from an address; one too many is cut off."""
+        group = one_address(address)
+        is_bounded = not is_in(address, self.proxies)
+        if self.places >= MAX_CONNECTIONS or (is_bounded and self._of_address[group] >= MAX_OF_ADDRESS):
+            sock.close()
+            return
+        self._of_address[group] += 1
+        connection = _Connection(
             self,
+            group,
             loop=self._loop_of_connections,
             access_log=None,
             keepalive_timeout=IDLE_S,
             lingering_time=LINGER_S,
             auto_decompress=False,  # nobody sends compressed requests here, and a bomb would be one
         )
+        task = self._loop_of_connections.create_task(self._begin(connection, sock), name="connection that begins")
+        self._beginning[task] = connection
+        task.add_done_callback(self._begun)
 
-    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        """As aiohttp does; one too many is cut off."""
-        super().connection_made(handler, transport)
-        address = _address_of(handler)
-        self._of_address[address] += 1
-        if len(self.connections) > MAX_CONNECTIONS or self._of_address[address] > MAX_OF_ADDRESS:
-            transport.abort()
+    async def _begin(self, connection: _Connection, sock: socket.socket) -> None:
+        context = self.context
+        try:
+            await self._loop_of_connections.connect_accepted_socket(
+                lambda: connection,
+                sock,
+                ssl=context,
+                ssl_handshake_timeout=None if context is None else HANDSHAKE_S,
+            )
+        except BaseException as error:  # raised again, but for the usual ones: it must not keep its place
+            sock.close()
+            self._leave(connection)
+            if not isinstance(error, OSError):  # what TLS says of a bad handshake is one
+                raise
+            log.debug("A connection broke before it began: %s", error)
+
+    def _begun(self, task: asyncio.Task[None]) -> None:
+        connection = self._beginning.pop(task)
+        if task.cancelled():
+            self._leave(connection)  # one that was cancelled before it ran has come by nothing else
+        elif (error := task.exception()) is not None:
+            log.error("A connection could not be begun.", exc_info=error)
+
+    def _leave(self, connection: _Connection) -> None:
+        """Give its place back; idempotent."""
+        if not connection.has_place:
+            return
+        connection.has_place = False
+        self._of_address[connection.address] -= 1
+        if not self._of_address[connection.address]:
+            del self._of_address[connection.address]
 
     def connection_lost(self, handler: RequestHandler, exc: BaseException | None = None) -> None:
         """As aiohttp does."""
         super().connection_lost(handler, exc)
-        address = _address_of(handler)
-        self._of_address[address] -= 1
-        if not self._of_address[address]:
-            del self._of_address[address]
+        self._leave(cast("_Connection", handler))
+
+    def retire(self) -> None:
+        """Have all that are there end: at once, or with the answer that they are at."""
+        for task in self._beginning:
+            task.cancel()
+        for connection in self.connections:
+            cast("_Connection", connection).retire()
+
+    async def close(self) -> None:
+        """End all connections; requests that are under way have SHUTDOWN_S. Idempotent."""
+        beginning = list(self._beginning)
+        for task in beginning:
+            task.cancel()
+        await asyncio.gather(*beginning, return_exceptions=True)
+        self.pre_shutdown()
+        await self.shutdown(SHUTDOWN_S)
 
 
 class _Connection(RequestHandler):
     """One connection."""
 
-    __slots__ = ("_cut", "_headers", "address")
+    __slots__ = ("_cut", "_headers", "address", "has_place", "is_retired")
 
-    def __init__(self, manager: BoundedServer, **kwargs: Any) -> None:
+    def __init__(self, manager: BoundedServer, address: str, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
-        self._headers = manager.standing_headers
+        self._headers = standing_headers(is_tls=manager.context is not None)
         self._cut: asyncio.TimerHandle | None = None
-        self.address = ""
+        self.address = address
         """Whose it is: an address, or all that one customer has."""
+        self.has_place = True
+        self.is_retired = False
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """As aiohttp does."""
-        peer = transport.get_extra_info("peername")
-        self.address = one_address(peer[0]) if isinstance(peer, tuple) else ""
-        super().connection_made(transport)
+    def retire(self) -> None:
+        """Answer what is asked, and end."""
+        self.is_retired = True
+        if self._request_in_progress:
+            self.close()
+        else:
+            self.force_close()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """As aiohttp does."""
@@ -166,5 +215,7 @@ class _Connection(RequestHandler):
         return response
 
 
-def _address_of(handler: RequestHandler) -> str:
-    return handler.address if isinstance(handler, _Connection) else ""
+def is_retired(request: web.BaseRequest) -> bool:
+    """Whether its connection came in by what holds no more: nothing may be followed over it any longer."""
+    protocol = request.protocol
+    return isinstance(protocol, _Connection) and protocol.is_retired

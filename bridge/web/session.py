@@ -48,7 +48,6 @@ class SessionRoutes:
         name: str,
         version: str,
         cookie: str,
-        is_tls: bool,
         now_s: Callable[[], float],
     ) -> None:
         self._gate = gate
@@ -56,7 +55,6 @@ class SessionRoutes:
         self._name = name
         self._version = version
         self._cookie = cookie
-        self._attributes = "; HttpOnly; SameSite=Strict; Path=/" + ("; Secure" if is_tls else "")
         self._now_s = now_s
 
     def routes(self) -> tuple[Route, ...]:
@@ -116,13 +114,13 @@ class SessionRoutes:
         if call.session_id is not None:
             self._gate.log_out(call.session_id)  # what was known before the login must not be good for more after it
         call.user, call.role = identity.user, identity.role
-        cookie = f"{self._cookie}={identity.session_id}{self._attributes}; Max-Age={LIFE_S:.0f}"
+        cookie = f"{self._cookie}={identity.session_id}{_attributes(call)}; Max-Age={LIFE_S:.0f}"
         return Answer(body=self._body(identity), headers={"Set-Cookie": cookie})
 
     async def _log_out(self, call: Call) -> Any:
         if call.session_id is not None:
             self._gate.log_out(call.session_id)
-        return Answer(status=204, headers={"Set-Cookie": f"{self._cookie}={self._attributes}; Max-Age=0"})
+        return Answer(status=204, headers={"Set-Cookie": f"{self._cookie}={_attributes(call)}; Max-Age=0"})
 
     def _body(self, identity: Identity | None) -> dict[str, Any]:
         """A stranger is told what the page needs to ask who he is, and nothing about this machine."""
@@ -135,6 +133,10 @@ class SessionRoutes:
             "name": self._name,
             "version": self._version if identity is not None else None,
         }
+
+
+def _attributes(call: Call) -> str:
+    return "; HttpOnly; SameSite=Strict; Path=/" + ("; Secure" if call.is_https else "")
 
 
 def _identity(call: Call) -> Identity | None:

@@ -6,7 +6,6 @@ network reaches takes the slow one or none.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import logging
@@ -16,8 +15,6 @@ from pathlib import Path
 from typing import Final
 
 from bridge.web.gate import CannotVerify
-from config.errors import ConfigError
-from config.settings import Api
 from gateway.access.errors import AccessError, problem
 from gateway.access.files import read_file
 from gateway.access.hashing import CannotCheck, HashingPool
@@ -33,19 +30,10 @@ SEED_BYTES: Final = 64
 class WebUsers:
     """A `bridge.web.gate.Verifier`. Used on the event loop; `pool` belongs to who made it."""
 
-    def __init__(self, path: Path, users: Users, *, pool: HashingPool, seed: bytes) -> None:
-        self._path = path
+    def __init__(self, users: Users, *, pool: HashingPool, seed: bytes) -> None:
         self._users = users
         self._pool = pool
         self._seed = seed
-
-    @classmethod
-    def open(
-        cls, path: Path, *, pool: HashingPool, random_bytes: Callable[[int], bytes] = secrets.token_bytes
-    ) -> WebUsers:
-        """Read the file. Raises AccessError with every line that is wrong."""
-        seed = random_bytes(SEED_BYTES)
-        return cls(path, read_web_users(path, seed=seed), pool=pool, seed=seed)
 
     async def verify(self, user: str, password: str) -> bool:
         """Whether it is the user's password; as slow for one who is not there. Raises CannotVerify."""
@@ -63,19 +51,17 @@ class WebUsers:
             return None
         return hmac.digest(self._seed, hashed.encoded.encode(), hashlib.sha256).hex()
 
-    async def reload(self) -> list[str]:
-        """Read the file again. Returns what is wrong with it, as sentences; then the old one stays in force."""
-        try:
-            # In a thread: a long file must not hold up the event loop.
-            self._users = await asyncio.to_thread(read_web_users, self._path, seed=self._seed)
-        except ConfigError as error:
-            return [str(item) for item in error.problems]
-        return []
 
+def web_users(
+    pool: HashingPool, *, random_bytes: Callable[[int], bytes] = secrets.token_bytes
+) -> Callable[[Path], WebUsers]:
+    """A `bridge.web.gate.OpenVerifier`: what it opens raises AccessError with every line that is wrong."""
+    seed = random_bytes(SEED_BYTES)
 
-def open_web_users(api: Api, *, pool: HashingPool) -> WebUsers | None:
-    """The verifier that these settings ask for; None without a password file. Raises AccessError."""
-    return None if api.password_file is None else WebUsers.open(api.password_file, pool=pool)
+    def opened(path: Path) -> WebUsers:
+        return WebUsers(read_web_users(path, seed=seed), pool=pool, seed=seed)
+
+    return opened
 
 
 def read_web_users(path: Path, *, seed: bytes) -> Users:

@@ -6,6 +6,7 @@ import asyncio
 import importlib
 from typing import TYPE_CHECKING, Any, Final
 
+from bridge.web.meter import Meter
 from bridge.web.operation import Operation
 from bridge.web.routes import Answer, Call, Route
 from gateway.api import schemas as s
@@ -28,7 +29,7 @@ _VERDICT: Final = s.thing(
 _FAILED: Final = {503: "Something is wrong; the checks say what."}
 
 
-def routes(view: GatewayView, heartbeat: Heartbeat, *, max_lag_s: float) -> list[Route]:
+def routes(view: GatewayView, heartbeat: Heartbeat, *, http: Meter, max_lag_s: float) -> list[Route]:
     """/healthz, /readyz, /metrics and /api/v1/status."""
     registry: CollectorRegistry | None = None
 
@@ -51,7 +52,7 @@ def routes(view: GatewayView, heartbeat: Heartbeat, *, max_lag_s: float) -> list
             await asyncio.to_thread(importlib.import_module, "gateway.api.metrics")
             from gateway.api.metrics import registry_of
 
-            registry = registry_of(view.status, lambda: heartbeat.worst_lag_s)
+            registry = registry_of(view.status, lambda: heartbeat.worst_lag_s, http)
         from prometheus_client.exposition import choose_encoder
 
         encode, content_type = choose_encoder(call.headers.get("Accept", ""))

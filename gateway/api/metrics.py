@@ -16,6 +16,8 @@ from prometheus_client.registry import Collector
 
 from bridge.metric_entry import MetricEntry, entries_of
 from bridge.uplink_status import UplinkStatus
+from bridge.web import metrics as http_metrics
+from bridge.web.meter import Meter
 from gateway.api.status import (
     UPLINK_ONLINE,
     BrokerStatus,
@@ -198,12 +200,14 @@ def describe() -> list[MetricEntry]:
         rates=RateStatus(in_per_s=0.0, out_per_s=0.0),
         verdict=Verdict(level="ok", word="", sentence=""),
     )
-    return entries_of(StatusCollector(lambda: empty, lambda: 0.0).collect())
+    return [*entries_of(StatusCollector(lambda: empty, lambda: 0.0).collect()), *http_metrics.describe()]
 
 
-def registry_of(read: Callable[[], GatewayStatus], lag_s: Callable[[], float]) -> CollectorRegistry:
-    """A registry of its own (two gateways in one process do not mix): the status and the process's memory and CPU."""
+def registry_of(read: Callable[[], GatewayStatus], lag_s: Callable[[], float], http: Meter) -> CollectorRegistry:
+    """A registry of its own (two gateways in one process do not mix): the status, the requests to the HTTP interface,
+    and the process's memory and CPU."""
     registry = CollectorRegistry()
     registry.register(StatusCollector(read, lag_s))
+    registry.register(http_metrics.HttpCollector(http))
     ProcessCollector(registry=registry)
     return registry

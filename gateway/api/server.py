@@ -8,8 +8,9 @@ from bridge.version import VERSION
 from bridge.web.audit import OnAudit
 from bridge.web.errors import CannotServe, CannotUseCertificate
 from bridge.web.gate import Gate
+from bridge.web.meter import Meter
 from bridge.web.routes import Route
-from bridge.web.server import WebServer
+from bridge.web.server import Prepared, WebServer
 from config.settings import Address, Api
 from gateway.api import health
 from gateway.api.heartbeat import Heartbeat
@@ -37,17 +38,19 @@ class ApiServer:
         """`name`: the gateway's id. Without a gate one is made from the settings, for those without passwords."""
         self._bind = api.bind
         self._heartbeat = Heartbeat()
+        meter = Meter()
         self._web = WebServer(
             api,
             program="gateway",
             name=name,
             version=VERSION,
-            routes=[*health.routes(view, self._heartbeat, max_lag_s=max_lag_s), *routes],
+            routes=[*health.routes(view, self._heartbeat, http=meter, max_lag_s=max_lag_s), *routes],
             pages=pages,
             gate=gate or Gate.open(api),
             on_audit=on_audit,
             schemas=COMPONENTS,
             errors={SpoolError: 503},
+            meter=meter,
         )
 
     @property
@@ -75,9 +78,21 @@ class ApiServer:
             raise CannotListen("api.bind", self._bind, error.error) from error
         self._heartbeat.start()
 
-    async def reload(self, api: Api | None = None) -> list[str]:
-        """Read passwords, tokens and the certificate again; returns what is wrong with them, as sentences."""
-        return await self._web.reload(api)
+    async def prepare(self, api: Api) -> Prepared:
+        """Do all of a change that can fail: read passwords, tokens and the certificate, take a new address.
+
+        Raises ConfigError for the files, CannotStart for the certificate, CannotListen for the address.
+        """
+        try:
+            return await self._web.prepare(api)
+        except CannotUseCertificate as error:
+            raise CannotStart(str(error)) from error
+        except CannotServe as error:
+            raise CannotListen("api.bind", api.bind, error.error) from error
+
+    def adopt(self, prepared: Prepared) -> None:
+        """Have it hold."""
+        self._web.adopt(prepared)
 
     async def close(self) -> None:
         """Stop listening, end streams and open requests; idempotent."""

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+from typing import TYPE_CHECKING, Final
 
 from gateway.cli.options import RECEIVER_FILE, ReceiverConfig, found
+
+if TYPE_CHECKING:
+    from config.settings import ReceiverSettings
+
+SERVICE: Final = "fieldgate-receiver"
 
 EXAMPLE = """\b
 Example:
@@ -16,27 +22,40 @@ def receive(config: ReceiverConfig = None) -> None:
     """Run the receiver, on the cloud's side.
 
     Takes frames from the cloud's broker, and acknowledges them once every sink has their records. Ends at SIGTERM or
-    Ctrl-C.
+    Ctrl-C. At SIGHUP the configuration is read again: `api` and `log` hold at once, what else changed waits for a
+    restart and is named in the log.
     """
-    from config.loader import load_receiver
+    from config.loader import load_receiver, load_receiver_with_origins
     from gateway import logs
     from gateway.cli import loop
 
     path = found(config, RECEIVER_FILE)
     settings = load_receiver(path, os.environ)
-    logs.set_up(settings.log, service="fieldgate-receiver")
+    logs.set_up(settings.log, service=SERVICE)
     source = f"Configuration: {path}" if path is not None else f"No ./{RECEIVER_FILE}: running with the defaults"
     logging.getLogger("fieldgate").info(source)
+
+    def reread() -> ReceiverSettings:
+        from gateway.named_files import check_receiver_files
+
+        loaded = load_receiver_with_origins(path, os.environ)
+        check_receiver_files(loaded)
+        return loaded.settings
 
     from bridge.receiver.app import run_receiver  # after the configuration, so that a mistake in it shows at once
     from config.advice import advice
     from gateway.access.hashing import HashingPool
-    from gateway.access.web_users import open_web_users
+    from gateway.access.web_users import web_users
 
     async def received() -> None:
         pool = HashingPool()
         try:
-            await run_receiver(settings, verifier=open_web_users(settings.api, pool=pool))
+            await run_receiver(
+                settings,
+                reread=reread,
+                set_up_log=lambda log: logs.set_up(log, service=SERVICE),
+                open_verifier=web_users(pool),
+            )
         finally:
             pool.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -15,14 +16,16 @@ import aiohttp
 
 from bridge.web import tokens
 from bridge.web.audit import Audit
+from bridge.web.errors import CannotServe
 from bridge.web.gate import Gate
 from bridge.web.live import Live
 from bridge.web.routes import Call, Route
 from bridge.web.server import WebServer
-from config.settings import Address, Api, ApiTls
+from config.errors import ConfigError
+from config.settings import Address, Api, ApiTls, Network
 from gateway.access import password_hash
 from gateway.access.hashing import HashingPool
-from gateway.access.web_users import open_web_users
+from gateway.access.web_users import web_users
 
 ANY_PORT = Address(host="127.0.0.1", port=0)
 PASSWORDS = {"anna": "anna's password", "otto": "otto's password"}
@@ -54,6 +57,8 @@ class House:
     server: WebServer
     gate: Gate
     client: aiohttp.ClientSession
+    api: Api
+    """What holds."""
     audits: list[Audit] = field(default_factory=list)
 
     @property
@@ -66,6 +71,18 @@ class House:
         async with self.client.request(method, self.url + path, **rest) as response:
             body = await response.read()
             return response, await response.json() if response.content_type == "application/json" and body else body
+
+    async def reload(self, **changes: Any) -> list[str]:
+        """Have other settings, and the files as they are now; returns what is wrong, and then nothing has changed."""
+        try:
+            prepared = await self.server.prepare(api := dataclasses.replace(self.api, **changes))
+        except ConfigError as error:
+            return [str(problem) for problem in error.problems]
+        except CannotServe as error:
+            return [str(error)]
+        self.server.adopt(prepared)
+        self.api = api
+        return []
 
     async def status(self, method: str, path: str, **rest: Any) -> int:
         """The status alone."""
@@ -118,6 +135,7 @@ async def house(
     roles: Mapping[str, str] | None = None,
     tls: ApiTls | None = None,
     hosts: tuple[str, ...] = (),
+    proxies: tuple[Network, ...] = (),
     live: Live | None = None,
     now_s: Callable[[], float] | None = None,
     connector: aiohttp.BaseConnector | None = None,
@@ -137,10 +155,11 @@ async def house(
         operators=("anna",) if users else (),
         tls=tls or ApiTls(),
         hosts=hosts,
+        trusted_proxies=proxies,
     )
     pool = HashingPool()
     audits: list[Audit] = []
-    gate = Gate.open(api, verifier=open_web_users(api, pool=pool))
+    gate = Gate.open(api, open_verifier=web_users(pool))
     server = WebServer(
         api,
         program="gateway",
@@ -157,7 +176,7 @@ async def house(
     try:
         await server.start()
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar(), connector=connector) as client:
-            yield House(server=server, gate=gate, client=client, audits=audits)
+            yield House(server=server, gate=gate, client=client, api=api, audits=audits)
     finally:
         await server.close()
         pool.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,12 @@ import aiohttp
 import pytest
 
 from config.settings import GatewaySettings
+from tests.support.certificates import Authority
 from tests.support.live_gateway import Cloud, cloud, live_gateway
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.passwords import write_users
 from tests.support.plain_mqtt import PlainClient
+from tests.support.web_house import PASSWORDS, VIEWER_TOKEN, write_passwords, write_tokens
 
 TIMEOUT_S = 10
 
@@ -326,6 +329,91 @@ async def test_a_name_under_which_the_dashboard_is_reached_is_taken_at_once(tmp_
         assert (await box.reload()).applied == ["api.hosts"]
         async with session.get(url, headers=headers) as answer:
             assert answer.status == 200
+
+
+async def test_the_http_interface_follows_its_file_while_devices_stay(tmp_path: Path) -> None:
+    write_passwords(tmp_path / "people", PASSWORDS)
+    write_tokens(tmp_path / "tokens", {VIEWER_TOKEN: "viewer"})
+    pair = Authority(tmp_path).server()
+    people, tokens = str(tmp_path / "people"), str(tmp_path / "tokens")
+    async with live_gateway(tmp_path) as box, aiohttp.ClientSession() as session:
+        device = await box.device()
+        api = box.file["api"]
+
+        async def status(**headers: str) -> int:
+            async with session.get(f"{box.gateway.api.web.url}/api/v1/status", headers=headers, ssl=False) as answer:
+                return answer.status
+
+        assert await status() == 200
+        api |= {"password_file": people, "operators": ["anna"], "token_file": tokens}
+        assert (await box.reload()).applied == ["api.password_file", "api.operators", "api.token_file"]
+        assert (await status(), await status(Authorization=f"Bearer {VIEWER_TOKEN}")) == (401, 200)
+        api["tls"] = {"cert_file": str(pair.cert_file), "key_file": str(pair.key_file)}
+        api["trusted_proxies"] = ["127.0.0.1"]
+        report = await box.reload()
+        assert report.applied == ["api.tls.cert_file", "api.tls.key_file", "api.trusted_proxies"]
+        assert box.gateway.api.web.url.startswith("https://")
+        assert await status() == 401
+        api["bind"] = f"127.0.0.1:{free_port()}"
+        assert (await box.reload()).applied == ["api.bind"]
+        assert str(box.gateway.api.address) == api["bind"]
+        assert await status() == 401
+        assert await is_alive(device)
+
+
+async def test_an_address_of_the_http_interface_that_is_in_the_way_of_the_new_one_waits_with_its_login(
+    tmp_path: Path,
+) -> None:
+    write_tokens(tmp_path / "tokens", {VIEWER_TOKEN: "viewer"})
+    port = free_port()
+    open_to_all = {"bind": f"0.0.0.0:{port}", "token_file": str(tmp_path / "tokens")}
+    async with live_gateway(tmp_path, api=open_to_all) as box, aiohttp.ClientSession() as session:
+        box.file["api"] = {"bind": f"127.0.0.1:{port}"}
+        report = await box.reload()
+        assert report.waiting_for_restart == ["api.bind", "api.token_file"]
+        assert "api.bind (the old address is in its way)" in report.message
+        async with session.get(f"http://127.0.0.1:{port}/api/v1/status") as answer:
+            assert answer.status == 401
+
+
+async def test_an_address_that_another_program_has_changes_nothing(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        async with live_gateway(tmp_path) as box:
+            box.file["api"] |= {"bind": f"127.0.0.1:{taken.getsockname()[1]}", "hosts": ["new.example"]}
+            (problem,) = (await box.reload()).problems
+            assert problem.key == "api.bind"
+            assert "another program listens there" in problem.message
+            assert box.configuration.settings.api.hosts == ()
+
+
+async def test_certificates_that_were_renewed_in_place_are_shown_after_a_reload(tmp_path: Path) -> None:
+    authority = Authority(tmp_path)
+    pair = authority.server()
+    files = {"cert_file": str(pair.cert_file), "key_file": str(pair.key_file)}
+    doors = [
+        {"name": "local", "bind": "127.0.0.1:0"},
+        {"name": "tls", "transport": "tls", "bind": "127.0.0.1:0", "tls": files},
+    ]
+    async with live_gateway(tmp_path, listeners=doors, api={"bind": "127.0.0.1:0", "tls": files}) as box:
+
+        async def serials() -> set[int]:
+            found = set()
+            for port in (box.port("tls"), box.gateway.api.address.port):
+                _, writer = await asyncio.open_connection(
+                    "127.0.0.1", port, ssl=authority.client_context(), server_hostname="localhost"
+                )
+                found.add(int(writer.get_extra_info("ssl_object").getpeercert()["serialNumber"], 16))
+                writer.close()
+                await writer.wait_closed()
+            return found
+
+        assert await serials() == {pair.certificate.serial_number}
+        new = authority.server()  # of the same name: it replaces the files
+        assert (await box.reload()).is_valid
+        assert await serials() == {new.certificate.serial_number}
+        new.key_file.write_bytes(authority.server("other").key_file.read_bytes())  # half of a renewal
+        assert not (await box.reload()).is_valid
+        assert await serials() == {new.certificate.serial_number}
 
 
 def mistakes() -> dict[str, dict[str, Any]]:

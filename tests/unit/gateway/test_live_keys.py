@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from config.gateway_keys import GATEWAY
 from config.reading import join
-from config.settings import Access, Address, Api, GatewaySettings, Listener, Stream, Uplink
+from config.settings import Access, Address, Api, ApiTls, GatewaySettings, Listener, Stream, Uplink
 from config.shapes import Section, SectionList
 from gateway.live_keys import TABLE, Applies, Waiting, applies, entry_for, pattern_of
 
@@ -112,6 +113,19 @@ def test_a_listener_stays_until_another_one_can_have_its_address() -> None:
     assert waits("access[one]", **values) == "a listener still needs it"
     values = {"listeners": BASE.listeners[1:], "api": Api(bind=Address(host="0.0.0.0", port=1883))}
     assert waits("listeners[a]", **values) == "the HTTP interface takes its address at the next start"
+    assert waits("api.bind", **values) == "its address is still that of the listener 'a'"
+
+
+def test_the_http_interface_moves_where_its_old_address_is_not_in_the_way() -> None:
+    assert waits("api.bind", api=Api(bind=Address(host="127.0.0.1", port=8081))) == ""
+    beside = Api(bind=Address(host="0.0.0.0", port=8080), password_file=Path("p"), tls=ApiTls(cert_file=Path("c")))
+    assert waits("api.bind", api=beside) == "the old address is in its way"
+    for key in ("api.password_file", "api.token_file", "api.trusted_proxies", "api.tls.cert_file", "api.tls.key_file"):
+        # Else what the new address needs no login for would be open at the old one.
+        assert waits(key, api=beside) == "it belongs to the address that waits (api.bind)"
+        assert waits(key, api=dataclasses.replace(beside, bind=Api().bind)) == ""
+    for key in ("api.operators", "api.hosts"):
+        assert waits(key, api=beside) == ""
 
 
 def test_while_a_stream_is_to_be_emptied_nothing_is_taken_from_those_that_empty_it() -> None:

@@ -15,7 +15,7 @@ from bridge.receiver.api import Api
 from bridge.receiver.aside_table import Aside
 from bridge.receiver.errors import AddressTaken, StateUnusable
 from bridge.receiver.state import State
-from bridge.web.gate import Gate
+from bridge.web.gate import Gate, Lists
 from bridge.web.tokens import Token, Tokens, digest
 from config.settings import Address
 from config.settings import Api as Settings
@@ -110,7 +110,7 @@ def make(state: State, view: View, *, settings: Settings | None = None, gate: Ga
         version="1.2.3",
         view=view,
         asides=state,
-        gate=gate or Gate(settings),
+        gate=gate or Gate.open(settings),
         clock=SystemClock(),
     )
 
@@ -165,7 +165,7 @@ async def test_a_state_file_that_cannot_be_read_makes_health_fail() -> None:
 
 async def test_a_stranger_is_told_the_word_and_no_details() -> None:
     settings = Settings(bind=ANY_PORT, token_file=Path("tokens"))
-    gate = Gate(settings, tokens=Tokens([Token(name="scrape", role="viewer", digest=digest("secret"))]))
+    gate = Gate(Lists(api=settings, tokens=Tokens([Token(name="scrape", role="viewer", digest=digest("secret"))])))
     view = View()
     view.found.append("The link is offline.")
     async with serving(make(BrokenState(), view, settings=settings, gate=gate)) as client:

@@ -22,11 +22,13 @@ from bridge.receiver.app import run_receiver
 from bridge.receiver.errors import AddressTaken, ReceiverError, StateLocked
 from bridge.receiver.state import State
 from bridge.web.errors import TokenFileError
+from config.errors import ConfigError, Problem
 from config.settings import (
     Address,
     Api,
     BrokerUrl,
     JsonLinesSink,
+    Log,
     MqttSink,
     ReceiverIdentity,
     ReceiverSettings,
@@ -192,6 +194,57 @@ async def test_at_sighup_the_tokens_are_read_again(tmp_path: Path) -> None:
             os.kill(os.getpid(), signal.SIGHUP)
             while await status() != 200:  # noqa: ASYNC110 - another process would see it no other way
                 await asyncio.sleep(0.01)
+        stop.set()
+        await running
+
+
+async def test_at_sighup_its_file_is_read_again_and_what_waits_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", "bridge.receiver.reloading")
+    write_tokens(tmp_path / "tokens", {VIEWER_TOKEN: "viewer"})
+    logs: list[Log] = []
+    async with Mosquitto(tmp_path) as cloud, asyncio.timeout(20):
+        given = settings(tmp_path, cloud.port, JsonLinesSink(path=tmp_path / "received.jsonl"))
+        wanted: list[ReceiverSettings | ConfigError] = []
+
+        def reread() -> ReceiverSettings:
+            if isinstance(wanted[-1], ConfigError):
+                raise wanted[-1]
+            return wanted[-1]
+
+        async def told(sentence: str) -> None:
+            os.kill(os.getpid(), signal.SIGHUP)
+            while not any(sentence in record.getMessage() for record in caplog.records):  # noqa: ASYNC110 - a log
+                await asyncio.sleep(0.01)
+
+        stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
+        running = asyncio.create_task(
+            run_receiver(given, stop=stop, on_ready=ready.set_result, reread=reread, set_up_log=logs.append)
+        )
+        async with aiohttp.ClientSession(f"http://{await ready}") as client:
+
+            async def status(**headers: str) -> int:
+                async with client.get("/api/v1/receiver", headers=headers) as answer:
+                    return answer.status
+
+            assert await status() == 200
+            wanted.append(ConfigError([Problem(file="receiver.yaml", line=1, column=1, key="x", message="it is bad")]))
+            await told("Nothing was changed: what held before stays in force.")
+            api = replace(given.api, token_file=tmp_path / "tokens")
+            identity = replace(given.receiver, topic="other/#")
+            wanted.append(replace(given, api=api, receiver=identity, log=Log(level="error")))
+            await told(
+                "Reloaded: api.token_file, log.level changed; passwords, tokens and the certificate were read again. "
+                "Waiting for a restart: receiver.topic (the link and the sinks are made at the start)."
+            )
+            assert logs == [Log(level="error")]
+            assert await status() == 401
+            assert await status(Authorization=f"Bearer {VIEWER_TOKEN}") == 200
+            wanted.append(replace(given, api=replace(api, token_file=tmp_path / "none", hosts=("new.example",))))
+            caplog.clear()
+            await told("Nothing was changed: what held before stays in force.")
+            assert await status(Host="new.example", Authorization=f"Bearer {VIEWER_TOKEN}") == 421
         stop.set()
         await running
 

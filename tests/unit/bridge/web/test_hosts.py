@@ -73,7 +73,7 @@ def test_names_that_may_be_somebody_elses_are_not(host: str) -> None:
 )
 def test_the_servers_own_pages_are_of_its_origin(origin: str, host: str) -> None:
     assert is_own_origin(origin, host)
-    assert not is_foreign(method="POST", host=host, origin=origin, fetch_site="same-origin", fetch_mode="cors")
+    assert not is_foreign(method="POST", hosts=[host], origin=origin, fetch_site="same-origin", fetch_mode="cors")
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_the_servers_own_pages_are_of_its_origin(origin: str, host: str) -> None
 )
 def test_other_pages_are_not(origin: str, host: str) -> None:
     assert not is_own_origin(origin, host)
-    assert is_foreign(method="GET", host=host, origin=origin, fetch_site=None, fetch_mode=None)
+    assert is_foreign(method="GET", hosts=[host], origin=origin, fetch_site=None, fetch_mode=None)
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_other_pages_are_not(origin: str, host: str) -> None:
     ],
 )
 def test_a_browser_says_whose_page_asks(method: str, site: str | None, mode: str | None, foreign: bool) -> None:
-    found = is_foreign(method=method, host="localhost", origin=None, fetch_site=site, fetch_mode=mode)
+    found = is_foreign(method=method, hosts=["localhost"], origin=None, fetch_site=site, fetch_mode=mode)
     assert found is foreign
 
 

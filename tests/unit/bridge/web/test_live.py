@@ -228,7 +228,7 @@ async def test_a_slow_reader_skips_bodies_and_is_cut_off_at_last() -> None:
         async with following(at, "/api/v1/body") as quick_one:
             first = (await quick_one.next())[1]["value"]
             while at.server.live.streams == 2:
-                (server,) = [at.server._runner.server] if at.server._runner else []
+                server = at.server._connections
                 assert server is not None
                 held = [
                     connection.transport.get_write_buffer_size()
@@ -279,7 +279,7 @@ async def test_a_stream_ends_when_its_token_is_taken_out_of_the_file(tmp_path: P
         async with looks as stream:
             await stream.next()
             write_tokens(tmp_path / "tokens", {OPERATOR_TOKEN: "operator"})
-            assert await at.server.reload() == []
+            assert await at.reload() == []
             await stream.ended()
 
 

@@ -18,6 +18,7 @@ import aiohttp
 import pytest
 
 from bridge.web import bodies, results, serving
+from bridge.web.certificates import make_context
 from bridge.web.errors import CannotServe
 from bridge.web.gate import Gate
 from bridge.web.operation import Operation, Parameter
@@ -235,8 +236,7 @@ async def _takes_nothing(waits_bytes: int | None) -> None:
         return Answer(body=b"x" * 16_000_000)
 
     async with house(routes=[Route(method="GET", path="/large", handler=large, role="open")]) as at:
-        assert at.server._runner is not None
-        connections = at.server._runner.server
+        connections = at.server._connections
         assert connections is not None
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -561,8 +561,9 @@ async def test_tls_before_1_2_is_refused(tmp_path: Path) -> None:
     context = authority.client_context()
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     async with house(tls=ApiTls(cert_file=pair.cert_file, key_file=pair.key_file)) as at:
-        assert at.server._context is not None
-        assert at.server._context.minimum_version == ssl.TLSVersion.TLSv1_2
+        served = make_context(ApiTls(cert_file=pair.cert_file, key_file=pair.key_file))
+        assert served is not None
+        assert served.minimum_version == ssl.TLSVersion.TLSv1_2
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         connector = aiohttp.TCPConnector(ssl=context)
         async with aiohttp.ClientSession(connector=connector) as client, client.get(at.url + "/healthz") as response:
@@ -593,16 +594,16 @@ async def test_a_new_certificate_is_taken_at_a_reload_and_a_broken_one_is_not(tm
 
         assert await serial() == pair.certificate.serial_number
         new = authority.server()  # of the same name: it replaces the files
-        assert await at.server.reload() == []
+        assert await at.reload() == []
         assert await serial() == new.certificate.serial_number
         pair.cert_file.write_text("nothing")
-        (problem,) = await at.server.reload()
+        (problem,) = await at.reload()
         assert "can't be used" in problem
         assert await serial() == new.certificate.serial_number
 
 
 def server_of(api: Api) -> WebServer:
-    return WebServer(api, program="gateway", name="x", version="1", routes=ROUTES, pages=PAGES, gate=Gate(api))
+    return WebServer(api, program="gateway", name="x", version="1", routes=ROUTES, pages=PAGES, gate=Gate.open(api))
 
 
 async def test_files_of_tls_that_cannot_be_used_are_a_sentence(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ async def test_names_of_the_settings_are_answered_and_new_ones_after_a_reload() 
     async with house(hosts=("gateway.example",)) as at:
         assert await at.status("GET", "/api/v1/thing", headers={"Host": "gateway.example:8080"}) == 200
         assert await at.status("GET", "/api/v1/thing", headers={"Host": "new.example"}) == 421
-        assert await at.server.reload(Api(bind=at.server.address, hosts=("new.example",))) == []
+        assert await at.reload(hosts=("new.example",)) == []
         assert await at.status("GET", "/api/v1/thing", headers={"Host": "new.example"}) == 200
 
 
@@ -188,8 +188,7 @@ async def test_a_viewer_looks_and_an_operator_acts(tmp_path: Path) -> None:
 async def test_a_user_becomes_an_operator_at_a_reload_of_the_settings(tmp_path: Path) -> None:
     async with house(tmp_path, users=PASSWORDS) as at:
         session = await at.session_of("otto")
-        api = Api(bind=at.server.address, password_file=tmp_path / "passwords", operators=("otto",))
-        assert await at.server.reload(api) == []
+        assert await at.reload(operators=("otto",)) == []
         assert await at.status("POST", ACT, json={}, headers=session) == 200
 
 
@@ -314,11 +313,11 @@ async def test_a_session_ends_when_the_user_leaves_the_file_or_has_another_passw
     async with house(tmp_path, users=PASSWORDS) as at:
         anna, otto = await at.session_of("anna"), await at.session_of("otto")
         write_passwords(tmp_path / "passwords", {"otto": PASSWORDS["otto"]})
-        assert await at.server.reload() == []
+        assert await at.reload() == []
         assert await at.status("GET", "/api/v1/thing", headers=anna) == 401
         assert await at.status("GET", "/api/v1/thing", headers=otto) == 200
         write_passwords(tmp_path / "passwords", {"otto": "another", "anna": PASSWORDS["anna"]})
-        assert await at.server.reload() == []
+        assert await at.reload() == []
         assert await at.status("GET", "/api/v1/thing", headers=otto) == 401
         assert await at.status("GET", "/api/v1/thing", headers=anna) == 401
         assert at.gate.sessions == 0
@@ -329,20 +328,23 @@ async def test_broken_files_leave_the_old_in_force_and_are_named(tmp_path: Path)
         session = await at.session_of("anna")
         (tmp_path / "passwords").write_text("anna\n")
         (tmp_path / "tokens").write_text("\nx:y\n")
-        password_problem, token_problem = await at.server.reload()
+        password_problem, token_problem = await at.reload()
         assert password_problem.startswith(f"{tmp_path / 'passwords'}:1: a line is a user name")
         assert token_problem.startswith(f"{tmp_path / 'tokens'}:2: a line is a name, a role")
         assert await at.status("GET", "/api/v1/thing", headers=session) == 200
         assert await at.status("GET", "/api/v1/thing", headers=bearer(VIEWER_TOKEN)) == 200
         write_tokens(tmp_path / "tokens", {VIEWER_TOKEN: "operator"})
-        (problem,) = await at.server.reload()
+        (problem,) = await at.reload()
         assert "passwords:1" in problem
+        assert await at.status("POST", ACT, json={}, headers=bearer(VIEWER_TOKEN)) == 403  # all or nothing
+        write_passwords(tmp_path / "passwords", PASSWORDS)
+        assert await at.reload() == []
         assert await at.status("POST", ACT, json={}, headers=bearer(VIEWER_TOKEN)) == 200
 
 
 def test_a_gate_needs_who_checks_the_passwords() -> None:
     with pytest.raises(ValueError, match="Passwords are checked where"):
-        Gate(Api(password_file=Path("passwords")))
+        Gate.open(Api(password_file=Path("passwords")))
 
 
 # ---- The audit ----------------------------------------------------------------------------------------------------
