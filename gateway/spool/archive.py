@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any, Final
 
+from bridge.crashpoints import reach
 from gateway.spool.errors import BackupError
 
 FORMAT: Final = 1
@@ -122,6 +123,7 @@ def write(target: Path, manifest: Manifest, files: Mapping[str, Path], on_bytes:
                         )
             raw.flush()
             os.fsync(raw.fileno())
+        reach("backup.packed")
         partial.replace(target)
     except BaseException:  # raised again at once: only half an archive must not stay
         partial.unlink(missing_ok=True)

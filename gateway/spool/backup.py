@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+from bridge.crashpoints import reach
 from bridge.json_lines import rfc3339
 from bridge.version import VERSION
 from gateway.spool import archive
@@ -64,6 +65,7 @@ def back_up(
         os.close(os.open(copy, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
             _copy(database, copy, on_progress)
+            reach("backup.copied")
             schema, records, letters = _look_at(copy)
         except sqlite3.Error as error:
             raise translate(error) from error

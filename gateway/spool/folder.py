@@ -146,7 +146,7 @@ class DataFolder:
         try:
             os.posix_fallocate(fd, 0, size_bytes)
         except OSError:
-            self._reserve.unlink(missing_ok=True)
+            self.give_reserve()
             return False
         finally:
             os.close(fd)
@@ -154,7 +154,8 @@ class DataFolder:
 
     def give_reserve(self) -> None:
         """Give the reserve's disk blocks to the database."""
-        self._reserve.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a file system that is read-only now: SQLite meets the same, and says so
+            self._reserve.unlink(missing_ok=True)
 
     def free_bytes(self) -> int:
         """What the disk has left for this user."""

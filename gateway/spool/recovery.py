@@ -14,18 +14,20 @@ that can be cut by a power cut and is then taken up again:
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 from pathlib import Path
 from typing import Final
 
-from gateway.spool.errors import SpoolCorrupt, SpoolFull, translate
+from gateway.spool.errors import SpoolCorrupt, SpoolFull, SpoolUnusable, translate
 from gateway.spool.folder import DataFolder, have_private
 from gateway.spool.rows import last_block
 from gateway.spool.salvage import Salvage, save
 from gateway.spool.schema import PAGE_SIZE_BYTES, prepare
 
 MARK: Final = "spool.damaged"
+_NO_ROOM: Final = (errno.ENOSPC, errno.EDQUOT)
 _SMALL_TABLES: Final = (
     "SELECT * FROM watermark",
     "SELECT * FROM gap",
@@ -37,14 +39,36 @@ _SMALL_TABLES: Final = (
 
 def mark_damaged(folder: DataFolder) -> None:
     """Have the next opening set the database aside: it looked sound when opened, and was not."""
-    (folder.path / MARK).touch()
+    try:
+        (folder.path / MARK).touch()
+    except OSError:
+        folder.give_reserve()
+        with contextlib.suppress(OSError):  # whoever calls this has a worse error to tell
+            (folder.path / MARK).touch()
 
 
 def recover(folder: DataFolder) -> Salvage | None:
     """See that the database can be opened; None when it was sound (or new), else what was saved.
 
-    Blocking; call it before the event loop serves anybody. Raises SpoolFull when there is no room to save into.
+    Blocking; call it before the event loop serves anybody. Raises SpoolFull when there is no room to save into, and
+    SpoolUnusable when the folder can't be written at all.
     """
+    try:
+        try:
+            return _recover(folder)
+        except OSError as error:
+            if error.errno not in _NO_ROOM:
+                raise
+            folder.give_reserve()
+            return _recover(folder)
+    except OSError as error:
+        what = f"The spool's database is damaged, and can't be set aside in {folder.path}: {error.strerror}."
+        if error.errno in _NO_ROOM:
+            raise SpoolFull(f"{what} Make room on that disk and start again.") from error
+        raise SpoolUnusable(f"{what} Look at the disk and its file system.") from error
+
+
+def _recover(folder: DataFolder) -> Salvage | None:
     mark = folder.path / MARK
     if not mark.exists():
         try:

@@ -43,7 +43,7 @@ class Removals:
         self.ranges |= other.ranges
 
     def cut(self, limit: int, *kept: Mapping[Table, Mapping[Key, bytes]]) -> Removals:
-        """Leave about `limit` keys here, and every one that is in one of `kept`; returns the others, for a later commit.
+        """Leave about `limit` keys here, and every one that is in one of `kept`; returns the others, for a later one.
 
         A removal that came before a row of this commit must not come after it.
         """

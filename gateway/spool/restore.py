@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bridge.crashpoints import reach
 from gateway.spool import archive
 from gateway.spool.archive import CONFIGURATION, DATABASE, Manifest
 from gateway.spool.errors import BackupError, DataFolderInUse, SpoolCorrupt, translate
@@ -77,7 +78,9 @@ def restore(
             salvage = _renumber(scratch / DATABASE, fresh, manifest, session, on_progress)
             _bring_log_in(folder.database)
             written = [] if files_to is None else _write_files(scratch, manifest, files_to)
+            reach("restore.checked")
             set_aside = _put_in_place(folder, fresh)
+            reach("restore.in_place")
         return Restored(
             manifest=manifest,
             records=salvage.records,
@@ -202,6 +205,7 @@ def _put_in_place(folder: DataFolder, fresh: Path) -> Path | None:
             with contextlib.suppress(FileNotFoundError):
                 path.rename(aside / path.name)
         _sync(aside)
+    reach("restore.set_aside")
     fresh.replace(folder.database)
     _sync(folder.path)
     return aside

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from gateway.spool.errors import SpoolFull
 from gateway.spool.ports import Outcome
+from gateway.spool.spool import Spool
 from tests.support.fleet import Fleet, noisy_rows, publishing
 from tests.support.mosquitto import Mosquitto
 from tests.support.road import Road, road_through
-from tests.support.spool import running, settings, store
+from tests.support.spool import StepClock, running, settings, store
 
 MIB = 1024 * 1024
 DISK = "24m"
@@ -212,3 +214,20 @@ async def test_the_spool_goes_on_whenever_the_disk_fills_up(disk: Path, commits:
         for _ in range(150):
             assert await store(spool, [os.urandom(8000) for _ in range(10)]) is Outcome.DURABLE
         assert lane.dropped["full"] == lane.first_seq - 1 > 0
+
+
+async def test_a_damaged_database_on_a_full_disk_is_told_in_a_sentence_and_saved_once_there_is_room(
+    disk: Path,
+) -> None:
+    of = settings(disk / "data", max_size_bytes=4 * MIB)
+    async with running(of) as spool:
+        assert await store(spool, [b"kept"] * 10) is Outcome.DURABLE
+    (disk / "data" / "spool.damaged").touch()
+    (disk / "data" / "spool.reserve").unlink()
+    filler = fill(disk)
+    with pytest.raises(SpoolFull, match="is damaged"):
+        await Spool.open(of, clock=StepClock())
+    filler.unlink()
+    async with running(of) as spool:
+        assert spool.salvage is not None
+        assert spool.salvage.records == 10
