@@ -14,7 +14,7 @@ class MetricEntry:
 
     name: str
     type: str
-    """`counter` or `gauge`."""
+    """`counter`, `gauge` or `histogram`."""
     labels: tuple[str, ...]
     help: str
 

@@ -14,6 +14,7 @@ import asyncio
 import gzip
 import importlib.util
 import logging
+import math
 import os
 import time
 import urllib.parse
@@ -70,7 +71,7 @@ def headers_of(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def encoded(metrics: Iterable[Metric], *, service_id: str, started_ns: int, now_ns: int) -> bytes:
-    """The protobuf body. Counters are cumulative sums since `started_ns`; all else is a gauge. Times are Unix."""
+    """The protobuf body. Counters and histograms are cumulative since `started_ns`; all else is a gauge. Unix times."""
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
     request = ExportMetricsServiceRequest()
@@ -80,6 +81,10 @@ def encoded(metrics: Iterable[Metric], *, service_id: str, started_ns: int, now_
     scope = resource.scope_metrics.add()
     scope.scope.name, scope.scope.version = "fieldgate", VERSION
     for metric in metrics:
+        if metric.type == "histogram":
+            if metric.samples:
+                _histogram(scope.metrics.add(), metric, started_ns=started_ns, now_ns=now_ns)
+            continue
         for name, samples in _by_name(metric):
             into = scope.metrics.add()
             into.name, into.description, into.unit = name, metric.documentation, _unit(name)
@@ -93,6 +98,31 @@ def encoded(metrics: Iterable[Metric], *, service_id: str, started_ns: int, now_
                     point.start_time_unix_nano = started_ns
                 _label(point.attributes, sample.labels)
     return bytes(request.SerializeToString())
+
+
+def _histogram(into: Any, metric: Metric, *, started_ns: int, now_ns: int) -> None:
+    """Prometheus counts each bucket with all below it; OpenTelemetry each alone, the one without an end too."""
+    into.name, into.description, into.unit = metric.name, metric.documentation, _unit(metric.name)
+    into.histogram.aggregation_temporality = CUMULATIVE
+    points: dict[tuple[tuple[str, str], ...], Any] = {}
+    below: dict[tuple[tuple[str, str], ...], float] = {}
+    for sample in metric.samples:
+        labels = {name: value for name, value in sample.labels.items() if name != "le"}
+        key = tuple(sorted(labels.items()))
+        point = points.get(key)
+        if point is None:
+            point = points[key] = into.histogram.data_points.add()
+            point.start_time_unix_nano, point.time_unix_nano = started_ns, now_ns
+            _label(point.attributes, labels)
+        if sample.name.endswith("_bucket"):
+            if (end := float(sample.labels["le"])) != math.inf:
+                point.explicit_bounds.append(end)
+            point.bucket_counts.append(int(sample.value - below.get(key, 0.0)))
+            below[key] = sample.value
+        elif sample.name.endswith("_count"):
+            point.count = int(sample.value)
+        elif sample.name.endswith("_sum"):
+            point.sum = float(sample.value)
 
 
 def _by_name(metric: Metric) -> Iterator[tuple[str, list[Sample]]]:
