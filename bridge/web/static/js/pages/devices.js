@@ -4,7 +4,7 @@ import { count, counted, rate } from "../format.js";
 import { html, useEffect, useState } from "../html.js";
 import { useLive } from "../live.js";
 import { Empty, NoBody } from "../parts/empty.js";
-import { deviceAddress, linkTo, topicAddress } from "../parts/messages.js";
+import { deviceLink, topicLink } from "../parts/messages.js";
 import { Pager } from "../parts/pager.js";
 import { PageHead, Panel } from "../parts/panel.js";
 import { State } from "../parts/state.js";
@@ -15,6 +15,8 @@ import { go, usePlace, withQuery } from "../router.js";
 
 const LIMIT = 100;
 const TYPING_MS = 250;
+/** Of a longer last topic only so many bytes are kept. */
+const LONGEST_LAST = 511;
 const STATES = /** @type {[string, string][]} */ ([
   ["all", "All"],
   ["connected", "Connected"],
@@ -84,7 +86,7 @@ const COLUMNS = [
     sort: "client",
     isMain: true,
     cell: (/** @type {Device} */ device) =>
-      html`<${DeviceText} text=${device.client} max=${40} href=${linkTo(deviceAddress(device.client))} />`,
+      html`<${DeviceText} text=${device.client} max=${40} href=${deviceLink(device.client)} />`,
   },
   {
     title: "State",
@@ -103,7 +105,7 @@ const COLUMNS = [
   {
     title: "Last topic",
     cell: (/** @type {Device} */ device) =>
-      html`<${DeviceText} text=${device.last_topic} max=${36} href=${device.last_topic === null ? undefined : linkTo(topicAddress(device.last_topic))} />`,
+      html`<${DeviceText} text=${device.last_topic} max=${36} href=${topicLink(device.last_topic, LONGEST_LAST)} />`,
   },
   { title: "Refused", isNumber: true, cell: (/** @type {Device} */ device) => count(device.refused) },
   {

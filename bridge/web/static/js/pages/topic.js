@@ -6,7 +6,7 @@ import { numericFields } from "../json_fields.js";
 import { useLive } from "../live.js";
 import { visible } from "../device_text.js";
 import { Empty, NoBody } from "../parts/empty.js";
-import { deviceAddress, linkTo, Messages } from "../parts/messages.js";
+import { deviceLink, Messages } from "../parts/messages.js";
 import { PayloadBlock } from "../parts/payload.js";
 import { Panel } from "../parts/panel.js";
 import { Plot } from "../parts/plot.js";
@@ -31,7 +31,7 @@ export function TopicPanel({ topic }) {
     ${
       last
         ? html`<h3>Last value</h3>
-          <p class="quiet"><${When} at=${last.at} /> from <${DeviceText} text=${last.client} max=${40} href=${linkTo(deviceAddress(last.client))} /></p>
+          <p class="quiet"><${When} at=${last.at} /> from <${DeviceText} text=${last.client} max=${40} href=${deviceLink(last.client)} /></p>
           <${PayloadBlock} payload=${last.payload} label="The last payload of ${visible(topic, 80)}" />`
         : html`<${Empty} title=${body.messages ? "No message of this topic is remembered any more: others came since." : "Nothing was published here since the gateway started."} />`
     }

@@ -6,7 +6,7 @@ import { useLive } from "../live.js";
 import { visible } from "../device_text.js";
 import { Empty, NoBody } from "../parts/empty.js";
 import { Icon } from "../parts/icon.js";
-import { linkTo, topicAddress } from "../parts/messages.js";
+import { topicAddress } from "../parts/messages.js";
 import { PayloadLine } from "../parts/payload.js";
 import { DeviceText } from "../parts/text.js";
 import { usePlace, withQuery, go } from "../router.js";
@@ -99,7 +99,7 @@ function Level({ topics, open, below, chosen, onToggle }) {
               ? html`<button type="button" class="bare twist" aria-expanded=${isOpen} aria-label="${visible(node.topic, 80)}: ${count(node.children)} below it" onClick=${() => onToggle(prefix)}><${Icon} name="chevron" size=${16} /></button>`
               : html`<span class="twist"></span>`
           }
-          <span class="node-name">${node.last ? html`<${DeviceText} text=${node.name} max=${40} href=${linkTo(keepingTree(node.topic))} />` : html`<${DeviceText} text=${node.name} max=${40} />`}${node.is_retained && html` <span class="tag">retained</span>`}</span>
+          <span class="node-name">${node.last ? html`<${DeviceText} text=${node.name} max=${40} href=${keepingTree(node.topic)} />` : html`<${DeviceText} text=${node.name} max=${40} />`}${node.is_retained && html` <span class="tag">retained</span>`}</span>
           <span class="node-value">${node.last && html`<${PayloadLine} payload=${node.last.payload} max=${36} />`}</span>
           <span class="node-rate number">${rate(node.per_s)}</span>
         </div>

@@ -19,9 +19,19 @@ export const topicAddress = (topic) => `/topics?${new URLSearchParams({ topic })
 
 /** A request's first line holds 8190 bytes: what is longer has a name, and no address. */
 const LONGEST = 7_000;
+/** The gateway cuts a longer name in what it tells, so that it names nothing any more. */
+const LONGEST_NAME = 1_024;
 
 /** The address, or nothing where it would be too long to be asked for. @param {string} address */
-export const linkTo = (address) => (address.length > LONGEST ? undefined : address);
+const linkTo = (address) => (address.length > LONGEST ? undefined : address);
+
+/** A link to the device, where there can be one. @param {string | null | undefined} client */
+export const deviceLink = (client) =>
+  client && client.length <= LONGEST_NAME ? linkTo(deviceAddress(client)) : undefined;
+
+/** A link to the topic, where there can be one. @param {string | null | undefined} topic @param {number} [longest] where it is cut earlier */
+export const topicLink = (topic, longest = LONGEST_NAME) =>
+  topic && topic.length <= longest && !topic.endsWith("\ufffd") ? linkTo(topicAddress(topic)) : undefined;
 
 /** @param {{caption: string, records: any[], hides?: ("client" | "topic")[]}} props */
 export function Messages({ caption, records, hides = [] }) {
@@ -42,12 +52,12 @@ export function Messages({ caption, records, hides = [] }) {
     {
       title: "Device",
       cell: (/** @type {any} */ record) =>
-        html`<${DeviceText} text=${record.client} max=${28} href=${record.client ? linkTo(deviceAddress(record.client)) : undefined} />`,
+        html`<${DeviceText} text=${record.client} max=${28} href=${deviceLink(record.client)} />`,
     },
     {
       title: "Topic",
       cell: (/** @type {any} */ record) =>
-        html`<${DeviceText} text=${record.topic} max=${44} href=${linkTo(topicAddress(record.topic))} />`,
+        html`<${DeviceText} text=${record.topic} max=${44} href=${topicLink(record.topic)} />`,
     },
     {
       title: "Payload",
