@@ -37,8 +37,9 @@ def routes(parts: Parts) -> list[Route]:
             operation=Operation(
                 summary="Records as they come",
                 description=(
-                    "Events `record` with a record, and `lost` with `count`: how many more there were than could be "
-                    "shown. What the caller can't keep up with is counted, never queued without bound."
+                    "Events: `began` with `filters`, when everything that comes from now on is seen; `record` with a "
+                    "record; `lost` with `count`: how many more there were than could be shown. What the caller can't "
+                    "keep up with is counted, never queued without bound."
                 ),
                 tag="topics",
                 query=(
@@ -64,6 +65,7 @@ async def _events(parts: Parts, filters: Sequence[str], *, with_retained: bool) 
     watch = parts.broker.watch(filters, with_retained=with_retained)
     told = 0
     try:
+        yield "began", {"filters": list(filters)}
         while await watch.wait():
             for item in watch.take(_AT_ONCE):
                 yield "record", sample(item)

@@ -38,5 +38,6 @@ class Printer:
         """So many more came than could be shown."""
         if self._as_json:
             sys.stdout.write(f'{{"lost": {number}}}\n')
+            sys.stdout.flush()
         else:
             sys.stderr.write(f"({count(number)} more came than could be shown)\n")

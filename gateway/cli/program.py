@@ -53,7 +53,10 @@ class Program(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """As typer does it, but for errors."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # here what can't be written is told of; at the interpreter's end it would not be
+            return result
         except KeyboardInterrupt:
             raise typer.Exit(130) from None  # as a shell says it: 128 and the number of SIGINT
         except BrokenPipeError as error:

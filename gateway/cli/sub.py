@@ -57,8 +57,10 @@ def sub(
 ) -> None:
     """Subscribe, as a client would, and print what comes.
 
-    Until Ctrl-C, or --count messages. For what passes through the gateway whoever reads it, there is `fieldgate tail`.
+    Until Ctrl-C, SIGTERM or --count messages. For what passes through the gateway whoever reads it, there is
+    `fieldgate tail`.
     """
+    from gateway.cli.ending import Ending
     from gateway.cli.lines import Printer
     from gateway.cli.mqtt.topics import check_filter
 
@@ -81,14 +83,15 @@ def sub(
     )
     printer = Printer(payload, as_json=as_json)
     try:
-        with client:
+        with client, Ending() as ending:
             for topic_filter in filters:
                 granted = client.subscribe(topic_filter, qos=qos, timeout_s=timeout)
                 if granted < qos:
                     typer.echo(f"{topic_filter}: only QoS {granted} was granted.", err=True)
             typer.echo(f"Subscribed at {client.target} with MQTT {client.version}. Ctrl-C ends it.", err=True)
             for message in client.received():
-                printer.record(record_of(message, datetime.now(UTC)), more=not client.messages.empty())
+                with ending.held():
+                    printer.record(record_of(message, datetime.now(UTC)), more=not client.messages.empty())
                 if count is not None and printer.printed >= count:
                     return
     except KeyboardInterrupt:

@@ -37,25 +37,31 @@ def tail(
 ) -> None:
     """Show records as the gateway takes them.
 
-    Time, client, topic and payload of what was committed to disk, until Ctrl-C or --count records. What comes faster
-    than it can be shown is counted, and said.
+    Time, client, topic and payload of what was committed to disk, until Ctrl-C, SIGTERM or --count records; each
+    line is written at once, into files too. What comes faster than it can be shown is counted, and said.
     """
+    from gateway.cli.ending import Ending
     from gateway.cli.lines import Printer
+    from gateway.cli.shown import shown
 
     asked = client(api, config, token=token, token_file=token_file, ca_file=ca_file)
     printer = Printer(payload, as_json=as_json)
     query = {"filter": filters or ["#"], "retained": "true" if retained else None}
     try:
-        for event in asked.follow(PATH, query):
-            body = json.loads(event.data)
-            if event.name == "record":
-                printer.record(body)
-            elif event.name == "lost":
-                printer.lost(int(body.get("count", 0)))
-            if count is not None and printer.printed >= count:
-                return
+        with Ending() as ending:
+            for event in asked.follow(PATH, query):
+                body = json.loads(event.data)
+                with ending.held():
+                    if event.name == "record":
+                        printer.record(body)
+                    elif event.name == "lost":
+                        printer.lost(int(body.get("count", 0)))
+                    elif event.name == "began":
+                        typer.echo(f"Following {shown(', '.join(body['filters']))}. Ctrl-C ends it.", err=True)
+                if count is not None and printer.printed >= count:
+                    return
     except KeyboardInterrupt:
         return
-    except (ValueError, TypeError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
         raise Failed(f"{asked.url(PATH)} sent an event that is none of a gateway's: {error}.") from error
     raise Failed(f"{asked.url(PATH)} ended the stream: the gateway stops, or is restarted.")

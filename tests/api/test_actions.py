@@ -189,11 +189,10 @@ async def test_a_tail_shows_what_is_published_from_now_on(tmp_path: Path) -> Non
     async with operated(settings_with(tmp_path)) as operator:
         async with operator.http.get("/api/v1/tail?filter=plant/%2B") as response:
             assert response.content_type == "text/event-stream"
+            data = (line.removeprefix(b"data: ") async for line in response.content if line.startswith(b"data: "))
+            assert json.loads(await anext(data)) == {"filters": ["plant/+"]}
             await operator.publish(1)
-            async for line in response.content:
-                if line.startswith(b"data: "):
-                    found = json.loads(line.removeprefix(b"data: "))
-                    break
+            found = json.loads(await anext(data))
         assert (found["client"], found["topic"], found["payload"]["text"]) == ("press/7", "plant/a", '{"n": 1}')
         await until(lambda: not operator.gateway.broker.routes.watches, "nobody watches")
 
