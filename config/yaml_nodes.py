@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -15,6 +16,10 @@ from config.errors import ConfigError, Place, Problem
 
 MAX_NODES = 20_000
 """An alias may repeat what it names; this bounds what a small file can unfold to."""
+
+MAX_DEPTH = 100
+"""Brackets and braces within each other. PyYAML looks at all that are open for each that it meets, which takes seconds
+for a text of nothing else; and no configuration has ten."""
 
 _MERGE = "tag:yaml.org,2002:merge"
 _NULL = "tag:yaml.org,2002:null"
@@ -81,7 +86,7 @@ Node = Scalar | MappingNode | ListNode
 def compose(text: str, source: str, expand: Callable[[str], str]) -> Node | None:
     """The nodes of a YAML text, None when it holds nothing; ConfigError when it is not YAML."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        root = yaml.compose(text, Loader=_BoundedLoader)
         return None if root is None else _Converter(source=source, expand=expand).convert(root, ())
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -92,9 +97,9 @@ def compose(text: str, source: str, expand: Callable[[str], str]) -> Node | None
         column = error.position - text.rfind("\n", 0, error.position)
         sentence = f"this is not YAML: the character U+{ord(text[error.position]):04X} is not allowed; remove it"
         raise ConfigError([Problem.at(Place(source=source, line=line, column=column), "", sentence)]) from error
-    except RecursionError as error:
-        sentence = "this is no configuration: it is nested too deeply"
-        raise ConfigError([Problem.at(Place(source=source), "", sentence)]) from error
+    except (RecursionError, _TooDeep) as error:
+        place = _place(source, error.mark) if isinstance(error, _TooDeep) else Place(source=source)
+        raise ConfigError([Problem.at(place, "", "this is no configuration: it is nested too deeply")]) from error
     except _Endless as error:
         raise ConfigError([Problem.at(_place(source, error.mark), "", str(error))]) from error
 
@@ -105,6 +110,33 @@ class _Endless(Exception):
     def __init__(self, mark: yaml.Mark, sentence: str) -> None:
         super().__init__(sentence)
         self.mark = mark
+
+
+class _TooDeep(Exception):
+    """More brackets are open than any configuration needs."""
+
+    def __init__(self, mark: yaml.Mark) -> None:
+        super().__init__(mark)
+        self.mark = mark
+
+
+class _BoundedLoader(yaml.SafeLoader):
+    """Gives up at MAX_DEPTH and at MAX_NODES, before it has read the rest."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._count = 0
+
+    def fetch_flow_collection_start(self, token: type[yaml.Token]) -> None:
+        if self.flow_level >= MAX_DEPTH:
+            raise _TooDeep(self.get_mark())
+        super().fetch_flow_collection_start(token)
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        self._count += 1
+        if self._count > MAX_NODES:
+            raise _Endless(self.get_mark(), f"this file holds more than {MAX_NODES} values")
+        return super().compose_node(parent, index)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -19,6 +19,7 @@ from config.settings import (
     SqliteSink,
     WhenFull,
 )
+from config.yaml_nodes import MAX_DEPTH, MAX_NODES
 from tests.support.configuration import gateway_from, gateway_problems, receiver_from, receiver_problems
 
 ROOT = Path(__file__).parents[3]
@@ -195,6 +196,27 @@ def test_aliases_can_not_unfold_without_end() -> None:
 def test_a_file_that_is_nested_too_deeply_gets_a_sentence() -> None:
     (problem,) = gateway_problems("[" * 5000 + "]" * 5000)
     assert "nested too deeply" in problem.message
+
+
+@pytest.mark.parametrize("text", ["{" * 100_000, "[[]," * 100_000, "a: " + "[" * MAX_DEPTH + "{"])
+def test_brackets_that_are_opened_without_end_are_refused_where_there_are_too_many(text: str) -> None:
+    (problem,) = gateway_problems(text)
+    assert "nested too deeply" in problem.message
+    # Where it gave up: what comes after was not read, and would take seconds.
+    assert problem.line == 1
+    assert problem.column is not None
+    assert problem.column < 5 * MAX_DEPTH
+
+
+def test_brackets_in_texts_and_comments_are_none() -> None:
+    quoted = "[{" * MAX_DEPTH
+    text = f"# {quoted}\nuplinks: [{{name: a, username: '{quoted}'}}]"
+    assert gateway_from(text).settings.uplinks[0].username == quoted
+
+
+def test_a_file_of_more_values_than_any_has_is_not_read_to_its_end() -> None:
+    (problem,) = gateway_problems("[" + "a," * (2 * MAX_NODES) + "]")
+    assert f"more than {MAX_NODES} values" in problem.message
 
 
 @pytest.mark.parametrize(
