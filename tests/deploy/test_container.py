@@ -53,7 +53,11 @@ def test_the_image_ends_as_a_user_without_rights_and_has_a_health_check() -> Non
     steps = instructions()
     last_stage = steps[max(i for i, (name, _) in enumerate(steps) if name == "FROM") :]
     users = [rest for name, rest in last_stage if name == "USER"]
-    assert users == ["fieldgate"]
+    # A number, or else Kubernetes' runAsNonRoot refuses it; the same that owns the folders.
+    assert users == ["10001:10001"]
+    (made,) = (rest for name, rest in last_stage if name == "RUN")
+    assert "--uid 10001 --gid 10001" in made
+    assert "-o 10001 -g 10001 -m 0700 /var/lib/fieldgate/data" in made
     assert any(name == "HEALTHCHECK" for name, _ in last_stage)
     entry = next(rest for name, rest in last_stage if name == "ENTRYPOINT")
     assert entry == '["fieldgate"]'
