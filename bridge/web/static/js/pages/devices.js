@@ -4,6 +4,7 @@ import { count, counted, rate } from "../format.js";
 import { html, useEffect, useState } from "../html.js";
 import { useLive } from "../live.js";
 import { Empty, NoBody } from "../parts/empty.js";
+import { ConnectDevice } from "../parts/first_steps.js";
 import { deviceLink, topicLink } from "../parts/messages.js";
 import { Pager } from "../parts/pager.js";
 import { PageHead, Panel } from "../parts/panel.js";
@@ -54,8 +55,7 @@ const NoDevices = ({ isFiltered }) =>
   isFiltered
     ? html`<${Empty} title="No device is like that."><p>Search finds part of a client id, a user name or an address.</p><//>`
     : html`<${Empty} title="No device has connected yet.">
-        <p>Point one at <code>mqtt://${location.hostname}:1883</code>, or wherever <a href="/configuration?search=listeners">listeners</a> says. To try it from this box:</p>
-        <pre tabindex="0" aria-label="A command to try">fieldgate pub plant/line1/temp '{"celsius": 21.5}'</pre>
+        <${ConnectDevice} />
       <//>`;
 
 /** @param {{search: string, state: string, onChange: (changes: Record<string, string | null>) => void}} props */

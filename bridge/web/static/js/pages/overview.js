@@ -5,6 +5,7 @@ import { html, useEffect, useMemo, useState } from "../html.js";
 import { Band, BandKey, statesSeen } from "../parts/band.js";
 import { Empty, NoBody } from "../parts/empty.js";
 import { Events } from "../parts/events.js";
+import { FirstSteps } from "../parts/first_steps.js";
 import { PageHead, Panel } from "../parts/panel.js";
 import { Plot } from "../parts/plot.js";
 import { State, toneOf } from "../parts/state.js";
@@ -37,6 +38,7 @@ export function OverviewPage({ summary, verdict }) {
     <${PageHead} title="Overview" heading=${html`<span class="hidden">Overview</span>`} />
     ${verdict}
     <${Tiles} now=${now} />
+    ${lastDay && isNew(now, lastDay) && html`<${Panel} title="Begin here"><${FirstSteps} hasUplink=${now.uplinks.length > 0} /><//>`}
     ${lastDay && now.uplinks.length > 0 && html`<${Bands} history=${lastDay} />`}
     <${Panel} title="Over time" side=${html`<${Spans} span=${span} onSpan=${setSpan} />`}>
       ${wanted && html`<${Plots} history=${wanted} />`}
@@ -45,6 +47,10 @@ export function OverviewPage({ summary, verdict }) {
       ${now.events.length ? html`<${Events} events=${now.events} />` : html`<${Empty} title="Nothing has happened yet." />`}
     <//>`;
 }
+
+/** Whether no record has come, since the start and in the day before. @param {any} now @param {any} lastDay */
+const isNew = (now, lastDay) =>
+  now.in.records === 0 && now.queued.records === 0 && !lastDay.in_per_s.some((/** @type {number | null} */ value) => value);
 
 /** The history of a span, asked for as often as a new point can be in it, and when an uplink's state is another.
  * @param {string} span @param {string} states */
@@ -76,6 +82,13 @@ function useHistory(span, states) {
   return history;
 }
 
+/** How much less went over the wire than came in; never all of it. @param {number | null} ratio */
+function savedShare(ratio) {
+  if (!ratio) return "–";
+  const percent = Math.max(0, (1 - 1 / ratio) * 100);
+  return percent > 99.5 ? "over 99 %" : `${Math.round(percent)} %`;
+}
+
 /** @param {{now: any}} props */
 function Tiles({ now }) {
   const { queued, saved, devices } = now;
@@ -99,7 +112,7 @@ function Tiles({ now }) {
       ...(dropped ? [`${counted(dropped, "record")} dropped`] : []),
     ]} />
     <${UplinkTile} uplinks=${now.uplinks} />
-    <${Tile} name="Saved on the wire" href="/streams" value=${saved.ratio ? `${Math.max(0, Math.round((1 - 1 / saved.ratio) * 100))} %` : "–"} lines=${
+    <${Tile} name="Saved on the wire" href="/streams" value=${savedShare(saved.ratio)} lines=${
       saved.raw_bytes
         ? [`${bytes(saved.raw_bytes)} of messages`, `went as ${bytes(saved.wire_bytes)}`]
         : ["Known when the first frame", "has been delivered"]
@@ -167,7 +180,7 @@ function Plots({ history }) {
   }
   return html`<p class="quiet plots-note">One point is ${duration(history.step_s)}. Gaps: the gateway was not running.</p>
     <${Plot} title="Records a second" at=${history.at} lines=${lines.rates} unit=${rate} group="overview" />
-    <${Plot} title="Records that wait" at=${history.at} lines=${lines.depth} unit=${count} group="overview" />
+    <${Plot} title="Records that wait" at=${history.at} lines=${lines.depth} unit=${count} group="overview" isWhole />
     <${Plot} title="Bytes a second" at=${history.at} lines=${lines.wire} unit=${byteRate} group="overview" height=${150} isBytes />`;
 }
 

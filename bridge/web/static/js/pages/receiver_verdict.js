@@ -24,6 +24,8 @@ export function receiverVerdict(body) {
       word: "Records are missing",
       sentence: `${counted(body.missing, "record")} of ${gateways} did not arrive and were not declared as dropped.`,
     };
+  if (body.gateways.length === 0)
+    return { level: "ok", word: "Waiting for the first frame", sentence: "The broker is reached; no gateway has sent anything yet." };
   const lag = Math.max(0, ...body.sinks.map((/** @type {any} */ sink) => sink.lag_s ?? 0));
   const dropped = body.dropped ? `; gateways gave up ${counted(body.dropped, "record")}, and said why` : "";
   return {

@@ -29,7 +29,7 @@ function Stopped({ stop }) {
   return html`<div class="banner">
     <${Icon} name="warning" size=${26} />
     <p>
-      <strong>What you see is old: live data has stopped at ${clockTime(stop.since_ms)}.</strong> ${stop.message}
+      <strong>What you see is old: live data has stopped at ${clockTime(stop.since_ms)}.</strong> ${stop.message}${" "}
       <span aria-hidden="true">
         That was ${duration((now_ms - stop.since_ms) / 1000)} ago; ${left_s > 0 ? `the next try is in ${left_s} s.` : "trying now."}
       </span>

@@ -15,6 +15,7 @@ import { themeChanges, token } from "../theme.js";
  */
 
 const TABLE_ROWS = 24;
+const WHOLE_STEPS = Array.from({ length: 48 }, (_, step) => [1, 2, 5][step % 3] * 10 ** Math.floor(step / 3));
 const BINARY_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
 /**
@@ -27,8 +28,9 @@ const BINARY_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
  * @param {number} [props.height]
  * @param {boolean} [props.isFromZero]
  * @param {boolean} [props.isBytes] its axis goes in steps of 1024
+ * @param {boolean} [props.isWhole] its axis has no fractions
  */
-export function Plot({ title, at, lines, unit, group, height = 190, isFromZero = true, isBytes = false }) {
+export function Plot({ title, at, lines, unit, group, height = 190, isFromZero = true, isBytes = false, isWhole = false }) {
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const plot = useRef(/** @type {any} */ (null));
   const key = useRef(/** @type {HTMLUListElement | null} */ (null));
@@ -90,7 +92,7 @@ export function Plot({ title, at, lines, unit, group, height = 190, isFromZero =
             font,
             size: 78,
             space: 34,
-            incrs: isBytes ? BINARY_STEPS : undefined,
+            incrs: isBytes ? BINARY_STEPS : isWhole ? WHOLE_STEPS : undefined,
             values: (/** @type {any} */ _plot, /** @type {number[]} */ marks) =>
               marks.map((mark) => latest.current.unit(mark)),
           },
