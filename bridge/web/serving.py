@@ -130,6 +130,7 @@ class BoundedServer(web.Server):
         for task in beginning:
             task.cancel()
         await asyncio.gather(*beginning, return_exceptions=True)
+        await asyncio.sleep(0)  # requests that have come have begun then, and are no idle connections
         self.pre_shutdown()
         await self.shutdown(SHUTDOWN_S)
 
