@@ -8,11 +8,23 @@ import shutil
 from pathlib import Path
 
 import pytest
+from _pytest.mark import ParameterSet
 
-from tests.support.documents import Block, blocks, pages
+from tests.support.documents import ROOT, Block, blocks, pages
 from tests.support.reader import Reader, can_isolate, can_lay_over
 
 WALKS = list(dict.fromkeys((block.page, block.walk) for page in pages() for block in blocks(page) if block.walk))
+
+QUICK = {
+    "README-whole",
+    "monitoring-otel",
+    "operations-small",
+    "scenarios-ready",
+    "tls-balanced",
+    "tls-welcome",
+    "users-and-rights-others",
+}
+"""Those that take a second or two; the others are for the slow tests."""
 
 PACKAGES = {
     "mosquitto": "mosquitto",
@@ -37,8 +49,12 @@ def _missing(steps: list[Block]) -> str | None:
     return None
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("page", "walk"), WALKS, ids=[f"{page.stem}-{walk}" for page, walk in WALKS])
+def _named(page: Path, walk: str) -> ParameterSet:
+    name = f"{page.stem}-{walk}"
+    return pytest.param(page, walk, id=name, marks=[] if name in QUICK else [pytest.mark.slow])
+
+
+@pytest.mark.parametrize(("page", "walk"), [_named(page, walk) for page, walk in WALKS])
 def test_a_reader_who_does_what_the_page_says_sees_what_it_says(page: Path, walk: str, tmp_path: Path) -> None:
     steps = [block for block in blocks(page) if block.walk == walk]
     folders = any(re.search(r"/(etc|opt|var)/|example", step.text) for step in steps)
@@ -48,7 +64,22 @@ def test_a_reader_who_does_what_the_page_says_sees_what_it_says(page: Path, walk
     if not can_isolate():
         pytest.skip("no network of its own here (unshare -rnpm, ip)")
     if folders and not can_lay_over():
-        pytest.skip("no folders of its own here (overlayfs)")
+        pytest.skip("no folders of its own in place of this machine's (root, overlayfs)")
     with contextlib.closing(Reader(tmp_path, own_folders=folders)) as reader:
         for step in steps:
             reader.does(step)
+
+
+ELSEWHERE = {
+    "containers.md": "tests/deploy does each step of the image, and what compose would, by itself",
+    "hivemq-and-emqx.md": "tests/interop/brokers runs the whole road through such brokers",
+}
+"""Pages whose commands and configurations no reader types here."""
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_what_a_page_shows_is_typed_or_the_page_says_why_not(page: Path) -> None:
+    if page.name in ELSEWHERE:
+        pytest.skip(ELSEWHERE[page.name])
+    shown = [block for block in blocks(page) if block.language in {"sh", "bash", "console", "yaml", "acl", "conf"}]
+    assert [block.place for block in shown if block.walk is None and block.not_run is None] == []
