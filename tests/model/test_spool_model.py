@@ -1,18 +1,21 @@
 """The spool against a model: a list of payloads for each stream, and a set of what each uplink still has to get.
 
-Random steps (publish, release, dead-letter, replay and discard letters, damage a block, close and open again) go to
-the real spool on a real disk and to the model. After each of them every uplink must see exactly what the model says, in
-order, with every missing number declared as a gap.
+Random steps go to the real spool on a real disk and to the model: publish, release, dead-letter, replay and discard
+letters, grow and shrink, let time pass, take an uplink out and put it back, damage a block, close, die, back up,
+restore, open again. After each of them every uplink must see exactly what the model says, in order, with every missing
+number declared as a gap; and whatever a policy dropped must be counted.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import copy
 import logging
+import random
 import shutil
 import sqlite3
 import tempfile
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +26,50 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bridge.block import decode_blocks
-from config.settings import Batch, Stream, Uplink
+from config.settings import Batch, Stream, Uplink, WhenFull
+from config.settings import Spool as SpoolSettings
+from gateway.spool.backup import back_up
+from gateway.spool.gaps import EVERYONE
 from gateway.spool.outbox import UplinkOutbox
 from gateway.spool.ports import Outcome
-from gateway.spool.schema import key_of, seq_of
+from gateway.spool.restore import restore
+from gateway.spool.retention import used_pages
+from gateway.spool.schema import PAGE_SIZE_BYTES, key_of, seq_of
+from gateway.spool.size import Size
 from gateway.spool.spool import Spool
 from gateway.spool.stored_record import StoredRecord
-from tests.support.spool import Commits, StepClock, put, settings
+from tests.support.examples import examples
+from tests.support.spool import SECOND_US, Commits, StepClock, put, settings
 
 STREAMS = ("alarms", "telemetry")
+LIVES_S = {"alarms": None, "telemetry": 1000.0}
 UPLINKS = (Uplink(name="cloud", batch=Batch(max_records=7)), Uplink(name="archive", batch=Batch(max_records=7)))
+POLICIES = ("full", "expired")
+LARGE = 1 << 30
+
+
+@dataclass
+class Truth:
+    """What the spool has to say."""
+
+    stored: dict[str, list[bytes]] = field(default_factory=lambda: {name: [] for name in STREAMS})
+    released: dict[tuple[str, str], int] = field(
+        default_factory=lambda: {(uplink.name, name): 1 for uplink in UPLINKS for name in STREAMS}
+    )
+    missing: dict[tuple[str, str], set[int]] = field(default_factory=dict)
+    """What one uplink will not get, by its name, and what nobody will, by EVERYONE."""
+    letters: dict[int, tuple[str | None, str, list[bytes]]] = field(default_factory=dict)
+    """Uplink, stream, payloads."""
+    dropped: dict[str, dict[str, int]] = field(default_factory=lambda: {name: {} for name in STREAMS})
+
+    def gone(self, uplink: str, stream: str) -> set[int]:
+        return self.missing.get((uplink, stream), set()) | self.missing.get((EVERYONE, stream), set())
+
+    def miss(self, uplink: str, stream: str, numbers: set[int]) -> None:
+        self.missing.setdefault((uplink, stream), set()).update(numbers)
+
+    def end(self, stream: str) -> int:
+        return len(self.stored[stream]) + 1
 
 
 class SpoolModel(RuleBasedStateMachine):
@@ -41,29 +78,40 @@ class SpoolModel(RuleBasedStateMachine):
         logging.getLogger("gateway.spool").setLevel(logging.CRITICAL)
         self.folder = Path(tempfile.mkdtemp(prefix="spool-model-"))
         self.runner = asyncio.Runner()
+        self.clock = StepClock()
         self.settings = settings(
-            self.folder,
-            streams=tuple(Stream(name=name, topics=("#",)) for name in STREAMS),
+            self.folder / "data",
+            streams=tuple(Stream(name=name, topics=("#",), time_to_live_s=LIVES_S[name]) for name in STREAMS),
             uplinks=UPLINKS,
         )
-        self.stored: dict[str, list[bytes]] = {name: [] for name in STREAMS}
-        self.released = {(uplink.name, name): 1 for uplink in UPLINKS for name in STREAMS}
-        self.missing: dict[tuple[str, str], set[int]] = {key: set() for key in self.released}
+        self.truth = Truth()
+        self.on_disk = dict(self.truth.released)
+        """How far each uplink was when last everything was written."""
+        self.backup: tuple[Truth, dict[str, tuple[int, int]]] | None = None
+        self.epochs: set[str] = set()
         self.written = 0
         self.spool: Spool
         self.task: asyncio.Task[None]
 
+    @property
+    def uplinks(self) -> tuple[Uplink, ...]:
+        return self.settings.uplinks
+
     @initialize()
     def open(self) -> None:
         async def opened() -> None:
-            self.spool = await Spool.open(self.settings, clock=StepClock())
+            self.spool = await Spool.open(self.settings, clock=self.clock)
             self.task = asyncio.create_task(self.spool.run())
 
         self.runner.run(opened())
+        assert self.spool.salvage is None
+        self.epochs |= {self.spool.lanes[stream].epoch for stream in STREAMS}
 
-    def close(self) -> None:
+    def close(self, *, finish: bool = True) -> None:
         async def closed() -> None:
-            await self.spool.flush()
+            if finish:
+                await self.spool.flush()
+            assert not self.task.done()
             self.task.cancel()
             await asyncio.gather(self.task, return_exceptions=True)
             await self.spool.close()
@@ -76,85 +124,200 @@ class SpoolModel(RuleBasedStateMachine):
         shutil.rmtree(self.folder)
         logging.getLogger("gateway.spool").setLevel(logging.NOTSET)
 
-    @rule(batches=st.lists(st.tuples(st.sampled_from([0, 1]), st.integers(1, 20)), min_size=1, max_size=4))
-    def publish(self, batches: list[tuple[int, int]]) -> None:
+    def flush(self) -> None:
+        self.runner.run(self.spool.flush())
+        self.look_at_what_was_dropped()
+        self.on_disk = dict(self.truth.released)
+
+    def look_at_what_was_dropped(self) -> None:
+        """What a policy removed is counted, each record once; take it over into the model."""
+        letters = {letter.id: letter for letter in self.runner.run(self.spool.dead_letters.list(limit=1000))}
+        given_up = dict.fromkeys(STREAMS, 0)
+        for number in self.truth.letters.keys() - letters.keys():
+            _, stream, payloads = self.truth.letters.pop(number)
+            given_up[stream] += len(payloads)
+        for number, letter in letters.items():
+            self.truth.letters.setdefault(number, (None, letter.stream, [b""] * letter.count))
+        for stream in STREAMS:
+            lane, counted = self.spool.lanes[stream], self.truth.dropped[stream]
+            assert lane.dropped.get("discarded_dead_letter", 0) == (
+                counted.get("discarded_dead_letter", 0) + given_up[stream]
+            )
+            policies = [gap for uplink, gap in lane.gaps if uplink == EVERYONE and gap.reason in POLICIES]
+            numbers = {n for gap in policies for n in range(gap.first_seq, gap.first_seq + gap.count)}
+            new = numbers - self.truth.missing.get((EVERYONE, stream), set())
+            for reason in POLICIES:
+                of_reason = {
+                    n
+                    for gap in policies
+                    if gap.reason == reason
+                    for n in range(gap.first_seq, gap.first_seq + gap.count)
+                }
+                assert lane.dropped[reason] - counted.get(reason, 0) == len(of_reason & new)
+            self.truth.miss(EVERYONE, stream, new)
+            self.truth.dropped[stream] = dict(lane.dropped)
+
+    @rule(
+        batches=st.lists(st.tuples(st.sampled_from([0, 1]), st.integers(1, 20)), min_size=1, max_size=4),
+        size=st.sampled_from([0, 0, 3000]),
+    )
+    def publish(self, batches: list[tuple[int, int]], size: int) -> None:
+        given: dict[str, list[bytes]] = {name: [] for name in STREAMS}
+
         async def published() -> Outcome:
             for stream, count in batches:
-                payloads = [f"{self.written + i}".encode() * 9 for i in range(count)]
+                payloads = [f"{self.written + i}".encode() * 9 + noise(self.written + i, size) for i in range(count)]
                 self.written += count
-                self.stored[STREAMS[stream]] += payloads
+                given[STREAMS[stream]] += payloads
                 put(self.spool, payloads, stream=stream)
             return await Commits().expect(self.spool)
 
-        assert self.runner.run(published()) is Outcome.DURABLE
+        outcome = self.runner.run(published())
+        if outcome is Outcome.DURABLE:
+            for stream, payloads in given.items():
+                self.truth.stored[stream] += payloads
+        else:
+            assert outcome is Outcome.FULL
+            assert self.spool.is_refusing
+        self.look_at_what_was_dropped()
 
     @rule(uplink=st.sampled_from([0, 1]), stream=st.sampled_from(STREAMS), part=st.floats(0, 1), wait=st.booleans())
     def release(self, uplink: int, stream: str, part: float, wait: bool) -> None:
-        key = (UPLINKS[uplink].name, stream)
-        ahead = len(self.stored[stream]) + 1 - self.released[key]
-        self.released[key] += int(ahead * part)
+        of = self.uplinks[uplink % len(self.uplinks)]
+        key = (of.name, stream)
+        self.truth.released[key] += int((self.truth.end(stream) - self.truth.released[key]) * part)
 
         async def released() -> None:
-            await self.spool.outbox(UPLINKS[uplink]).release(stream, self.released[key])
-            if wait:
-                await self.spool.flush()
+            await self.spool.outbox(of).release(stream, self.truth.released[key])
 
         self.runner.run(released())
+        if wait:
+            self.flush()
 
-    @precondition(lambda self: any(self.stored.values()))
+    @precondition(lambda self: any(self.truth.stored.values()))
     @rule(data=st.data())
     def dead_letter(self, data: st.DataObject) -> None:
-        uplink = data.draw(st.sampled_from(UPLINKS))
-        stream = data.draw(st.sampled_from([name for name in STREAMS if self.stored[name]]))
+        uplink = data.draw(st.sampled_from(self.uplinks))
+        stream = data.draw(st.sampled_from([name for name in STREAMS if self.truth.stored[name]]))
         key = (uplink.name, stream)
-        end = len(self.stored[stream]) + 1
-        alive = [seq for seq in range(self.released[key], end) if seq not in self.missing[key]]
+        end = self.truth.end(stream)
+        alive = [seq for seq in range(self.truth.released[key], end) if seq not in self.truth.gone(*key)]
         if not alive:
             return
         first = data.draw(st.sampled_from(alive))
-        count = data.draw(st.integers(1, min(5, end - first)))
-        if not set(range(first, first + count)) <= set(alive):
-            return
+        run = next(seq for seq in range(first, end + 1) if seq not in alive) - first
+        count = data.draw(st.integers(1, min(5, run)))
         self.runner.run(self.spool.outbox(uplink).dead_letter(stream, first, count, reason="payload_format_invalid"))
-        self.missing[key] |= set(range(first, first + count))
+        self.truth.miss(*key, set(range(first, first + count)))
+        for letter in self.runner.run(self.spool.dead_letters.list(limit=1000)):
+            if letter.id not in self.truth.letters and letter.uplink:
+                start = letter.first_seq - 1
+                payloads = self.truth.stored[stream][start : start + letter.count]
+                self.truth.letters[letter.id] = (uplink.name, stream, payloads)
+        self.look_at_what_was_dropped()
+        at_once = data.draw(st.booleans())
+        if at_once and self.truth.letters:
+            self.replay([max(self.truth.letters)])
 
-    @rule(data=st.data())
-    def replay_dead_letters(self, data: st.DataObject) -> None:
-        letters = {letter.id: letter for letter in self.runner.run(self.spool.dead_letters.list(limit=1000))}
-        if not letters:
-            return
-        ids = data.draw(st.lists(st.sampled_from(sorted(letters)), min_size=1, max_size=6, unique=True))
-        sound = [number for number in ids if letters[number].uplink]
-        read = {number: self.runner.run(self.spool.dead_letters.read(number)) for number in sound}
-        replayed = self.runner.run(self.spool.dead_letters.replay([*ids, 1 << 40]))
-        assert [refused.id for refused in replayed.refused] == [*(n for n in ids if n not in read), 1 << 40]
-        assert replayed.letters == len(read)
-        assert replayed.records == sum(map(len, read.values()))
-        for number, records in read.items():
-            letter = letters[number]
-            old = self.stored[letter.stream][letter.first_seq - 1 : letter.first_seq - 1 + letter.count]
-            assert [record.payload for record in records] == old
-            first = len(self.stored[letter.stream]) + 1
-            self.stored[letter.stream] += old
-            for uplink in UPLINKS:
-                if uplink.name != letter.uplink:  # it has had them under their first numbers
-                    self.missing[uplink.name, letter.stream] |= set(range(first, first + letter.count))
+    @rule(data=st.data(), to=st.sampled_from([None, None, *UPLINKS]))
+    def replay_dead_letters(self, data: st.DataObject, to: Uplink | None) -> None:
+        self.look_at_what_was_dropped()
+        if self.truth.letters:
+            ids = data.draw(st.lists(st.sampled_from(sorted(self.truth.letters)), min_size=1, max_size=6, unique=True))
+            self.replay(ids, None if to is None else to.name)
+
+    def replay(self, ids: list[int], name: str | None = None) -> None:
+        for number in ids:
+            if self.truth.letters[number][0]:
+                read = self.runner.run(self.spool.dead_letters.read(number))
+                assert [record.payload for record in read] == self.truth.letters[number][2]
+        replayed = self.runner.run(self.spool.dead_letters.replay([*ids, 1 << 40], name))
+        refused = {one.id for one in replayed.refused}
+        assert 1 << 40 in refused
+        gone = [number for number in ids if number not in refused]
+        assert replayed.letters == len(gone)
+        assert replayed.records == sum(len(self.truth.letters[number][2]) for number in gone)
+        for number in gone:
+            uplink, stream, payloads = self.truth.letters.pop(number)
+            first = self.truth.end(stream)
+            self.truth.stored[stream] += payloads
+            for other in self.uplinks:
+                if other.name != (name or uplink):  # it has had them under their first numbers
+                    self.truth.miss(other.name, stream, set(range(first, first + len(payloads))))
+        self.look_at_what_was_dropped()
 
     @rule(data=st.data())
     def discard_dead_letters(self, data: st.DataObject) -> None:
-        ids = self.runner.run(self.spool.dead_letters.find(uplink=data.draw(st.sampled_from(["cloud", "archive"]))))
-        if not ids:
+        self.look_at_what_was_dropped()
+        if not self.truth.letters:
             return
-        before = self.spool.dead_letters.letters
-        chosen = data.draw(st.lists(st.sampled_from(list(ids)), min_size=1, max_size=3))
+        chosen = data.draw(st.lists(st.sampled_from(sorted(self.truth.letters)), min_size=1, max_size=3))
         assert self.runner.run(self.spool.dead_letters.discard(chosen)) == len(set(chosen))
-        assert self.spool.dead_letters.letters == before - len(set(chosen))
+        for number in set(chosen):
+            _, stream, payloads = self.truth.letters.pop(number)
+            dropped = self.truth.dropped[stream]
+            dropped["discarded_by_operator"] = dropped.get("discarded_by_operator", 0) + len(payloads)
+        for stream in STREAMS:
+            counted = self.spool.lanes[stream].dropped.get("discarded_by_operator", 0)
+            assert counted == self.truth.dropped[stream].get("discarded_by_operator", 0)
 
-    @precondition(lambda self: any(self.stored.values()))
+    @rule(spare=st.integers(-4, 90), when_full=st.sampled_from(WhenFull))
+    def resize(self, spare: int, when_full: WhenFull) -> None:
+        pages = self.runner.run(self.spool._writer.run(used_pages)) + spare
+        # The size of a spool whose database may have so many pages.
+        least = Size(max_size_bytes=0, when_full=when_full).wal_pages
+        self.change(SpoolSettings(max_size_bytes=(pages + 2 * least) * PAGE_SIZE_BYTES, when_full=when_full))
+
+    @rule(spare=st.integers(20, 50), when_full=st.sampled_from(WhenFull))
+    def flood(self, spare: int, when_full: WhenFull) -> None:
+        """More than there is room for: the oldest goes, or the newest is refused."""
+        self.have_room()
+        for stream in (0, 1, 0, 1):
+            self.publish([(stream, 20)], 3000)
+        self.resize(spare, when_full)
+        for stream in (0, 1, 0):
+            self.publish([(stream, 7)], 3000)
+
+    @rule()
+    def have_room(self) -> None:
+        self.change(SpoolSettings(max_size_bytes=LARGE))
+
+    def change(self, spool: SpoolSettings) -> None:
+        self.settings = replace(self.settings, spool=spool)
+        self.spool.resize(spool)
+        self.clock.us += 2 * SECOND_US  # what was refused may be tried again
+
+    @rule(seconds=st.integers(1, 600))
+    def let_time_pass(self, seconds: int) -> None:
+        self.clock.us += seconds * SECOND_US
+        self.spool._committer.expire()
+        self.flush()
+
+    @rule()
+    def take_an_uplink_out_or_put_it_back(self) -> None:
+        self.flush()
+        both = len(self.uplinks) == 2
+        self.settings = replace(self.settings, uplinks=UPLINKS[:1] if both else UPLINKS)
+        self.runner.run(self.spool.reroute(self.settings))
+        name = UPLINKS[1].name
+        for stream in STREAMS:
+            key = (name, stream)
+            if both:
+                del self.truth.released[key]
+                self.truth.missing.pop(key, None)
+            else:
+                first = self.spool.outbox(UPLINKS[1]).backlog(stream).next_to_deliver_seq
+                passed = set(range(self.truth.released[UPLINKS[0].name, stream], first))
+                assert passed <= self.truth.missing.get((EVERYONE, stream), set()), "it does not get what is kept"
+                self.truth.released[key] = first
+        self.flush()
+
+    @precondition(lambda self: any(self.truth.stored.values()))
     @rule(data=st.data())
     def damage_a_block_while_closed(self, data: st.DataObject) -> None:
+        self.flush()
         self.close()
-        with contextlib.closing(sqlite3.connect(self.folder / "spool.db", isolation_level=None)) as other:
+        with sqlite3.connect(self.folder / "data" / "spool.db", isolation_level=None) as other:
             blocks: list[Any] = other.execute("SELECT key, count, body FROM block ORDER BY key").fetchall()
             if blocks:
                 key, count, body = data.draw(st.sampled_from(blocks))
@@ -162,37 +325,90 @@ class SpoolModel(RuleBasedStateMachine):
                 damaged = body[:where] + bytes([body[where] ^ 1]) + body[where + 1 :]
                 other.execute("UPDATE block SET body = ? WHERE key = ?", (damaged, key))
                 names = dict(other.execute("SELECT id, name FROM stream").fetchall())
-                for uplink in UPLINKS:
-                    gone = range(seq_of(key), seq_of(key) + count)
-                    self.missing[uplink.name, names[key >> 48]] |= set(gone)
+                self.truth.miss(EVERYONE, names[key >> 48], set(range(seq_of(key), seq_of(key) + count)))
                 assert key_of(key >> 48, seq_of(key)) == key
         other.close()
         self.open()
 
     @rule()
     def close_and_open(self) -> None:
+        self.flush()
         self.close()
         self.open()
+
+    @rule()
+    def die_and_open(self) -> None:
+        self.close(finish=False)
+        self.open()
+        for uplink in self.uplinks:
+            for stream in STREAMS:
+                at, key = self.spool.outbox(uplink).backlog(stream).next_to_deliver_seq, (uplink.name, stream)
+                assert self.on_disk.get(key, 1) <= at <= self.truth.released[key]
+                self.truth.released[key] = at
+        self.look_at_what_was_dropped()
+        self.on_disk = dict(self.truth.released)
+
+    @rule()
+    def back_up(self) -> None:
+        self.flush()
+        back_up(self.folder / "data", self.folder / "b.tar.gz", gateway="edge-01", configuration=[], now_us=0)
+        kept = {}
+        for stream in STREAMS:
+            lane = self.spool.lanes[stream]
+            first = min([lane.first_seq, *lane.watermarks.values()])
+            kept[stream] = (first - 1, len(self.uplinks)) if lane.first_received_at_us is not None else (-1, 0)
+        self.backup = (copy.deepcopy(self.truth), kept)
+
+    @precondition(lambda self: self.backup is not None)
+    @rule()
+    def restore(self) -> None:
+        assert self.backup is not None
+        truth, kept = copy.deepcopy(self.backup[0]), self.backup[1]
+        self.settings = replace(
+            self.settings, uplinks=tuple(one for one in UPLINKS if (one.name, STREAMS[0]) in truth.released)
+        )
+        self.close()
+        restore(self.folder / "b.tar.gz", self.folder / "data")
+        before = set(self.epochs)
+        self.open()
+        for stream in STREAMS:
+            lane, base = self.spool.lanes[stream], kept[stream][0]
+            assert lane.epoch not in before, "numbers of that epoch were seen outside"
+            if base < 0:
+                base = len(truth.stored[stream])
+            end = lane.next_seq + base
+            everybody = truth.missing.get((EVERYONE, stream), set())
+            assert set(range(end, truth.end(stream))) <= everybody
+            truth.stored[stream] = truth.stored[stream][base : end - 1]
+            for of, name in list(truth.missing):
+                if name == stream:
+                    truth.missing[of, name] = {n - base for n in truth.missing[of, name] if base < n < end}
+            for uplink in self.uplinks:
+                key = (uplink.name, stream)
+                truth.released[key] = max(1, min(truth.released[key], end) - base)
+        self.truth = truth
+        self.look_at_what_was_dropped()
+        self.on_disk = dict(self.truth.released)
 
     @invariant()
     def every_uplink_sees_what_it_still_has_to_get(self) -> None:
         if not hasattr(self, "spool"):
             return
-        for uplink in UPLINKS:
+        for uplink in self.uplinks:
             outbox = self.spool.outbox(uplink)
             for stream in STREAMS:
                 key = (uplink.name, stream)
-                end = len(self.stored[stream]) + 1
+                end = self.truth.end(stream)
                 expected = {
-                    seq: self.stored[stream][seq - 1]
-                    for seq in range(self.released[key], end)
-                    if seq not in self.missing[key]
+                    seq: self.truth.stored[stream][seq - 1]
+                    for seq in range(self.truth.released[key], end)
+                    if seq not in self.truth.gone(*key)
                 }
                 seen, gaps = self.runner.run(everything(outbox, stream))
                 assert list(seen.items()) == list(expected.items())
-                assert gaps == set(range(self.released[key], end)) - set(expected)
+                assert gaps == set(range(self.truth.released[key], end)) - set(expected)
                 backlog = outbox.backlog(stream)
-                assert (backlog.next_to_deliver_seq, backlog.next_seq) == (self.released[key], end)
+                assert (backlog.next_to_deliver_seq, backlog.next_seq) == (self.truth.released[key], end)
 
     @invariant()
     def what_somebody_still_has_to_get_can_be_looked_at(self) -> None:
@@ -204,10 +420,15 @@ class SpoolModel(RuleBasedStateMachine):
         for stream in STREAMS:
             seen = {record.seq: record.payload for record in self.runner.run(exported(self.spool, stream))}
             assert list(seen) == sorted(seen)
-            assert all(self.stored[stream][seq - 1] == payload for seq, payload in seen.items())
-            for uplink in UPLINKS:
-                needed = range(self.released[uplink.name, stream], len(self.stored[stream]) + 1)
-                assert set(needed) - self.missing[uplink.name, stream] <= set(seen)
+            assert all(self.truth.stored[stream][seq - 1] == payload for seq, payload in seen.items())
+            for uplink in self.uplinks:
+                needed = range(self.truth.released[uplink.name, stream], self.truth.end(stream))
+                assert set(needed) - self.truth.gone(uplink.name, stream) <= set(seen)
+
+
+def noise(seed: int, size_bytes: int) -> bytes:
+    """What no compression makes smaller."""
+    return random.Random(seed).randbytes(size_bytes)
 
 
 async def exported(spool: Spool, stream: str) -> list[StoredRecord]:
@@ -233,8 +454,8 @@ async def everything(outbox: UplinkOutbox, stream: str) -> tuple[dict[int, bytes
 
 
 SpoolModel.TestCase.settings = hypothesis_settings(
-    max_examples=15,
-    stateful_step_count=10,
+    max_examples=examples(15),
+    stateful_step_count=14,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     phases=[

@@ -23,6 +23,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from gateway.spool import committer
 from gateway.spool.ports import Outcome, Table
 from gateway.spool.spool import Spool
+from tests.support.examples import examples
 from tests.support.spool import Commits, StepClock, put, settings
 
 Change = tuple[str, Table, int, bytes]
@@ -197,7 +198,7 @@ class RowsModel(RuleBasedStateMachine):
 
 
 RowsModel.TestCase.settings = hypothesis_settings(
-    max_examples=20,
+    max_examples=examples(20),
     stateful_step_count=12,
     deadline=None,
     suppress_health_check=list(HealthCheck),
