@@ -12,9 +12,11 @@ from gateway.api import schemas as s
 from gateway.api.parts import Parts
 from gateway.api.shapes import moment, rounded
 from gateway.forecast import drained_in_s
+from gateway.spool.errors import SpoolBusy, SpoolFull
 from gateway.spool.lane import Lane
 
 MAX_IN_FLIGHT: Final = 50
+NOT_WRITTEN: Final = "and over a restart as soon as that can be written to the disk, which can't be now"
 
 _STREAM: Final = s.thing(
     {
@@ -98,7 +100,8 @@ def routes(parts: Parts) -> list[Route]:
         by = call.user or "somebody"
         parts.notes.paused(call.path["name"], by)
         uplink.pause(by)
-        return _acted(call, uplink, "is paused, over restarts too, until somebody resumes it. What comes is kept.")
+        how = "over restarts too" if await _is_written(parts) else NOT_WRITTEN
+        return _acted(call, uplink, f"is paused, {how}, until somebody resumes it. What comes is kept.")
 
     async def resume(call: Call) -> dict[str, Any]:
         uplink = _uplink_of(parts, call)
@@ -106,7 +109,7 @@ def routes(parts: Parts) -> list[Route]:
             raise Problem(409, f"Uplink {call.path['name']} is not paused.")
         parts.notes.resumed(call.path["name"])
         uplink.resume()
-        return _acted(call, uplink, "goes on.")
+        return _acted(call, uplink, "goes on." if await _is_written(parts) else f"goes on, {NOT_WRITTEN}.")
 
     async def drain(call: Call) -> dict[str, Any]:
         uplink = _uplink_of(parts, call)
@@ -242,6 +245,15 @@ def _uplink_of(parts: Parts, call: Call) -> Uplink:
         have = ", ".join(parts.uplinks) or "none"
         raise Problem(404, f"There is no uplink of that name; there is {have}.")
     return uplink
+
+
+async def _is_written(parts: Parts) -> bool:
+    """Whether what an operator decided is on disk: after a power cut it holds, or he was told that it may not."""
+    try:
+        await parts.spool.written()
+    except (SpoolFull, SpoolBusy):
+        return False
+    return True
 
 
 def _acted(call: Call, uplink: Uplink, what: str) -> dict[str, Any]:

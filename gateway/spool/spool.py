@@ -294,6 +294,13 @@ class Spool:
         await self._committer.settled()
         await self._writer.run(lambda _connection: None)
 
+    async def written(self) -> None:
+        """Wait until what was given up to now is on disk.
+
+        Raises SpoolFull or SpoolBusy where that can't be; removals and notes are then tried again with each commit.
+        """
+        await self._committer.do(lambda _connection: None)
+
     async def flush(self) -> None:
         """Wait until all that was given is committed; `run` must be running, and nobody giving more."""
         await self._committer.flush()

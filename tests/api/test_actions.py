@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -73,6 +75,29 @@ def with_cloud(folder: Path, port: int) -> GatewaySettings:
         retry=Retry(first_s=3600.0, max_s=7200.0),
     )
     return replace(settings_with(folder), uplinks=(uplink,))
+
+
+async def test_a_pause_and_its_end_are_on_disk_when_they_are_answered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def on_disk() -> list[str]:
+        with contextlib.closing(sqlite3.connect(settings.gateway.data_dir / "spool.db")) as other:
+            return [key for (key,) in other.execute("SELECT key FROM note").fetchall()]
+
+    monkeypatch.setattr("bridge.database.BUSY_TIMEOUT_S", 0.05)
+    settings = with_cloud(tmp_path, DEAD_PORT)
+    async with operated(settings) as operator:
+        await operator.post("uplinks/cloud/pause")
+        assert on_disk() == ["paused/cloud"]
+        await operator.post("uplinks/cloud/resume")
+        assert on_disk() == []
+        with contextlib.closing(sqlite3.connect(settings.gateway.data_dir / "spool.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            answer = await operator.post("uplinks/cloud/pause")
+            assert "as soon as that can be written" in answer["message"]
+            other.execute("ROLLBACK")
+        await operator.gateway.spool.written()
+        assert on_disk() == ["paused/cloud"]
 
 
 async def test_a_pause_holds_over_a_restart_until_somebody_resumes(tmp_path: Path) -> None:
