@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from gateway.cli.event_stream import EventReader, ServerEvent
 from gateway.cli.outcome import Failed
-from gateway.cli.standing import standing
+from gateway.cli.standing import beside, standing
 
 TIMEOUT_S: Final = 5.0
 ACTION_TIMEOUT_S: Final = 30.0
@@ -127,7 +127,8 @@ class ApiClient:
                         raise RequestRefused(said, answer.status)
                     yield answer
         except TimeoutError as error:
-            raise Failed(f"{url} said nothing for {timeout_s:g} s. Is the gateway overloaded, or the link?") from error
+            advice = f"Is the gateway overloaded, or the link? {beside(self.data_dir)}".rstrip()
+            raise Failed(f"{url} said nothing for {timeout_s:g} s. {advice}") from error
         except ssl.SSLCertVerificationError as error:
             raise Failed(
                 f"The certificate of {url} is not believed: {error.verify_message}. Give the certificate of who signed "

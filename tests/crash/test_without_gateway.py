@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import signal
 import sys
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
@@ -137,6 +138,21 @@ async def test_a_gateway_whose_interface_is_elsewhere_is_named_and_may_be_looked
     result = await fieldgate("queue", "pause", "-c", str(elsewhere), "--data-dir", folder)
     assert (result.exit_code, "is in use by another gateway" in result.stderr) == (1, True)
     assert killed.status()["uplinks"]["cloud"]["state"] != "paused"
+
+
+async def test_a_gateway_that_hangs_is_told_of_and_looked_into_from_beside(killed: GatewayProcess) -> None:
+    await killed.start()
+    assert killed.process is not None
+    killed.process.send_signal(signal.SIGSTOP)
+    try:
+        result = await fieldgate("queue", "peek", "-c", str(killed.config_path))
+        assert (result.exit_code, "said nothing for 5 s" in result.stderr) == (1, True)
+        assert "can read the folder beside it, with --data-dir" in result.stderr
+        result = await fieldgate("queue", "export", "--data-dir", str(killed.data_dir))
+        assert [payload_in(json.loads(line)) for line in result.stdout.splitlines()] == PAYLOADS
+    finally:
+        killed.process.send_signal(signal.SIGCONT)
+    assert await killed.stop() == 0
 
 
 @pytest.mark.parametrize("words", [["status"], ["tail"], ["top", "--once"], ["reload"]], ids=" ".join)
