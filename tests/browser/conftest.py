@@ -1,7 +1,11 @@
-"""A live site for each test: Mosquitto as the cloud, receiver, gateway, all as processes; and a Chromium."""
+"""A live site for each test: Mosquitto as the cloud, receiver, gateway, all as processes; one Chromium for all tests.
+
+A Chromium takes as long to start as a site. It belongs to the loop that started it, so these tests run in one loop.
+"""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -9,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.support.dashboard import CHROMIUM, IS_THERE, Dashboard, chromium, dashboard
@@ -21,10 +26,13 @@ from tests.support.wire import V5
 _HERE = Path(__file__).parent
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of them are slow, and need a browser."""
+    """All of them are slow, need a browser, and share its loop."""
     for item in items:
         if item.path.is_relative_to(_HERE):
+            if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.function):
+                item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
             item.add_marker(pytest.mark.slow)
             item.add_marker(pytest.mark.skipif(not IS_THERE, reason=f"{CHROMIUM} is not installed"))
 
@@ -67,7 +75,7 @@ async def live_site(folder: Path, *, lines: list[str] | None = None, **sections:
         yield site
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def site(tmp_path: Path) -> AsyncIterator[Site]:
     """The whole road, in good order."""
     async with live_site(tmp_path) as site:
@@ -75,14 +83,14 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         yield site
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    """A browser of its own for each test."""
+    """The browser; each page has a context of its own in it, with nothing kept of others."""
     async with chromium() as browser:
         yield browser
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def page(browser: Browser, site: Site) -> AsyncIterator[Dashboard]:
     """The gateway's dashboard; at the end it has to have been sound."""
     async with dashboard(browser, site.gateway.api_port) as page:
