@@ -57,8 +57,7 @@ def receiver_settings() -> str:
     return (
         "# receiver.yaml\n\n"
         "Written as [gateway.yaml](gateway-yaml.md) is. At SIGHUP the file is read again: `api` and `log` take hold at "
-        "once, everything else with the next start.\n\n"
-        + "\n".join(_section(RECEIVER, "", RECEIVER.settings(), None))
+        "once, everything else with the next start.\n\n" + "\n".join(_section(RECEIVER, "", RECEIVER.settings(), None))
     )
 
 
