@@ -11,8 +11,11 @@ password=$(python -c 'import secrets; print(secrets.token_urlsafe(12))')
 printf '%s\n' "$password" | fieldgate passwd --stdin "$secrets/people" admin
 printf '%s\n' "$password" | fieldgate passwd --stdin "$secrets/devices" device
 fieldgate token --file "$secrets/tokens" prometheus --role viewer > "$secrets/prometheus-token"
-# Grafana and Prometheus read these as users of their own; the volume is for these containers alone.
-chmod 0444 "$secrets/people" "$secrets/devices" "$secrets/tokens" "$secrets/prometheus-token"
+# Gateway and receiver, the image's user, read these, and nobody else;
+chmod 0400 "$secrets/people" "$secrets/devices" "$secrets/tokens"
+[ "$(id -u)" != 0 ] || chown 10001:10001 "$secrets/people" "$secrets/devices" "$secrets/tokens"
+# this one and the password are read by Prometheus and Grafana, as users of their own.
+chmod 0444 "$secrets/prometheus-token"
 # Last, so that a run that was cut is made again.
 printf '%s' "$password" > "$secrets/password.new"
 mv "$secrets/password.new" "$secrets/password"
