@@ -262,11 +262,7 @@ class Committer:
 
     def _put_back(self, commit: OpenCommit, plan: Plan) -> None:
         """Try again what is to be forgotten or removed, and notes. What the open commit has of it came later."""
-        self.open.put_back(commit.lazy)
-        for table, rows in plan.notes.items():
-            for key, body in rows.items():
-                if key not in self.open.kept.get(table, ()) and not self.open.removals.has(table, key):
-                    self.open.keep(table, key, body)
+        self.open.put_back(commit.lazy, plan.notes)
         self.open.removals.add_all(commit.removals)
         for client_id, snapshot in plan.sessions:
             if snapshot is None:

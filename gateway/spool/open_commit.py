@@ -16,6 +16,8 @@ MAX_BLOCK_BYTES: Final = 1024 * 1024
 KEPT_ROW_BYTES: Final = 96
 """What a row of the broker's takes in memory and on disk beside its body, about."""
 
+_NOTHING: Final[Mapping[Table, Mapping[Key, bytes]]] = {}
+
 
 @dataclass(slots=True)
 class Columns:
@@ -87,13 +89,25 @@ class OpenCommit:
         """Have a row written that may wait, and be lost."""
         self.lazy.setdefault(table, {})[key] = body
 
-    def put_back(self, lazy: Mapping[Table, Mapping[Key, bytes]]) -> None:
-        """Have rows of a commit that failed wait again, but for those that something here came after."""
+    def put_back(
+        self, lazy: Mapping[Table, Mapping[Key, bytes]], kept: Mapping[Table, Mapping[Key, bytes]] = _NOTHING
+    ) -> None:
+        """Have rows of a commit that failed wait again, but for those that something here came after.
+
+        First those kept lazily, also where the same commit kept a row of that key: they came after it. For the same
+        reason what is kept again takes no lazy row away.
+        """
         for table, rows in lazy.items():
             for key, body in rows.items():
                 if key in self.kept.get(table, ()) or self.removals.has(table, key):
                     continue
                 self.lazy.setdefault(table, {}).setdefault(key, body)
+        for table, rows in kept.items():
+            for key, body in rows.items():
+                if key in self.kept.get(table, ()) or self.removals.has(table, key):
+                    continue
+                self.kept.setdefault(table, {})[key] = body
+                self.size_bytes += len(body) + KEPT_ROW_BYTES
 
     def discard(self, table: Table, key: Key) -> None:
         """Have a row removed, also one that an earlier commit wrote or is writing."""

@@ -203,3 +203,24 @@ async def test_a_note_whose_commit_failed_is_written_with_the_next_unless_someth
         await store(spool, [b"x"])
     async with running(settings(tmp_path)) as spool:
         assert Notes(spool).paused_by("cloud") == expected
+
+
+@pytest.mark.parametrize("is_later_commit", [False, True])
+async def test_a_note_of_a_commit_that_failed_takes_no_lazy_row_that_came_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_later_commit: bool
+) -> None:
+    monkeypatch.setattr("bridge.database.BUSY_TIMEOUT_S", 0.05)
+    async with running(settings(tmp_path)) as spool:
+        with contextlib.closing(sqlite3.connect(tmp_path / "spool.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            spool.keep(Table.NOTE, "place", b"older")
+            if not is_later_commit:
+                spool.keep_lazily(Table.NOTE, "place", b"newer")
+            ended = Commits().expect(spool)
+            while spool._committer.open:  # noqa: ASYNC110 - until the loop has come round to it
+                await asyncio.sleep(0)
+            if is_later_commit:
+                spool.keep_lazily(Table.NOTE, "place", b"newer")
+            assert await ended is Outcome.FAILED
+            other.execute("ROLLBACK")
+    assert on_disk(tmp_path, Table.NOTE) == {"place": b"newer"}
