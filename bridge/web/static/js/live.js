@@ -10,7 +10,7 @@ import { useEffect, useState } from "./html.js";
 import { Store } from "./store.js";
 
 /** Two signs of life have failed to come: the gateway hangs, or the way to it is cut. */
-const SILENT_MS = 9_000;
+const SILENT_MS = 8_000;
 /** More than this between two events is no body of ours. */
 const MOST_CHARACTERS = 32 * 1024 * 1024;
 const FIRST_PAUSE_MS = 1_000;
