@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,12 @@ AGAIN = (
     "delivered after the backup was made are sent again, and the receiver takes them for new ones."
 )
 
+_UNKNOWN_FOLDER = (
+    "Nothing here says which folder the data goes to: there is no gateway.yaml, and the backup has one of its own. "
+    "Unpack that one first (tar -xzf {file} --strip-components=1 config), or give another with -c; then restore again. "
+    "Nothing was changed."
+)
+
 
 def restore(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="What `fieldgate backup` wrote.")],
@@ -39,15 +46,19 @@ def restore(
 
     The whole backup is checked before anything changes. Data that is there is set aside, not deleted.
     """
-    from config.loader import load_gateway
+    from config.loader import load_gateway_with_origins
     from gateway.broker.session import without_exchanges
     from gateway.cli.progress import ProgressLine
     from gateway.cli.words import count
     from gateway.spool.restore import look_at
     from gateway.spool.restore import restore as bring_back
 
-    data_dir = load_gateway(found(config, GATEWAY_FILE), os.environ).gateway.data_dir
+    path = found(config, GATEWAY_FILE)
+    loaded = load_gateway_with_origins(path, os.environ)
+    data_dir = loaded.settings.gateway.data_dir
     manifest = look_at(file)
+    if path is None and loaded.origins["gateway.data_dir"] == "default" and len(manifest.members) > 1:
+        raise Failed(_UNKNOWN_FOLDER.format(file=shlex.quote(str(file))))
     if not yes:
         if not sys.stdin.isatty():
             raise Failed("There is no terminal to ask on. Give --yes to restore without asking.")

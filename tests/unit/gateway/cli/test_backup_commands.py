@@ -61,6 +61,25 @@ def test_a_script_gets_json(box: Path) -> None:
     assert document["set_aside"] == str(box / "data" / "replaced-1")
 
 
+def test_a_box_without_a_configuration_is_told_where_to_find_one(
+    box: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backup = box / "b.tar.gz"
+    fieldgate(box, "backup", str(backup))
+    new_box = tmp_path_factory.mktemp("new-box")
+    monkeypatch.chdir(new_box)
+    refused = CliRunner().invoke(app, ["restore", str(backup), "--yes", "--files-to", "."])
+    assert refused.exit_code == 1
+    assert f"tar -xzf {backup} --strip-components=1 config" in refused.stderr
+    assert list(new_box.iterdir()) == []
+    with tarfile.open(backup) as archive:
+        (new_box / "gateway.yaml").write_bytes(archive.extractfile("config/gateway.yaml").read())  # type: ignore[union-attr]
+        (new_box / "users.txt").touch()
+    (box / "data").rename(box / "old")
+    assert CliRunner().invoke(app, ["restore", str(backup), "--yes"]).exit_code == 0
+    assert (box / "data" / "spool.db").is_file()
+
+
 def test_nothing_is_overwritten_and_nothing_is_restored_without_a_yes(box: Path) -> None:
     (box / "b.tar.gz").write_text("precious")
     refused = fieldgate(box, "backup", str(box / "b.tar.gz"))
