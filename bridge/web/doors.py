@@ -1,7 +1,4 @@
-"""The sockets that the HTTP interface listens at: taken first, and answered later, so that a change can be prepared.
-
-`[::]` means every address of both versions, in one socket; a name is bound on each of its addresses, with one port.
-"""
+"""The sockets that the HTTP interface listens at: taken first, and answered later, so that a change can be prepared."""
 
 from __future__ import annotations
 
@@ -12,17 +9,15 @@ import socket
 from collections.abc import Callable
 from typing import Any, Final
 
+from bridge.listening import hosts_of, listen
 from config.settings import Address
 
 log = logging.getLogger(__name__)
 
-BACKLOG: Final = 128
-FREE_PORT_TRIES: Final = 5
 AT_ONCE: Final = 32
 """Connections that are taken in one turn of the loop."""
 EXHAUSTED_WAIT_S: Final = 1.0
 
-_NOT_HERE: Final = frozenset({errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT})
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 Take = Callable[[socket.socket, str], None]
@@ -42,18 +37,8 @@ class Door:
     @classmethod
     async def take(cls, bind: Address) -> Door:
         """Have the address; whoever knocks waits. Raises OSError and OverflowError where it can't be had."""
-        host = bind.host or "::"
-        loop = asyncio.get_running_loop()
-        found = await loop.getaddrinfo(host, bind.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-        hosts = list(dict.fromkeys((int(family), str(name[0])) for family, _, _, _, name in found))
-        for _ in range(FREE_PORT_TRIES):
-            try:
-                return cls(bind, _listening(hosts, bind.port))
-            except OSError as error:
-                # A port that is free on one address of a name may be taken on another.
-                if bind.port or len(hosts) == 1 or error.errno != errno.EADDRINUSE:
-                    raise
-        return cls(bind, _listening(hosts, bind.port))
+        hosts = await asyncio.get_running_loop().run_in_executor(None, hosts_of, bind)  # a resolver may take long
+        return cls(bind, listen(bind, hosts))
 
     def open(self, take: Take) -> None:
         """Have `take` called for each connection."""
@@ -103,40 +88,3 @@ class Door:
 
 def _host_of(address: Any) -> str:
     return str(address[0]) if isinstance(address, tuple) else ""
-
-
-def _listening(hosts: list[tuple[int, str]], port: int) -> list[socket.socket]:
-    sockets: list[socket.socket] = []
-    missing: OSError | None = None
-    try:
-        for family, host in hosts:
-            try:
-                sockets.append(_bound(family, host, port))
-            except OSError as error:
-                if error.errno not in _NOT_HERE:
-                    raise
-                missing = error  # `localhost` is ::1 too, also on a machine without IPv6
-            else:
-                port = sockets[-1].getsockname()[1]
-        if missing is not None and not sockets:
-            raise missing
-        for sock in sockets:
-            sock.listen(BACKLOG)
-    except (OSError, OverflowError):
-        for sock in sockets:
-            sock.close()
-        raise
-    return sockets
-
-
-def _bound(family: int, host: str, port: int) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(host != "::"))
-        sock.bind((host, port))
-    except (OSError, OverflowError):
-        sock.close()
-        raise
-    return sock

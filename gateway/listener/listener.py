@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from bridge.listening import listen
 from config.settings import Listener, ProxyProtocol, UnixPath
 from gateway.access.ports import Credentials, Entry, Verdict
 from gateway.broker.broker import Broker
@@ -26,7 +27,7 @@ from gateway.listener.peer import peer_of
 from gateway.listener.places import Places
 from gateway.listener.proxy import ProxyLayer
 from gateway.listener.rates import Throttle
-from gateway.listener.sockets import SocketFile, listen, listen_unix
+from gateway.listener.unix_socket import SocketFile, listen_unix
 from gateway.listener.wheel import Wheel
 
 if TYPE_CHECKING:

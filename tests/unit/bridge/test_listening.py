@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from bridge import listening as module
+from bridge.listening import listen
 from config.settings import Address
-from gateway.listener import sockets as module
-from gateway.listener.sockets import listen
 
 
 def names(bind: Address) -> list[tuple[str, int]]:
