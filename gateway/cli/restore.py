@@ -39,6 +39,9 @@ def restore(
         Path | None,
         typer.Option("--files-to", metavar="FOLDER", help="Write the configuration files of the backup there, too."),
     ] = None,
+    partly: Annotated[
+        bool, typer.Option("--partly", help="Go on where not all records in the backup can be read.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was done as JSON.")] = False,
 ) -> None:
@@ -69,13 +72,14 @@ def restore(
             file,
             data_dir,
             files_to=files_to,
+            partly=partly,
             session=without_exchanges,
             on_progress=lambda what, at, of: line.show(f"{what}: {_share(at, of)}"),
         )
     if as_json:
         document = {
             "data_dir": str(data_dir), "gateway": manifest.gateway, "made_at": manifest.made_at,
-            "records": done.records, "streams": done.streams,
+            "records": done.records, "lost_records": done.lost_records, "streams": done.streams,
             "set_aside": None if done.set_aside is None else str(done.set_aside), "files": list(map(str, done.files)),
             "message": AGAIN,
         }  # fmt: skip
@@ -86,6 +90,8 @@ def restore(
         f"Restored {count(done.records)} records of {count(done.streams)} {streams}, as they waited at "
         f"{_plain(manifest.made_at)}, into {data_dir}."
     )
+    if done.lost_records:
+        typer.echo(f"{count(done.lost_records)} records of the backup could not be read: they are lost.")
     if done.set_aside is not None:
         typer.echo(f"What was there is in {done.set_aside}; delete the folder when you no longer need it.")
     for path in done.files:

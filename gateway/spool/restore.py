@@ -39,6 +39,8 @@ class Restored:
 
     manifest: Manifest
     records: int
+    lost_records: int
+    """Of the backup, that could not be read in it."""
     streams: int
     set_aside: Path | None
     """Where the data is that was there; None when there was none."""
@@ -57,12 +59,15 @@ def restore(
     data_dir: Path,
     *,
     files_to: Path | None = None,
+    partly: bool = False,
     session: Callable[[bytes], bytes] = lambda snapshot: snapshot,
     on_progress: OnProgress = lambda _what, _done, _of: None,
 ) -> Restored:
     """Check the backup, set aside what is there, begin with what is in it. Blocking.
 
-    `files_to`: the folder for the files of the configuration; None: they stay in the archive. `session` makes of each
+    `files_to`: the folder for the files of the configuration; None: they stay in the archive. `partly`: go on where not
+    all records in the backup can be read; what is lost in front of others is a gap, and counted as
+    `corrupt`. `session` makes of each
     session's snapshot what holds of it at a later time: only the broker can read it. Raises BackupError,
     DataFolderInUse while a gateway runs on the folder, and OSError.
     """
@@ -75,7 +80,12 @@ def restore(
         with _scratch(data_dir) as scratch:
             manifest = _extract(path, scratch, on_progress)
             fresh = scratch / _FRESH
-            salvage = _renumber(scratch / DATABASE, fresh, manifest, session, on_progress)
+            salvage, lost = _renumber(scratch / DATABASE, fresh, manifest, session, on_progress)
+            if not partly and (lost or salvage.blocks_unreadable or salvage.rows_unreadable):
+                raise BackupError(
+                    f"Of the backup {lost} records and {salvage.rows_unreadable} other rows can't be read, so nothing "
+                    "was changed. Restore another backup, or take what can be read with --partly."
+                )
             _bring_log_in(folder.database)
             written = [] if files_to is None else _write_files(scratch, manifest, files_to)
             reach("restore.checked")
@@ -84,6 +94,7 @@ def restore(
         return Restored(
             manifest=manifest,
             records=salvage.records,
+            lost_records=lost,
             streams=_streams(folder.database),
             set_aside=set_aside,
             files=written,
@@ -133,8 +144,8 @@ def _extract(path: Path, scratch: Path, on_progress: OnProgress) -> Manifest:
 
 def _renumber(
     copy: Path, fresh: Path, manifest: Manifest, session: Callable[[bytes], bytes], on_progress: OnProgress
-) -> Salvage:
-    """The database of the backup, in new epochs, as another file."""
+) -> tuple[Salvage, int]:
+    """The database of the backup, in new epochs, as another file; returns too how many records could not be read."""
     os.close(os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     with (
         contextlib.closing(sqlite3.connect(copy, isolation_level=None)) as old,
@@ -159,13 +170,8 @@ def _renumber(
                     new.execute("UPDATE session SET snapshot = ? WHERE client_id = ?", (later, client_id))
         except sqlite3.Error as error:
             raise BackupError(f"The database can't be written: {error}. Nothing was changed.") from error
-    if salvage.records != total or salvage.blocks_unreadable or salvage.rows_unreadable:
-        raise BackupError(
-            f"Only {salvage.records} of the {total} records in the backup can be read, so nothing was changed. "
-            "Restore another backup."
-        )
     _sync(fresh)
-    return salvage
+    return salvage, total - salvage.records
 
 
 def _write_files(scratch: Path, manifest: Manifest, files_to: Path) -> list[Path]:

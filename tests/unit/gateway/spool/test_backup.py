@@ -309,3 +309,26 @@ async def test_while_another_program_reads_what_is_there_nothing_is_restored_ove
         assert names_in(tmp_path / "data") == before
     async with running(settings(tmp_path / "data")) as spool:
         assert await payloads_of(spool.outbox(Uplink())) == [*EXPECTED, b"later"]
+
+
+async def test_of_a_backup_with_a_damaged_block_the_rest_is_restored_only_where_that_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    async with running(settings(tmp_path / "data")) as spool:
+        for word in ("first", "second", "third"):
+            await store(spool, [f"{word} {i}".encode() for i in range(10)])
+    with contextlib.closing(sqlite3.connect(tmp_path / "data" / "spool.db")) as other, other:
+        key, body = other.execute("SELECT key, body FROM block ORDER BY key LIMIT 1 OFFSET 1").fetchone()
+        other.execute("UPDATE block SET body = ? WHERE key = ?", (body[:-1] + bytes([body[-1] ^ 1]), key))
+    made(tmp_path / "data", tmp_path / "b.tar.gz")
+    with pytest.raises(
+        BackupError, match="Of the backup 10 records and 0 other rows can't be read, so nothing was changed"
+    ):
+        restore(tmp_path / "b.tar.gz", tmp_path / "new")
+    assert not (tmp_path / "new" / "spool.db").exists()
+    back = restore(tmp_path / "b.tar.gz", tmp_path / "new", partly=True)
+    assert (back.records, back.lost_records) == (20, 10)
+    async with running(settings(tmp_path / "new")) as spool:
+        expected = [f"{word} {i}".encode() for word in ("first", "third") for i in range(10)]
+        assert await payloads_of(spool.outbox(Uplink())) == expected
+        assert spool.lanes["telemetry"].dropped["corrupt"] == 10
