@@ -20,6 +20,7 @@ from typing import Any, Final
 from gateway.cli.event_stream import EventReader, ServerEvent
 from gateway.cli.outcome import Failed
 from gateway.cli.standing import beside, standing
+from gateway.cli.words import ended
 
 TIMEOUT_S: Final = 5.0
 ACTION_TIMEOUT_S: Final = 30.0
@@ -148,6 +149,10 @@ class ApiClient:
 def refusal(url: str, status: int, reason: str, body: bytes) -> str:
     """The sentence of an answer that is an error: what the other side said, and what to do. Pure."""
     said = _message(body)
+    if (
+        status == 409 and said is not None
+    ):  # nothing is wrong with the request: the sentence says what stands against it
+        return ended(said)
     if status == 401:
         advice = (
             "Give a token with --token-file or in FIELDGATE_TOKEN; `fieldgate token` makes one and writes it into "
@@ -161,8 +166,7 @@ def refusal(url: str, status: int, reason: str, body: bytes) -> str:
         advice = "Is it an older Fieldgate, or something else that listens there?"
     else:
         advice = ""
-    sentence = f"{url} answered {status}: {said or reason or 'without a word'}"
-    sentence = sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
+    sentence = ended(f"{url} answered {status}: {said or reason or 'without a word'}")
     return f"{sentence} {advice}".rstrip()
 
 

@@ -40,8 +40,9 @@ def backup(
     from bridge.clock import SystemClock
     from config.loader import load_gateway
     from gateway.cli.progress import ProgressLine
-    from gateway.cli.words import count, size
+    from gateway.cli.words import size
     from gateway.spool.backup import back_up
+    from gateway.words import counted
 
     path = found(config, GATEWAY_FILE)
     settings = load_gateway(path, os.environ)
@@ -69,8 +70,8 @@ def backup(
         return
     beside = f"; with {', '.join(name.partition('/')[2] for name in made.files)}" if made.files else ""
     typer.echo(
-        f"Wrote {file}, {size(made.size_bytes)}: {count(made.records)} records, "
-        f"{count(made.dead_letters)} dead letters{beside}."
+        f"Wrote {file}, {size(made.size_bytes)}: {counted(made.records, 'record')}, "
+        f"{counted(made.dead_letters, 'dead letter')}{beside}."
     )
 
 

@@ -54,7 +54,7 @@ def listing(
     as_json: AsJson = False,
 ) -> None:
     """List dead letters, newest first."""
-    from gateway.cli.words import count
+    from gateway.words import count, counted
 
     letters: list[dict[str, Any]] = []
     before: int | None = None
@@ -77,7 +77,9 @@ def listing(
         from gateway.cli.dead_letter_text import table
 
         Console().print(table(letters))
-    typer.echo(f"{count(len(letters))} shown; {count(page['total'])} in all, with {count(page['records'])} records.")
+    typer.echo(
+        f"{count(len(letters))} shown; {count(page['total'])} in all, with {counted(page['records'], 'record')}."
+    )
 
 
 @app.command(epilog="\b\nExample:\n  fieldgate dlq show 7 --payload full")
@@ -162,7 +164,7 @@ def export(where: Where, ids: Ids = None, output: Output = None, force: Force = 
 
     with where.records() as records:
         total = None if ids else int(records.letters({"limit": 1})["records"])
-        write(records.letter_lines(ids or None), output, total=total, force=force, what="records")
+        write(records.letter_lines(ids or None), output, total=total, force=force, what="record")
 
 
 def _which(

@@ -11,7 +11,8 @@ import typer
 
 from gateway.cli.outcome import Failed
 from gateway.cli.progress import ProgressLine
-from gateway.cli.words import count, size
+from gateway.cli.words import size
+from gateway.words import count, counted
 
 _SHOW_EVERY = 256
 
@@ -19,7 +20,7 @@ _SHOW_EVERY = 256
 def export(lines: Iterator[bytes], output: Path | None, *, total: int | None, force: bool, what: str) -> int:
     """Write them, each with a line feed; returns how many. A file that could not be finished does not stay.
 
-    `total`: how many there will be, about; `what`: their noun, in the plural. Raises Failed.
+    `total`: how many there will be, about; `what`: their noun. Raises Failed.
     """
     if output is None:
         return _write(lines, sys.stdout.buffer, total=total, what=what)
@@ -34,7 +35,7 @@ def export(lines: Iterator[bytes], output: Path | None, *, total: int | None, fo
         raise Failed(f"{output} is there already. Give another name, or --force to write over it.") from error
     except OSError as error:
         raise Failed(f"{output} can't be written: {error.strerror}.") from error
-    typer.echo(f"Wrote {count(written)} {what} to {output}.", err=True)
+    typer.echo(f"Wrote {counted(written, what)} to {output}.", err=True)
     return written
 
 
@@ -54,7 +55,7 @@ def _write(lines: Iterator[bytes], file: IO[bytes], *, total: int | None, what: 
 def progress_text(written: int, size_bytes: int, total: int | None, what: str) -> str:
     """How far it is. Pure."""
     if not total:
-        return f"{count(written)} {what}, {size(size_bytes)}"
+        return f"{counted(written, what)}, {size(size_bytes)}"
     share = min(written / total, 1.0)
     bar = f"{'#' * round(20 * share):<20}"
-    return f"[{bar}] {100 * share:3.0f} %  {count(written)} of {count(total)} {what}, {size(size_bytes)}"
+    return f"[{bar}] {100 * share:3.0f} %  {count(written)} of {counted(total, what)}, {size(size_bytes)}"

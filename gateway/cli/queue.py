@@ -52,7 +52,8 @@ def peek(
 ) -> None:
     """Show the first records that wait in a stream; nothing is taken away."""
     from gateway.cli.lines import Printer
-    from gateway.cli.words import count as written
+    from gateway.words import count as written
+    from gateway.words import counted
 
     printer = Printer(payload, as_json=as_json)
     next_seq: int | None = from_seq
@@ -68,7 +69,7 @@ def peek(
                 break
     if not as_json:
         waiting = page["next_seq"] - page["first_seq"]
-        typer.echo(f"{written(printer.printed)} of {written(waiting)} records of {name}.", err=True)
+        typer.echo(f"{written(printer.printed)} of {counted(waiting, 'record')} of {name}.", err=True)
 
 
 @app.command(epilog="\b\nExample:\n  fieldgate queue export telemetry -o queue.ndjson")
@@ -92,7 +93,7 @@ def export(
         first = max(page["first_seq"], from_seq or 0)
         end = page["next_seq"] if to_seq is None else min(page["next_seq"], to_seq + 1)
         lines = records.queue_lines(name, from_seq, to_seq)
-        write(lines, output, total=max(0, end - first), force=force, what="records")
+        write(lines, output, total=max(0, end - first), force=force, what="record")
 
 
 @app.command(epilog="\b\nExample:\n  fieldgate queue pause cloud")

@@ -87,7 +87,7 @@ def _http(status: str, body: bytes, kind: str = "application/json", length: int 
         (_http("200 OK", b"<html>"), "did not answer in JSON"),
         (_http("200 OK", b"{}", length=100), "broke off its answer"),
         (_http("500 Oops", b"\x1b[31m"), "answered 500: Oops."),
-        (_http("409 Conflict", b'{"error": {"message": "No \\u001b[2J."}}'), r"answered 409: No \\x1b\[2J\."),
+        (_http("409 Conflict", b'{"error": {"message": "No \\u001b[2J."}}'), r"^No \\x1b\[2J\."),
     ],
     ids=["another protocol", "nothing", "no JSON", "half an answer", "no sentence", "an escape in the sentence"],
 )

@@ -118,7 +118,7 @@ def test_dead_letters_are_exported_a_line_each(gateway: ApiGateway, tmp_path: Pa
     file = tmp_path / "letters.ndjson"
     result = ask(gateway, "dlq", "export", str(lines[0]["id"]), "-o", str(file))
     assert result.exit_code == 0, result.output
-    assert f"Wrote 1 records to {file}." in result.stderr
+    assert f"Wrote 1 record to {file}." in result.stderr
     assert json.loads(file.read_text())["id"] == lines[0]["id"]
     again = ask(gateway, "dlq", "export", "-o", str(file))
     assert (again.exit_code, "--force" in again.stderr) == (1, True)

@@ -112,4 +112,4 @@ def test_a_time_that_is_none_does_not_matter(at: object, seen: str) -> None:
     ],
 )
 def test_progress_is_a_bar_where_the_end_is_known(written: int, total: int | None, seen: str) -> None:
-    assert progress_text(written, 2048, total, "records") == seen
+    assert progress_text(written, 2048, total, "record") == seen
