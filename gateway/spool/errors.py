@@ -66,18 +66,23 @@ class BackupError(SpoolError):
 
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_NO_ROOM = {sqlite3.SQLITE_IOERR_SHMSIZE, sqlite3.SQLITE_IOERR_WRITE}
-"""The write-ahead log's index is a file that grows, too; and a quota that is used up is, to SQLite, a failed write."""
+_NO_ROOM = sqlite3.SQLITE_IOERR_SHMSIZE
+"""The write-ahead log's index is a file that grows, too."""
 
 
 def translate(error: sqlite3.Error) -> SpoolError:
     """The error of ours that a SQLite error means; the primary code is the low byte (sqlite.org/rescode.html)."""
     code: int = getattr(error, "sqlite_errorcode", 0)
     primary = code & 0xFF
-    if primary == sqlite3.SQLITE_FULL or code in _NO_ROOM:
+    if primary == sqlite3.SQLITE_FULL or code == _NO_ROOM:
         return SpoolFull(
             f"There is no room on the disk that holds the spool ({error}). "
             "Free some, or set gateway.data_dir to another disk."
+        )
+    if code == sqlite3.SQLITE_IOERR_WRITE:  # a quota that is used up, or a bad sector: SQLite does not say which
+        return SpoolFull(
+            f"The disk that holds the spool did not take what was written ({error}): its quota is used up, or it is "
+            "failing. Free some room, and look at the disk and its file system; the gateway tries again."
         )
     if primary in _BUSY:
         return SpoolBusy(f"Another program holds the spool's database ({error}). Close it; the gateway tries again.")

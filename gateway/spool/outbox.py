@@ -18,6 +18,7 @@ from bridge.ports import Backlog, Clock, Gap, Peek, StoredBlock
 from gateway.spool.asked import Then
 from gateway.spool.committer import Committer
 from gateway.spool.errors import SpoolBusy, SpoolFull, translate
+from gateway.spool.gaps import EVERYONE
 from gateway.spool.lane import Lane
 from gateway.spool.plan import Job
 from gateway.spool.rows import (
@@ -26,7 +27,7 @@ from gateway.spool.rows import (
     block_of,
     is_body_sound,
     is_row_sound,
-    next_block_seq,
+    lost_from,
     note_gap,
 )
 from gateway.spool.schema import key_of, seq_of
@@ -195,18 +196,25 @@ class UplinkOutbox:
         await self._lose(lane, start, lambda _connection: True)
 
     async def _lose(self, lane: Lane, first_seq: int, job: Callable[[sqlite3.Connection], bool]) -> None:
-        def write(connection: sqlite3.Connection) -> Gap | None:
+        def write(connection: sqlite3.Connection) -> tuple[Gap, bool] | None:
             if not job(connection):
                 return None  # another uplink was there first
-            following = next_block_seq(connection, lane.id, first_seq)
+            known, following = lost_from(connection, lane.id, first_seq)
+            if known is not None:
+                return known, False
             count = (lane.next_seq if following is None else following) - first_seq
             gap = Gap(first_seq=first_seq, count=count, reason=CORRUPT)
             note_gap(connection, lane.id, gap)
             add_to_counter(connection, lane.name, f"dropped_{CORRUPT}", count)
-            return gap
+            return gap, True
 
-        def then(gap: Gap | None) -> None:
-            if gap is None:
+        def then(found: tuple[Gap, bool] | None) -> None:
+            if found is None:
+                return
+            gap, is_new = found
+            if not is_new:  # another uplink met the same: it is counted, and known here but after a failed commit
+                if not lane.gaps.between(first_seq, first_seq + 1, EVERYONE):
+                    lane.gaps.add(gap)
                 return
             lane.gaps.add(gap)
             lane.dropped[CORRUPT] = lane.dropped.get(CORRUPT, 0) + gap.count

@@ -121,6 +121,21 @@ def delete_below(connection: sqlite3.Connection, stream: int, seq: int) -> None:
     connection.execute("DELETE FROM block WHERE key >= ? AND key < ?", (low, high))
 
 
+def lost_from(connection: sqlite3.Connection, stream: int, seq: int) -> tuple[Gap | None, int | None]:
+    """The gap of everyone's that holds `seq`, if there is one, and where what lies behind `seq` begins: the next block,
+    or the next such gap, whose records were counted before; None where nothing does."""
+    row = connection.execute(
+        "SELECT first_seq, count, reason FROM gap"
+        " WHERE stream = ? AND uplink = '' AND first_seq <= ? AND first_seq + count > ?",
+        (stream, seq, seq),
+    ).fetchone()
+    (next_gap,) = connection.execute(
+        "SELECT min(first_seq) FROM gap WHERE stream = ? AND uplink = '' AND first_seq > ?", (stream, seq)
+    ).fetchone()
+    found = [place for place in (next_gap, next_block_seq(connection, stream, seq)) if place is not None]
+    return row and Gap(first_seq=row[0], count=row[1], reason=row[2]), min(found, default=None)
+
+
 def note_gap(connection: sqlite3.Connection, stream: int, gap: Gap, uplink: str = EVERYONE) -> None:
     """Add a gap's row, or let the one before it grow."""
     grown = connection.execute(

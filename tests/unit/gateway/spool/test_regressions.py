@@ -245,6 +245,7 @@ def test_a_write_that_a_quota_refuses_is_a_full_disk() -> None:
     error = sqlite3.OperationalError("disk I/O error")
     error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
     assert isinstance(translate(error), SpoolFull)
+    assert "its quota is used up, or it is failing" in str(translate(error))
     assert errno.EDQUOT  # what the operating system said; SQLite keeps it to itself
 
 
@@ -277,6 +278,37 @@ async def test_one_damaged_block_is_counted_once_however_many_uplinks_meet_it(tm
         lane = spool.lanes["telemetry"]
         assert lane.dropped["corrupt"] == 20
         assert lane.waiting_records == 20
+
+
+async def test_damaged_blocks_that_uplinks_meet_in_another_order_are_counted_once_each(tmp_path: Path) -> None:
+    both = (Uplink(name="cloud"), Uplink(name="archive"))
+    async with running(settings(tmp_path, uplinks=both)) as spool:
+        for i in range(4):
+            await store(spool, names(10, f"{i}-"))
+    await in_database(tmp_path, "UPDATE block SET body = x'00' WHERE key IN ((1 << 48) | 11, (1 << 48) | 21)")
+    async with running(settings(tmp_path, uplinks=both)) as spool:
+        ahead, behind = (spool.outbox(uplink) for uplink in both)
+        await ahead.peek("telemetry", 21, max_records=5, max_bytes=1000)
+        peek = await behind.peek("telemetry", 11, max_records=5, max_bytes=1000)
+        lane = spool.lanes["telemetry"]
+        assert [(gap.first_seq, gap.count) for gap in peek.gaps] == [(11, 10), (21, 10)]
+        assert (lane.dropped["corrupt"], lane.waiting_records) == (20, 20)
+    async with running(settings(tmp_path, uplinks=both)) as spool:
+        assert spool.lanes["telemetry"].dropped["corrupt"] == 20
+
+
+async def test_a_hole_that_two_uplinks_meet_at_once_is_counted_once(tmp_path: Path) -> None:
+    both = (Uplink(name="cloud"), Uplink(name="archive"))
+    async with running(settings(tmp_path, uplinks=both)) as spool:
+        for i in range(3):
+            await store(spool, names(10, f"{i}-"))
+    await in_database(tmp_path, "DELETE FROM block WHERE key = (1 << 48) | 11")
+    async with running(settings(tmp_path, uplinks=both)) as spool:
+        peeks = await asyncio.gather(
+            *(spool.outbox(uplink).peek("telemetry", 11, max_records=5, max_bytes=1000) for uplink in both)
+        )
+        assert [[(gap.first_seq, gap.count) for gap in peek.gaps] for peek in peeks] == [[(11, 10)]] * 2
+        assert spool.lanes["telemetry"].dropped["corrupt"] == 10
 
 
 async def test_a_drop_beside_a_hole_is_counted_without_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
