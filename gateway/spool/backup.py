@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +21,7 @@ from bridge.version import VERSION
 from gateway.spool import archive
 from gateway.spool.archive import DATABASE, Manifest
 from gateway.spool.errors import BackupError, SpoolCorrupt, translate
+from gateway.spool.scratch import scratch_beside
 
 PAGES_AT_ONCE: Final = 1024
 _SYNC_EVERY_PAGES: Final = 2048
@@ -55,13 +55,14 @@ def back_up(
 ) -> BackedUp:
     """Write the archive. Blocking. Raises BackupError, SpoolCorrupt, or OSError when the target can't be written.
 
-    Needs room beside the target for the database once more.
+    Needs room beside the target for the database once more. What a backup to the same target left there when it was
+    killed is removed.
     """
     database = data_dir / DATABASE
     if not database.exists():
         raise BackupError(f"There is no spool in {data_dir}, so there is nothing to back up. Is this the data folder?")
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", dir=target.parent) as scratch:
-        copy = Path(scratch) / DATABASE
+    with scratch_beside(target) as scratch:
+        copy = scratch / DATABASE
         os.close(os.open(copy, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         try:
             _copy(database, copy, on_progress)
@@ -72,7 +73,7 @@ def back_up(
         named = archive.names_for(configuration)
         files = {DATABASE: copy}
         for number, (name, path) in enumerate(named.items()):  # copies: one may be edited while it is packed
-            files[name] = Path(scratch) / str(number)
+            files[name] = scratch / str(number)
             files[name].write_bytes(path.read_bytes())
         size = copy.stat().st_size
         done = 0

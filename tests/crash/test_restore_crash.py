@@ -29,6 +29,10 @@ async def fieldgate(folder: Path, command: str, *, crash_at: str | None = None) 
         return await process.wait()
 
 
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
 async def found_in(folder: Path) -> tuple[str, list[bytes]]:
     """The epoch and the payloads that wait, in a spool that is sound and takes records."""
     async with running(settings(folder)) as spool:
@@ -45,7 +49,9 @@ async def test_a_backup_that_is_killed_leaves_no_archive_and_the_next_one_is_who
         await store(spool, names(20))
     assert await fieldgate(tmp_path, "backup", crash_at=point) == -signal.SIGKILL
     assert not (tmp_path / "b.tar.gz").exists()
+    assert len(names_in(tmp_path)) == 3 + (point == "backup.packed"), "the folder in which it was made stays"
     assert await fieldgate(tmp_path, "backup") == 0
+    assert names_in(tmp_path) == {"data", "gateway.yaml", "b.tar.gz"}
     assert await fieldgate(tmp_path, "restore") == 0
     assert (await found_in(tmp_path / "data"))[1] == names(20)
 
