@@ -107,9 +107,7 @@ class FolderRecords:
                 if by is not None:
                     raise Failed(f"Uplink {uplink} is paused already, by {by}.")
                 notes.paused(uplink, _user())
-                message = (
-                    f"Uplink {uplink} is paused until somebody resumes it, over restarts, too."
-                )
+                message = f"Uplink {uplink} is paused until somebody resumes it, over restarts, too."
             else:
                 if by is None:
                     raise Failed(f"Uplink {uplink} is not paused.")
@@ -142,7 +140,8 @@ class FolderRecords:
             if os.geteuid() == 0:  # the gateway may not be root, and could not use what root has made
                 for path in (self._data_dir / "lock", *self._data_dir.glob("spool.*")):
                     with contextlib.suppress(FileNotFoundError):
-                        os.chown(path, owner.st_uid, owner.st_gid)
+                        # What is in the folder is its owner's to say: a link there must not give him other files.
+                        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
     def _note(self, spool: Spool, action: str, target: str) -> None:
         """Have what was done among the events, where a gateway writes who did what."""

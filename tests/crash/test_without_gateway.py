@@ -6,6 +6,7 @@ import asyncio
 import base64
 import hashlib
 import json
+import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL
@@ -272,3 +273,17 @@ async def test_an_uplink_is_paused_before_the_gateway_is_started(tmp_path: Path)
     assert "there is cloud" in (await fieldgate("queue", "pause", "nobody", "-c", config)).stderr
     async with running(settings(tmp_path / "data")) as spool:
         assert Notes(spool).paused_by("cloud") is None
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+async def test_what_root_makes_in_the_folder_is_its_owners_but_no_file_that_a_link_there_leads_to(
+    tmp_path: Path,
+) -> None:
+    leave(tmp_path / "data")
+    secret = tmp_path / "secret"
+    secret.touch()
+    (tmp_path / "data" / "spool.link").symlink_to(secret)
+    os.chown(tmp_path / "data" / "spool.db", 12345, 12345)
+    assert (await fieldgate("queue", "pause", "-c", configuration(tmp_path))).exit_code == 0
+    assert secret.stat().st_uid == 0
+    assert {(tmp_path / "data" / name).stat().st_uid for name in ("lock", "spool.db", "spool.reserve")} == {12345}
