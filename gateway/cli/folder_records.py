@@ -113,6 +113,7 @@ class FolderRecords:
                     raise Failed(f"Uplink {uplink} is not paused.")
                 notes.resumed(uplink)
                 message = f"Uplink {uplink} goes on when the gateway is started."
+            await spool.written()  # raises: what can't be written holds for no gateway that is started later
             self._note(spool, f"{action} the uplink", uplink)
             is_paused = action == "pause"
             state = "paused" if is_paused else "stopped"

@@ -66,10 +66,10 @@ def restore(
     """Check the backup, set aside what is there, begin with what is in it. Blocking.
 
     `files_to`: the folder for the files of the configuration; None: they stay in the archive. `partly`: go on where not
-    all records in the backup can be read; what is lost in front of others is a gap, and counted as
-    `corrupt`. `session` makes of each
-    session's snapshot what holds of it at a later time: only the broker can read it. Raises BackupError,
-    DataFolderInUse while a gateway runs on the folder, and OSError.
+    all records in the backup can be read; what is lost in front of others is a gap, and counted as `corrupt`.
+    `session` makes of each session's snapshot what holds of it at a later time: only the broker can read it.
+
+    Raises BackupError, DataFolderInUse while a gateway runs on the folder, and OSError.
     """
     folder = DataFolder(data_dir, reserve_bytes=0)
     try:

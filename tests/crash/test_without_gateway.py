@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import os
 import signal
+import sqlite3
 import sys
 from asyncio.subprocess import DEVNULL
 from collections.abc import AsyncIterator
@@ -287,3 +289,23 @@ async def test_what_root_makes_in_the_folder_is_its_owners_but_no_file_that_a_li
     assert (await fieldgate("queue", "pause", "-c", configuration(tmp_path))).exit_code == 0
     assert secret.stat().st_uid == 0
     assert {(tmp_path / "data" / name).stat().st_uid for name in ("lock", "spool.db", "spool.reserve")} == {12345}
+
+
+async def test_a_pause_that_can_not_be_written_is_no_pause(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave(tmp_path / "data")
+    monkeypatch.setattr("bridge.database.BUSY_TIMEOUT_S", 0.05)
+    database = sqlite3.connect(tmp_path / "data" / "spool.db", isolation_level=None, check_same_thread=False)
+    paused = Notes.paused
+
+    def paused_too_late(notes: Notes, uplink: str, by: str) -> None:
+        database.execute("BEGIN IMMEDIATE")
+        paused(notes, uplink, by)
+
+    monkeypatch.setattr(Notes, "paused", paused_too_late)
+    with contextlib.closing(database):
+        result = await fieldgate("queue", "pause", "-c", configuration(tmp_path))
+        database.execute("ROLLBACK")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "Another program holds the spool's database" in result.stderr
+    async with running(settings(tmp_path / "data")) as spool:
+        assert Notes(spool).paused_by("cloud") is None
