@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bridge.uplink import Uplink
-from bridge.web.server import Prepared as PreparedApi
+from bridge.web.entrance import Prepared as PreparedApi
 from config.settings import GatewaySettings, Listener
 from config.settings import Uplink as UplinkSettings
 from gateway import logs

@@ -18,11 +18,12 @@ from bridge.receiver.metrics import registry_of
 from bridge.receiver.overview import overview
 from bridge.receiver.rates import Rates
 from bridge.web.audit import OnAudit
+from bridge.web.entrance import Prepared
 from bridge.web.errors import CannotServe, CannotUseCertificate
 from bridge.web.gate import Gate
 from bridge.web.meter import Meter
 from bridge.web.routes import Answer, Call, Problem, Route
-from bridge.web.server import Prepared, WebServer
+from bridge.web.server import WebServer
 from config.settings import Address
 from config.settings import Api as Settings
 

@@ -24,7 +24,8 @@ from bridge.web.pace import Pace
 
 TICK_S: Final = 1.0
 PING_S: Final = 4.0
-"""At least so often something is sent, give or take a tick: who hears nothing for eight seconds may take it for dead."""
+"""At least so often something is sent, give or take a tick: who hears nothing for eight seconds may take it for
+dead."""
 STUCK_S: Final = 30.0
 MAX_STREAMS: Final = 50
 MAX_OF_USER: Final = 40

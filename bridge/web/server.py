@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,10 +24,9 @@ from bridge.web.answers import EVENT_STREAM, asset_response, event_stream, probl
 from bridge.web.audit import OnAudit
 from bridge.web.bodies import MAX_BODY_BYTES, MAX_STRANGERS_BYTES, read_body
 from bridge.web.callers import Caller, caller_of
-from bridge.web.certificates import make_context
-from bridge.web.doors import Door
-from bridge.web.errors import CannotServe, Problem
-from bridge.web.gate import Gate, Identity, Lists
+from bridge.web.entrance import Entrance, Prepared
+from bridge.web.errors import Problem
+from bridge.web.gate import Gate, Identity
 from bridge.web.headers import standing_headers
 from bridge.web.live import IsStillKnown, Live
 from bridge.web.meter import NOTHING_KNOWN, Asked, Meter
@@ -38,7 +36,7 @@ from bridge.web.pages import SHELL, STATIC_FOLDER, Asset, load_assets
 from bridge.web.results import Results
 from bridge.web.router import Found, Router
 from bridge.web.routes import Call, Role, Route, is_enough
-from bridge.web.serving import BoundedServer, is_retired
+from bridge.web.serving import is_retired
 from bridge.web.session import SessionRoutes
 from bridge.web.shape import check_body, read_query
 from config.settings import Address, Api
@@ -48,21 +46,6 @@ log = logging.getLogger(__name__)
 MAX_QUERY_FIELDS: Final = 1000
 STATIC: Final = "/static/"
 DESCRIPTION: Final = "/api/v1/openapi.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """All of a change that can fail: files that were read, and an address that was taken where it is a new one."""
-
-    api: Api
-    lists: Lists
-    context: ssl.SSLContext | None
-    door: Door | None
-
-    def discard(self) -> None:
-        """Leave everything as it was."""
-        if self.door is not None:
-            self.door.close()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,9 +82,8 @@ class WebServer:
 
         `errors`: what handlers may raise whose text is a sentence for the caller, and the status it comes with.
         """
-        self._api = api
+        self._entrance = Entrance(api, gate=gate, on_ready=on_ready)
         self._gate = gate
-        self._on_ready = on_ready
         self._on_audit = on_audit
         self._errors = errors or {}
         self._now_s = now_s
@@ -137,20 +119,16 @@ class WebServer:
         self._document = document(
             self._routes, title=f"Fieldgate {program}", version=version, cookie=self._cookie, schemas=schemas
         )
-        self._door: Door | None = None
-        self._connections: BoundedServer | None = None
 
     @property
     def address(self) -> Address:
         """Where it really listens (port 0 became a free one). Only between `start` and `close`."""
-        if self._door is None:
-            raise RuntimeError("The HTTP interface has not been started.")
-        return self._door.address
+        return self._entrance.address
 
     @property
     def url(self) -> str:
         """Where a browser finds it."""
-        return f"{'http' if self._api.tls.cert_file is None else 'https'}://{self.address}"
+        return self._entrance.url
 
     @property
     def routes(self) -> tuple[Route, ...]:
@@ -169,56 +147,25 @@ class WebServer:
 
     async def start(self) -> None:
         """Listen. Raises CannotServe with the half of a sentence for the address, and CannotUseCertificate."""
-        context = make_context(self._api.tls)
-        self._door = await _taken(self._api.bind)
-        self._connections = BoundedServer(self._handle, context=context, proxies=self._api.trusted_proxies)
-        self._door.open(self._connections.take)
-        log.info("HTTP interface at %s", self.url)
-        if self._on_ready is not None:
-            self._on_ready(self.address)
+        await self._entrance.open(self._handle)
 
     async def prepare(self, api: Api) -> Prepared:
         """Do all of a change to these settings that can fail; nothing has changed then.
 
         Raises ConfigError with all that is wrong in the files, CannotUseCertificate, and CannotServe for the address.
         """
-        lists = await self._gate.read(api)
-        context = await asyncio.to_thread(make_context, api.tls)
-        door = await _taken(api.bind) if api.bind != self._api.bind else None
-        return Prepared(api=api, lists=lists, context=context, door=door)
+        return await self._entrance.prepare(api)
 
     def adopt(self, prepared: Prepared) -> None:
-        """Have it hold: for the next request of everybody, and for connections to come.
-
-        With another address, or from or to TLS, those that are there end once they have the answer that they wait for.
-        """
-        connections, door = self._connections, prepared.door
-        if connections is None or self._door is None:
-            raise RuntimeError("The HTTP interface has not been started, or is closed.")
-        is_other = door is not None or (prepared.context is None) != (connections.context is None)
-        self._api = prepared.api
-        self._gate.adopt(prepared.lists)
-        connections.context, connections.proxies = prepared.context, prepared.api.trusted_proxies
-        if door is not None:
-            self._door.close()
-            self._door = door
-        if is_other:
-            connections.retire()
-        if door is not None:
-            door.open(connections.take)
-        if is_other:
-            log.info("HTTP interface at %s now", self.url)
+        """Have it hold: for the next request of everybody, and for connections to come."""
+        self._entrance.adopt(prepared)
 
     async def close(self) -> None:
         """Stop listening, end streams and open requests; idempotent."""
-        door, self._door = self._door, None
-        connections, self._connections = self._connections, None
-        if door is not None:
-            door.close()
+        self._entrance.leave()
         self._live.close()
         self._results.close()
-        if connections is not None:
-            await connections.close()
+        await self._entrance.close()
 
     async def _describe(self, _call: Call) -> Any:
         return self._document
@@ -227,7 +174,7 @@ class WebServer:
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
         began_s = self._now_s()
-        caller = caller_of(request.remote or "", request.headers, self._api.trusted_proxies)
+        caller = caller_of(request.remote or "", request.headers, self._entrance.api.trusted_proxies)
         asked = NOTHING_KNOWN
         try:
             self._check_host(request, caller)
@@ -412,10 +359,3 @@ class WebServer:
 
 def _role(identity: Identity | None) -> Role | None:
     return identity.role if identity is not None else None
-
-
-async def _taken(bind: Address) -> Door:
-    try:
-        return await Door.take(bind)
-    except (OSError, OverflowError) as error:
-        raise CannotServe(getattr(error, "strerror", None) or str(error), error=error) from error

@@ -7,9 +7,11 @@ other. A change of address, or from or to TLS, retires those that are there: wha
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import socket
 import ssl
+import weakref
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final, cast
@@ -37,6 +39,8 @@ HANDSHAKE_S: Final = 10.0
 """For that of TLS."""
 SHUTDOWN_S: Final = 1.0
 LINGER_S: Final = 2.0
+LEAVE_S: Final = 0.5
+"""When the server closes: for what was written to leave, and for the end of TLS. Then it is cut."""
 STALL_S: Final = 60.0
 """Who takes nothing of an answer for so long is cut off, or he would hold his connection for ever."""
 
@@ -51,8 +55,9 @@ class BoundedServer(web.Server):
         self.context = context
         self.proxies = proxies
         self._of_address: Counter[str] = Counter()
-        self._beginning: dict[asyncio.Task[None], _Connection] = {}
+        self._beginning: dict[asyncio.Task[None], tuple[_Connection, socket.socket]] = {}
         self._loop_of_connections = asyncio.get_running_loop()
+        self._sockets: weakref.WeakSet[socket.socket] = weakref.WeakSet()
 
     @property
     def places(self) -> int:
@@ -77,30 +82,33 @@ class BoundedServer(web.Server):
             auto_decompress=False,  # nobody sends compressed requests here, and a bomb would be one
         )
         task = self._loop_of_connections.create_task(self._begin(connection, sock), name="connection that begins")
-        self._beginning[task] = connection
+        self._beginning[task] = connection, sock
+        self._sockets.add(sock)
         task.add_done_callback(self._begun)
 
     async def _begin(self, connection: _Connection, sock: socket.socket) -> None:
         context = self.context
-        try:
-            await self._loop_of_connections.connect_accepted_socket(
-                lambda: connection,
-                sock,
-                ssl=context,
-                ssl_handshake_timeout=None if context is None else HANDSHAKE_S,
-            )
-        except BaseException as error:  # raised again, but for the usual ones: it must not keep its place
-            sock.close()
-            self._leave(connection)
-            if not isinstance(error, OSError):  # what TLS says of a bad handshake is one
-                raise
-            log.debug("A connection broke before it began: %s", error)
+        connection.is_begun = True
+        await self._loop_of_connections.connect_accepted_socket(
+            lambda: connection,
+            sock,
+            ssl=context,
+            ssl_handshake_timeout=None if context is None else HANDSHAKE_S,
+        )
 
     def _begun(self, task: asyncio.Task[None]) -> None:
-        connection = self._beginning.pop(task)
-        if task.cancelled():
-            self._leave(connection)  # one that was cancelled before it ran has come by nothing else
-        elif (error := task.exception()) is not None:
+        connection, sock = self._beginning.pop(task)
+        error = None if task.cancelled() else task.exception()
+        if error is None and not task.cancelled():
+            return
+        if connection.is_begun:
+            _cut(sock)
+        else:
+            sock.close()
+        self._leave(connection)
+        if isinstance(error, OSError):  # what TLS says of a bad handshake is one
+            log.debug("A connection broke before it began: %s", error)
+        elif error is not None:
             log.error("A connection could not be begun.", exc_info=error)
 
     def _leave(self, connection: _Connection) -> None:
@@ -125,7 +133,7 @@ class BoundedServer(web.Server):
             cast("_Connection", connection).retire()
 
     async def close(self) -> None:
-        """End all connections; requests that are under way have SHUTDOWN_S. Idempotent."""
+        """End all connections; requests that are under way have SHUTDOWN_S. Idempotent; no socket is left then."""
         beginning = list(self._beginning)
         for task in beginning:
             task.cancel()
@@ -133,12 +141,33 @@ class BoundedServer(web.Server):
         await asyncio.sleep(0)  # requests that have come have begun then, and are no idle connections
         self.pre_shutdown()
         await self.shutdown(SHUTDOWN_S)
+        # aiohttp has them close, and does not wait; a reader who is slow or silent would hold his socket for long.
+        await self._wait_till_closed()
+        for sock in list(self._sockets):
+            _cut(sock)
+        await self._wait_till_closed()
+
+    async def _wait_till_closed(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                while any(sock.fileno() != -1 for sock in self._sockets):  # noqa: ASYNC110 - no transport tells of it
+                    await asyncio.sleep(0.002)
+
+
+def _cut(sock: socket.socket) -> None:
+    """End it, so that its transport sees that and closes it.
+
+    To close it under the transport would leave its number with the loop, and the next connection gets that; and one of
+    TLS that was closed twice, as aiohttp does it, can't be aborted any more.
+    """
+    with contextlib.suppress(OSError):  # it is closed, or the caller has ended it
+        sock.shutdown(socket.SHUT_RDWR)
 
 
 class _Connection(RequestHandler):
     """One connection."""
 
-    __slots__ = ("_cut", "_headers", "address", "has_place", "is_retired")
+    __slots__ = ("_cut", "_headers", "address", "has_place", "is_begun", "is_retired")
 
     def __init__(self, manager: BoundedServer, address: str, **kwargs: Any) -> None:
         super().__init__(manager, **kwargs)
@@ -147,6 +176,8 @@ class _Connection(RequestHandler):
         self.address = address
         """Whose it is: an address, or all that one customer has."""
         self.has_place = True
+        self.is_begun = False
+        """Whether it has a transport, which closes the socket."""
         self.is_retired = False
 
     def retire(self) -> None:

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from bridge.version import VERSION
 from bridge.web.audit import OnAudit
+from bridge.web.entrance import Prepared
 from bridge.web.errors import CannotServe, CannotUseCertificate
 from bridge.web.gate import Gate
 from bridge.web.meter import Meter
 from bridge.web.routes import Route
-from bridge.web.server import Prepared, WebServer
+from bridge.web.server import WebServer
 from config.settings import Address, Api
 from gateway.api import health
 from gateway.api.heartbeat import Heartbeat

@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from bridge.web import serving
 from bridge.web.live import Live
 from bridge.web.routes import Call, EventStream, Problem, Route
 from tests.support.web_house import OPERATOR_TOKEN, PASSWORDS, VIEWER_TOKEN, House, house, write_tokens
@@ -228,7 +229,7 @@ async def test_a_slow_reader_skips_bodies_and_is_cut_off_at_last() -> None:
         async with following(at, "/api/v1/body") as quick_one:
             first = (await quick_one.next())[1]["value"]
             while at.server.live.streams == 2:
-                server = at.server._connections
+                server = at.server._entrance.connections
                 assert server is not None
                 held = [
                     connection.transport.get_write_buffer_size()
@@ -244,13 +245,14 @@ async def test_a_slow_reader_skips_bodies_and_is_cut_off_at_last() -> None:
             await writer.wait_closed()
 
 
-async def test_everything_ends_at_once_when_the_server_closes() -> None:
+async def test_everything_ends_at_once_when_the_server_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "SHUTDOWN_S", 60.0)  # so nothing but their own end is in time
     body = Body()
     async with house(routes=body.routes, live=quick(tick_s=60.0, ping_s=60.0)) as at:
         async with following(at, "/api/v1/body") as one, following(at, "/api/v1/body/x") as other:
             await one.next()
             await other.next()
-            async with asyncio.timeout(2.0):
+            async with asyncio.timeout(TIMEOUT_S):
                 await at.server.close()
                 await one.ended()
                 await other.ended()

@@ -118,7 +118,7 @@ async def test_a_file_that_is_bad_leaves_all_as_it_was(tmp_path: Path) -> None:
 
 
 async def test_who_loses_his_right_while_he_sends_does_not_act(tmp_path: Path) -> None:
-    async with house(tmp_path, roles={OPERATOR_TOKEN: "operator"}) as at:
+    async with house(tmp_path, roles={OPERATOR_TOKEN: "operator"}) as at, asyncio.TaskGroup() as tasks:
         begun, go_on = asyncio.Event(), asyncio.Event()
 
         async def body() -> AsyncIterator[bytes]:
@@ -128,7 +128,7 @@ async def test_who_loses_his_right_while_he_sends_does_not_act(tmp_path: Path) -
             yield b"}"
 
         headers = {**bearer(OPERATOR_TOKEN), "Content-Type": "application/json"}
-        acting = asyncio.create_task(at.status("POST", ACT, data=body(), headers=headers))
+        acting = tasks.create_task(at.status("POST", ACT, data=body(), headers=headers))
         await begun.wait()
         write_tokens(tmp_path / "tokens", {VIEWER_TOKEN: "viewer"})
         assert await at.reload() == []
@@ -256,9 +256,10 @@ async def test_another_address_is_taken_and_the_old_one_left() -> None:
         return {"is": "answered"}
 
     routes = (LIVE, Route(method="GET", path="/api/v1/slow", handler=slow, role="open"))
-    async with house(routes=routes) as at:
+    # A group: a question that outlived its client would leave a socket to whatever runs next.
+    async with house(routes=routes) as at, asyncio.TaskGroup() as tasks:
         old = at.server.address
-        asking = asyncio.create_task(at.ask("GET", "/api/v1/slow"))
+        asking = tasks.create_task(at.ask("GET", "/api/v1/slow"))
         await begun.wait()
         async with looking(at) as stream:
             assert await at.reload(bind=Address(host="127.0.0.2", port=0)) == []

@@ -236,7 +236,7 @@ async def _takes_nothing(waits_bytes: int | None) -> None:
         return Answer(body=b"x" * 16_000_000)
 
     async with house(routes=[Route(method="GET", path="/large", handler=large, role="open")]) as at:
-        connections = at.server._connections
+        connections = at.server._entrance.connections
         assert connections is not None
         client = socket.socket()
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
