@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qsl, urlencode
@@ -20,7 +19,7 @@ from aiohttp import web
 
 from bridge.web import audit as audits
 from bridge.web.admission import SAFE, check_host, check_rights
-from bridge.web.answers import EVENT_STREAM, asset_response, event_stream, problem_response
+from bridge.web.answers import EVENT_STREAM, event_stream, problem_response
 from bridge.web.audit import OnAudit
 from bridge.web.bodies import MAX_BODY_BYTES, MAX_STRANGERS_BYTES, read_body
 from bridge.web.callers import Caller, caller_of
@@ -30,30 +29,20 @@ from bridge.web.gate import Gate, Identity
 from bridge.web.headers import standing_headers
 from bridge.web.live import IsStillKnown, Live
 from bridge.web.meter import NOTHING_KNOWN, Asked, Meter
-from bridge.web.openapi import document
-from bridge.web.operation import Operation
-from bridge.web.pages import SHELL, STATIC_FOLDER, Asset, load_assets
+from bridge.web.pages import SHELL, STATIC_FOLDER
 from bridge.web.results import Results
-from bridge.web.router import Found, Router
+from bridge.web.router import Found
 from bridge.web.routes import Call, Role, Route, is_enough
 from bridge.web.serving import is_retired
 from bridge.web.session import SessionRoutes
 from bridge.web.shape import check_body, read_query
+from bridge.web.site import Leads, Site
 from config.settings import Address, Api
 
 log = logging.getLogger(__name__)
 
 MAX_QUERY_FIELDS: Final = 1000
 STATIC: Final = "/static/"
-DESCRIPTION: Final = "/api/v1/openapi.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Leads:
-    """Where a path leads: to a route, or to a page. `template` is its path."""
-
-    template: str
-    route: Route | None = None
 
 
 class WebServer:
@@ -87,7 +76,6 @@ class WebServer:
         self._on_audit = on_audit
         self._errors = errors or {}
         self._now_s = now_s
-        self._assets = load_assets(static)
         self._live = live or Live()
         self.meter = meter or Meter()
         """What was asked, and how it was answered."""
@@ -95,29 +83,16 @@ class WebServer:
         # Cookies do not tell ports apart: without names of their own, a gateway and a receiver on one machine would
         # log each other's users out.
         self._cookie = "fieldgate_session" if program == "gateway" else f"fieldgate_{program}_session"
-        session = SessionRoutes(
-            gate,
+        session = SessionRoutes(gate, program=program, name=name, version=version, cookie=self._cookie, now_s=now_s)
+        self._site = Site(
+            session.routes(),
+            routes,
+            pages,
             program=program,
-            name=name,
             version=version,
             cookie=self._cookie,
-            now_s=now_s,
-        )
-        description = Route(
-            method="GET",
-            path=DESCRIPTION,
-            handler=self._describe,
-            operation=Operation(summary="This description", tag="session", answer={"type": "object"}),
-        )
-        self._routes = (*session.routes(), description, *routes)
-        self._router: Router[_Leads] = Router(
-            [
-                *((route.method, route.path, _Leads(template=route.path, route=route)) for route in self._routes),
-                *(("GET", page, _Leads(template=page)) for page in pages),
-            ]
-        )
-        self._document = document(
-            self._routes, title=f"Fieldgate {program}", version=version, cookie=self._cookie, schemas=schemas
+            schemas=schemas,
+            static=static,
         )
 
     @property
@@ -133,12 +108,12 @@ class WebServer:
     @property
     def routes(self) -> tuple[Route, ...]:
         """All of them, its own too."""
-        return self._routes
+        return self._site.routes
 
     @property
     def description(self) -> dict[str, Any]:
         """The OpenAPI document, as it is served."""
-        return self._document
+        return self._site.description
 
     @property
     def live(self) -> Live:
@@ -167,9 +142,6 @@ class WebServer:
         self._results.close()
         await self._entrance.close()
 
-    async def _describe(self, _call: Call) -> Any:
-        return self._document
-
     # ---- What every request goes through --------------------------------------------------------------------------
 
     async def _handle(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -178,7 +150,7 @@ class WebServer:
         asked = NOTHING_KNOWN
         try:
             self._check_host(request, caller)
-            found = self._router.find(request.method, request.raw_path.partition("?")[0])
+            found = self._site.find(request.method, request.raw_path.partition("?")[0])
             if found is not None and found.value is not None:
                 asked = Asked(found.value.template, request.method)
             elif request.method in SAFE and request.raw_path.startswith(STATIC):
@@ -206,12 +178,10 @@ class WebServer:
             self._note_refused(request, problem, caller)
             raise
 
-    async def _answer(
-        self, request: web.BaseRequest, found: Found[_Leads] | None, caller: Caller
-    ) -> web.StreamResponse:
+    async def _answer(self, request: web.BaseRequest, found: Found[Leads] | None, caller: Caller) -> web.StreamResponse:
         raw_path, _, query = request.raw_path.partition("?")
         if raw_path.startswith(STATIC) and request.method in SAFE:
-            return self._asset(request, self._assets.get(raw_path.removeprefix(STATIC)))
+            return self._site.asset(request, raw_path.removeprefix(STATIC))
         if found is None:
             raise Problem(404, f"There is nothing at {audits.printable(raw_path)}.")
         if found.value is None:
@@ -222,29 +192,18 @@ class WebServer:
                 headers={"Allow": ", ".join(found.allowed)},
             )
         if found.value.route is None:
-            return self._asset(request, self._assets.get(SHELL))
+            return self._site.asset(request, SHELL)
         return await self._call(request, found.value.route, found.path, raw_path, query, caller)
 
     def _note_refused(self, request: web.BaseRequest, problem: Problem, caller: Caller) -> None:
         """An action that a page elsewhere tried belongs into the audit log, whoever's browser it was."""
         raw_path = request.raw_path.partition("?")[0]
-        found = self._router.find(request.method, raw_path)
+        found = self._site.find(request.method, raw_path)
         route = found.value.route if found is not None and found.value is not None else None
         if found is not None and route is not None and route.audit is not None:
             target = ", ".join(found.path.values()) or None
             call = Call(method=request.method, url_path=raw_path, address=caller.address, target=target)
             self._audit(route, call, problem)
-
-    def _asset(self, request: web.BaseRequest, asset: Asset | None) -> web.Response:
-        if asset is None:
-            raise Problem(404, f"There is nothing at {audits.printable(request.raw_path)}.")
-        return asset_response(
-            asset,
-            accept_encoding=request.headers.get("Accept-Encoding"),
-            if_none_match=request.headers.get("If-None-Match"),
-        )
-
-    # ---- Routes ---------------------------------------------------------------------------------------------------
 
     def _identify(self, request: web.BaseRequest) -> Identity | None:
         return self._gate.identify(
@@ -302,8 +261,7 @@ class WebServer:
         operation = route.operation
         call.query = read_query(operation.query, given) if operation is not None else dict(given)
         if route.method != "GET":
-            is_known = identity is not None
-            call.body = await read_body(request, max_bytes=MAX_BODY_BYTES if is_known else MAX_STRANGERS_BYTES)
+            call.body = await read_body(request, max_bytes=MAX_BODY_BYTES if identity else MAX_STRANGERS_BYTES)
             if operation is not None and operation.body is not None:
                 check_body(call.body, operation.body)
             # The body took its time, and whoever asks may have lost his right meanwhile.
