@@ -52,7 +52,6 @@ def restore(
     from config.loader import load_gateway_with_origins
     from gateway.broker.session import without_exchanges
     from gateway.cli.progress import ProgressLine
-    from gateway.cli.words import count
     from gateway.spool.restore import look_at
     from gateway.spool.restore import restore as bring_back
 
@@ -85,18 +84,23 @@ def restore(
         }  # fmt: skip
         typer.echo(json.dumps(document))
         return
-    streams = "stream" if done.streams == 1 else "streams"
     typer.echo(
-        f"Restored {count(done.records)} records of {count(done.streams)} {streams}, as they waited at "
+        f"Restored {_number(done.records, 'record')} of {_number(done.streams, 'stream')}, as they waited at "
         f"{_plain(manifest.made_at)}, into {data_dir}."
     )
     if done.lost_records:
-        typer.echo(f"{count(done.lost_records)} records of the backup could not be read: they are lost.")
+        typer.echo(f"Of the backup {_number(done.lost_records, 'record')} could not be read.")
     if done.set_aside is not None:
         typer.echo(f"What was there is in {done.set_aside}; delete the folder when you no longer need it.")
     for path in done.files:
         typer.echo(f"Wrote {path}.")
     typer.echo(AGAIN)
+
+
+def _number(number: int, noun: str) -> str:
+    from gateway.cli.words import count
+
+    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def _share(done: int, total: int) -> str:
