@@ -124,7 +124,7 @@ $(STAMP): pyproject.toml
 	  echo "Install it (Debian, Ubuntu: apt-get install python3 python3-venv), or name one: make PYTHON=/path/to/python3." >&2; \
 	  exit 1; \
 	fi; \
-	echo "Setting up $(VENV) with $$("$$python" --version) ..."; \
+	echo "Setting up $(VENV) with $$("$$python" --version): a minute or two ..."; \
 	rm -f $(STAMP); \
 	[ -x $(BIN)/python ] && $(BIN)/python -c 'import sys, pip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	  || "$$python" -m venv --clear $(VENV); \

@@ -115,7 +115,7 @@ def routes(parts: Parts) -> list[Route]:
         uplink = _uplink_of(parts, call)
         if not uplink.drain():
             raise Problem(409, f"Uplink {call.path['name']} is {uplink.status.state}: resume it first.")
-        return _acted(call, uplink, "sends all that waits now, without waiting for more.")
+        return _acted(call, uplink, "connects now if it has no link, and sends what waits without waiting for more.")
 
     statuses = {404: "There is no such uplink.", 409: "It is so already, or not possible now."}
     actions = (

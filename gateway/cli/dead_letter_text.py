@@ -17,15 +17,17 @@ def table(letters: list[dict[str, Any]]) -> RenderableType:
     made = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("id", "records", "size"):
         made.add_column(name, justify="right")
-    for name in ("when", "stream", "uplink", "reason"):
+    made.add_column("when", no_wrap=True, min_width=17)  # a narrow window left the date alone
+    for name in ("stream", "uplink"):
         made.add_column(name)
+    made.add_column("reason", no_wrap=True)
     made.add_column("topics", overflow="fold")
     for letter in letters:
         made.add_row(
             str(letter["id"]),
             count(letter["count"]),
             size(letter["size_bytes"]),
-            Text(shown(str(letter["at"]))),
+            Text(shown(f"{str(letter['at'])[:16].replace('T', ' ')}Z")),
             Text(shown(str(letter["stream"]))),
             Text(shown(str(letter["uplink"] or "–"))),
             Text(shown(str(letter["reason"]))),

@@ -78,6 +78,8 @@ def _tiles(overview: dict[str, Any]) -> RenderableType:
     queued, saved, devices = overview["queued"], overview["saved"], overview["devices"]
     age = "" if queued["oldest_age_s"] is None else f", oldest {duration(queued['oldest_age_s'])}"
     when = "" if queued["drained_in_s"] is None else f"drained in {duration(queued['drained_in_s'])}"
+    if not queued["records"]:
+        when = "nothing waits"
     if queued["full_in_s"] is not None:
         when = f"full in {duration(queued['full_in_s'])}"
     ratio = "–" if saved["ratio"] is None else f"{saved['ratio']:.1f} times smaller"

@@ -121,7 +121,7 @@ def figures(scene: Scene) -> list[tuple[str, str]]:
     return [
         *found,
         ("queue on disk", queue),
-        ("uplink", f"{scene.uplink}, {link}{flying}"),
+        ("uplink", f"{scene.uplink.replace('_', ' ')}, {link}{flying}"),
         ("bytes saved", saved or "nothing sent yet"),
         ("received", f"{scene.received:,} in the cloud, {scene.duplicates:,} duplicates dropped"),
     ]

@@ -16,7 +16,8 @@ from typing import Final
 from config.settings import GatewaySettings, WhenFull
 from gateway.cli.doctor import proc
 from gateway.cli.doctor.finding import Report
-from gateway.cli.words import count, size
+from gateway.cli.words import size
+from gateway.words import counted
 
 SYNCS: Final = 20
 SYNC_TIME_S: Final = 2.0
@@ -181,7 +182,7 @@ def _database(report: Report, path: Path, *, is_running: bool) -> None:
     except sqlite3.OperationalError as error:
         if "interrupted" in str(error):
             report.ok(
-                f"the database opens ({count(streams)} streams); it is too large to be looked through in a moment"
+                f"the database opens ({counted(streams, 'stream')}); it is too large to be looked through in a moment"
             )
         else:
             report.wrong(f"the database {path} can't be read: {error}", "Run the doctor as the gateway's user.")
@@ -200,7 +201,7 @@ def _database(report: Report, path: Path, *, is_running: bool) -> None:
     elif _is_newer(version):
         report.wrong(f"the database was written by a newer Fieldgate (schema {version})", "Upgrade Fieldgate.")
     else:
-        report.ok(f"the database is sound ({size(path.stat().st_size)}, {count(streams)} streams)")
+        report.ok(f"the database is sound ({size(path.stat().st_size)}, {counted(streams, 'stream')})")
 
 
 def _is_newer(version: int) -> bool:

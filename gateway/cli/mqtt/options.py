@@ -57,7 +57,7 @@ CertFile = Annotated[
     typer.Option("--cert-file", metavar="FILE", help="A certificate (PEM) to show, for listeners that ask."),
 ]
 KeyFile = Annotated[Path | None, typer.Option("--key-file", metavar="FILE", help="The private key of --cert-file.")]
-Qos = Annotated[int, typer.Option("--qos", "-q", min=0, max=2, help="0, 1 or 2.")]
+Qos = Annotated[int, typer.Option("--qos", "-q", metavar="Q", min=0, max=2, help="0, 1 or 2.")]
 Timeout = Annotated[float, typer.Option("--timeout", metavar="S", min=0.1, help="Seconds to wait for an answer.")]
 
 
