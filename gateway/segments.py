@@ -23,6 +23,9 @@ FLAP_S: Final = 30.0
 MAX_REASON: Final = 300
 _ROW: Final = 2 << 40
 """Keys from here on, in the table that the cells of `gateway.history` are in."""
+RESTART_S: Final = 300.0
+"""A gateway that was down for no longer than that was restarted: an uplink that was away before it and is after it was
+away all the time."""
 _AWAY: Final = frozenset({"connecting", "backing_off"})
 
 
@@ -113,9 +116,17 @@ class Segments:
         return segments[-1].state if segments and segments[-1].until_s is None else None
 
     def began_s(self, uplink: str) -> float | None:
-        """Since when it is in that state."""
+        """Since when it is in that state; an outage goes on over a restart in its midst."""
         segments = self._of.get(uplink)
-        return segments[-1].from_s if segments and segments[-1].until_s is None else None
+        if not segments or segments[-1].until_s is not None:
+            return None
+        began = segments[-1]
+        if began.state in _AWAY:
+            for before in reversed(segments[:-1]):
+                if before.state not in _AWAY or began.from_s - (before.until_s or 0.0) > RESTART_S:
+                    break
+                began = before
+        return began.from_s
 
     def close(self, now_s: float) -> None:
         """The process ends: so do all states."""

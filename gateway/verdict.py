@@ -23,7 +23,7 @@ SOON_S: Final = 3600.0
 SETTLING_S: Final = 15.0
 """A connection that has been looked for so long is not an outage yet."""
 MANY_HELD_S: Final = 60.0
-"""With the cloud reachable, records older than this that do not get fewer are a backlog that grows."""
+"""With the cloud reachable for so long, records older than this that do not get fewer are a backlog that grows."""
 MAX_SENTENCE: Final = 400
 
 _LOST: Final = {
@@ -102,7 +102,7 @@ def _without_need(figures: Figures) -> tuple[Level, str, list[str]]:
             "Safe",
             [_kept(figures), *_roads(figures), f"all delivered in {about(figures.drained_in_s)}"],
         )
-    if figures.in_per_s > 0 and oldest_s > MANY_HELD_S and _is_online(figures):
+    if figures.in_per_s > 0 and oldest_s > MANY_HELD_S and _is_settled(figures):
         return "warning", "Falling behind", [
             _kept(figures), *_roads(figures), "more comes in than goes out", *_room_left(figures)
         ]  # fmt: skip
@@ -154,8 +154,9 @@ def _is_away(uplink: UplinkFigures) -> bool:
     return uplink.state == "connecting" and uplink.for_s >= SETTLING_S
 
 
-def _is_online(figures: Figures) -> bool:
-    return any(uplink.state == "online" for uplink in figures.uplinks)
+def _is_settled(figures: Figures) -> bool:
+    """An uplink has been online for long enough that the rates say something."""
+    return any(uplink.state == "online" and uplink.for_s >= MANY_HELD_S for uplink in figures.uplinks)
 
 
 def _roads(figures: Figures) -> Iterator[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.segments import FLAP_S, MAX_FLAPS, MAX_SEGMENTS, MAX_UPLINKS, Segments
+from gateway.segments import FLAP_S, MAX_FLAPS, MAX_SEGMENTS, MAX_UPLINKS, RESTART_S, Segments
 
 
 class Rows:
@@ -90,6 +90,22 @@ def test_a_restart_loses_none_and_the_time_between_is_nobodys() -> None:
     assert second.state("cloud") is None
     second.enter(80, "cloud", "connecting")
     assert told(second) == [(0, 50, "online", None), (80, None, "connecting", None)]
+
+
+def test_an_outage_goes_on_over_a_restart_but_not_over_a_long_stop() -> None:
+    table = Rows()
+    segments = table.segments()
+    segments.enter(10, "cloud", "online")
+    segments.enter(100, "cloud", "backing_off", "no route")
+    segments = table.segments(ended_s=200)
+    segments.enter(203, "cloud", "connecting")
+    segments.enter(204, "cloud", "backing_off", "no route")
+    assert segments.began_s("cloud") == 100
+    segments = table.segments(ended_s=300)
+    segments.enter(301 + RESTART_S, "cloud", "connecting")
+    assert segments.began_s("cloud") == 301 + RESTART_S
+    segments.enter(700, "cloud", "online")
+    assert segments.began_s("cloud") == 700
 
 
 def test_what_a_killed_process_left_open_ends_when_it_was_last_seen() -> None:

@@ -175,6 +175,13 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         f"Falling behind: 12{THIN}480 records kept, oldest 4 min; the cloud is reachable; more comes in than goes out.",
     ),
     (
+        "the cloud has only just come back",
+        {**BACKLOG, "uplinks": (UplinkFigures(name="cloud", state="online", for_s=4),), "in_per_s": 80.0},
+        "ok",
+        "Safe",
+        f"Safe: 12{THIN}480 records kept, oldest 4 min; the cloud is reachable.",
+    ),
+    (
         "records have expired",
         {"uplinks": ONLINE, "dropped": {"expired": 3}},
         "warning",
