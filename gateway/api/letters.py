@@ -67,8 +67,11 @@ async def which(letters: Letters, body: Mapping[str, Any]) -> tuple[Sequence[int
 async def replay(letters: DeadLetters, ids: Sequence[int], to: str | None) -> dict[str, Any]:
     """Have them delivered after all; what became of it."""
     replayed = await letters.replay(ids, to)
-    message = f"{counted(replayed.records, 'record')} of {counted(replayed.letters, 'dead letter')} wait for "
-    message += f"delivery again{'' if to is None or not replayed.letters else f' through uplink {to}'}."
+    message = "Nothing was replayed."
+    if replayed.letters:
+        wait = "waits" if replayed.records == 1 else "wait"
+        message = f"{counted(replayed.records, 'record')} of {counted(replayed.letters, 'dead letter')} {wait} for "
+        message += f"delivery again{'' if to is None else f' through uplink {to}'}."
     if replayed.refused:
         message += f" {counted(len(replayed.refused), 'dead letter')} stayed: {replayed.refused[0].message}"
     return {

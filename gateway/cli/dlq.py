@@ -77,6 +77,9 @@ def listing(
         from gateway.cli.dead_letter_text import table
 
         Console().print(table(letters))
+    if not page["total"]:
+        typer.echo("There are no dead letters" + (" of that kind." if stream or uplink or reason else "."))
+        return
     typer.echo(
         f"{count(len(letters))} shown; {count(page['total'])} in all, with {counted(page['records'], 'record')}."
     )

@@ -144,10 +144,13 @@ def test_dead_letters_are_replayed_and_discarded_but_not_without_being_asked(own
     assert as_json(own, "dlq", "list")["total"] == LETTERS
     done = ask(own, "dlq", "replay", str(ids[0]), token=OPERATOR)
     assert done.exit_code == 0, done.output
-    assert "wait for delivery again" in spaced(done.stdout)
+    assert "1 record of 1 dead letter waits for delivery again." in spaced(done.stdout)
+    again = spaced(ask(own, "dlq", "replay", str(ids[0]), token=OPERATOR).stdout)
+    assert again.startswith("Nothing was replayed. 1 dead letter stayed: There is no dead letter")
     body = as_json(own, "dlq", "discard", "--all", "--reason", "too_large", "--yes", token=OPERATOR)
     assert body["letters"] == LETTERS - 1
     assert as_json(own, "dlq", "list")["total"] == 0
+    assert ask(own, "dlq", "list", "--reason", "too_large").stdout == "There are no dead letters of that kind.\n"
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 // Text that devices chose: isolated from the direction of what stands around it, its odd characters named, cut when long.
 import { html, useState } from "../html.js";
+import { count } from "../format.js";
 import { shortened, visible, visibleParts } from "../device_text.js";
 
 /** What is no longer than this is not broken at its hyphens. */
@@ -19,7 +20,7 @@ export function DeviceText({ text, max = 60, href }) {
     >${href === undefined ? body : html`<a href=${href}>${body}</a>`}${
       isLong &&
       html`<button class="whole" type="button" aria-expanded=${isWhole} 
-      onClick=${() => setWhole(!isWhole)}>${isWhole ? "less" : `all ${text.length}`}<span class="hidden"> ${isWhole ? "" : "characters "}of ${visible(text, 24)}</span></button>`
+      onClick=${() => setWhole(!isWhole)}>${isWhole ? "less" : `all ${count(text.length)} characters`}<span class="hidden"> of ${visible(text, 24)}</span></button>`
     }</span
   >`;
 }
