@@ -66,7 +66,7 @@ def check(reader: DurableReader) -> None:
         assert numbers == sorted(numbers)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 async def test_killed_under_load_durable_subscribers_get_all_that_was_acknowledged(tmp_path: Path, seed: int) -> None:
     await die_at_random(tmp_path, seed, 2)
 

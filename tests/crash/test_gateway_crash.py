@@ -96,7 +96,7 @@ async def die_at_random(folder: Path, victims: str, seed: int, rounds: int) -> N
                 raise
 
 
-@pytest.mark.parametrize(("victims", "seed"), [("gateway", 1), ("both", 3)])
+@pytest.mark.parametrize(("victims", "seed"), [pytest.param("gateway", 1, marks=pytest.mark.slow), ("both", 3)])
 async def test_killed_at_any_moment_under_load_everything_acknowledged_arrives_once(
     tmp_path: Path, victims: str, seed: int
 ) -> None:

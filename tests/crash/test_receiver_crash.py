@@ -89,7 +89,9 @@ def finish(folder: Path, port: int, gateway: Gateway) -> None:
     assert all(line["payload"] == f"p{line['seq']}" for line in lines)
 
 
-@pytest.mark.parametrize("point", ["receiver.before_sink_commit", "receiver.after_sink_commit"])
+@pytest.mark.parametrize(
+    "point", [pytest.param("receiver.before_sink_commit", marks=pytest.mark.slow), "receiver.after_sink_commit"]
+)
 def test_killed_around_a_sinks_commit_every_record_is_in_each_sink_once(tmp_path: Path, point: str) -> None:
     with scene(tmp_path) as (broker, gateway):
         for time_reached in (1, 2, 3, 5):
@@ -102,6 +104,7 @@ def test_killed_around_a_sinks_commit_every_record_is_in_each_sink_once(tmp_path
         finish(tmp_path, broker.port, gateway)
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_every_record_is_in_each_sink_once(tmp_path: Path) -> None:
     dice = random.Random(2)
     with scene(tmp_path) as (broker, gateway):
