@@ -126,7 +126,7 @@ async def run_receiver(
                 await receiver.run(stop)
                 for task in beside:
                     task.cancel()
-        except BaseExceptionGroup as group:
+        except BaseExceptionGroup as group:  # raised again at once, as the one error in it that a person can act on
             raise _first(group) from group
     log.info("Stopped in order.")
 
