@@ -62,7 +62,7 @@ class BoundedServer(web.Server):
     @property
     def places(self) -> int:
         """How many are taken: connections, and those whose handshake is under way."""
-        return len(self._connections) + len(self._beginning)
+        return len(self.connections) + len(self._beginning)
 
     def take(self, sock: socket.socket, address: str) -> None:
         """Serve a connection from an address; one too many is cut off."""
