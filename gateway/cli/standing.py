@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-ANYWHERE = "Is it running? Say where its api listens with --api or -c."
+ANYWHERE = "Start the gateway with `fieldgate run`, or say where its api listens, with --api or -c."
 _BESIDE = "`fieldgate queue` and `fieldgate dlq` can read the folder beside it, with --data-dir."
 
 
@@ -21,8 +21,8 @@ def standing(data_dir: Path | None) -> str:
     if not (data_dir / "spool.db").exists():
         return ANYWHERE
     return (
-        f"No gateway runs on {data_dir}. What is kept there can be seen all the same, with `fieldgate queue` and "
-        "`fieldgate dlq`."
+        f"No gateway runs on {data_dir}; `fieldgate run` starts it. What is kept there can be seen all the same, with "
+        "`fieldgate queue` and `fieldgate dlq`."
     )
 
 
