@@ -165,7 +165,7 @@ async def test_what_needs_a_gateway_says_that_none_runs_and_what_can_be_seen_all
     leave(tmp_path / "data")
     result = await fieldgate(*words, "-c", configuration(tmp_path))
     assert (result.exit_code, result.stdout) == (1, "")
-    assert f"No gateway runs on {tmp_path / 'data'}; `fieldgate run` starts it. What is kept there can be seen all the same" in result.stderr
+    assert f"No gateway runs on {tmp_path / 'data'}; `fieldgate run` starts it. What is kept there" in result.stderr
 
 
 def configuration(folder: Path, *uplinks: str, **more: Any) -> str:
