@@ -9,7 +9,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.shown import shown
-from gateway.cli.words import count, size
+from gateway.cli.words import size
+from gateway.words import count
 
 
 def table(letters: list[dict[str, Any]]) -> RenderableType:

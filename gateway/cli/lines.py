@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from gateway.cli.record_text import Payload, line
-from gateway.cli.words import count
+from gateway.words import count
 
 
 class Printer:

@@ -10,7 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.status_page import titled
-from gateway.cli.words import count, duration, ended, size
+from gateway.cli.words import duration, ended, size
+from gateway.words import count
 
 NEEDS = frozenset({"receiver", "link", "frames", "records", "duplicates", "missing", "dropped", "set_aside", "sinks"})
 """What a status must have to be a receiver's."""

@@ -54,6 +54,7 @@ def restore(
     from gateway.cli.progress import ProgressLine
     from gateway.spool.restore import look_at
     from gateway.spool.restore import restore as bring_back
+    from gateway.words import counted
 
     path = found(config, GATEWAY_FILE)
     loaded = load_gateway_with_origins(path, os.environ)
@@ -85,22 +86,16 @@ def restore(
         typer.echo(json.dumps(document))
         return
     typer.echo(
-        f"Restored {_number(done.records, 'record')} of {_number(done.streams, 'stream')}, as they waited at "
+        f"Restored {counted(done.records, 'record')} of {counted(done.streams, 'stream')}, as they waited at "
         f"{_plain(manifest.made_at)}, into {data_dir}."
     )
     if done.lost_records:
-        typer.echo(f"Of the backup {_number(done.lost_records, 'record')} could not be read.")
+        typer.echo(f"Of the backup {counted(done.lost_records, 'record')} could not be read.")
     if done.set_aside is not None:
         typer.echo(f"What was there is in {done.set_aside}; delete the folder when you no longer need it.")
     for path in done.files:
         typer.echo(f"Wrote {path}.")
     typer.echo(AGAIN)
-
-
-def _number(number: int, noun: str) -> str:
-    from gateway.cli.words import count
-
-    return f"{count(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def _share(done: int, total: int) -> str:

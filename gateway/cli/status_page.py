@@ -10,7 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from gateway.cli.words import count, duration, ended, saved, size
+from gateway.cli.words import duration, ended, saved, size
+from gateway.words import count
 
 NEEDS = frozenset({"gateway", "verdict", "streams", "uplinks", "spool", "rates", "listeners"})
 """What a status must have to be a gateway's."""

@@ -14,7 +14,8 @@ from rich.text import Text
 from gateway.cli.record_text import clock
 from gateway.cli.shown import cut, shown
 from gateway.cli.status_page import titled
-from gateway.cli.words import count, duration, size
+from gateway.cli.words import duration, size
+from gateway.words import count
 
 DEVICES = 10
 _COLOURS = {"ok": "green", "warning": "yellow", "critical": "red"}

@@ -3,11 +3,6 @@
 from __future__ import annotations
 
 
-def count(number: float) -> str:
-    """12345 is `12 345`."""
-    return f"{number:,.0f}".replace(",", "\u202f")
-
-
 def ended(sentence: str) -> str:
     """With a full stop, where it has no mark of its own."""
     return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."

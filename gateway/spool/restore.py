@@ -22,11 +22,12 @@ from gateway.spool import archive
 from gateway.spool.archive import CONFIGURATION, DATABASE, Manifest
 from gateway.spool.errors import BackupError, DataFolderInUse, SpoolCorrupt, translate
 from gateway.spool.folder import DataFolder
+from gateway.spool.recovery import MARK
 from gateway.spool.salvage import Salvage, save
 from gateway.spool.schema import PAGE_SIZE_BYTES, SCHEMA_VERSION, prepare
+from gateway.words import counted
 
 _LOG_ENDINGS: Final = ("-shm", "-wal")
-_MARK: Final = "spool.damaged"
 _SCRATCH: Final = "restore.partial"
 _FRESH: Final = "fresh.db"
 
@@ -83,8 +84,9 @@ def restore(
             salvage, lost = _renumber(scratch / DATABASE, fresh, manifest, session, on_progress)
             if not partly and (lost or salvage.blocks_unreadable or salvage.rows_unreadable):
                 raise BackupError(
-                    f"Of the backup {lost} records and {salvage.rows_unreadable} other rows can't be read, so nothing "
-                    "was changed. Restore another backup, or take what can be read with --partly."
+                    f"Of the backup {counted(lost, 'record')} and {counted(salvage.rows_unreadable, 'other row')} "
+                    "can't be read, so nothing was changed. Restore another backup, or take what can be read with "
+                    "--partly."
                 )
             _bring_log_in(folder.database)
             written = [] if files_to is None else _write_files(scratch, manifest, files_to)
@@ -203,11 +205,11 @@ def _put_in_place(folder: DataFolder, fresh: Path) -> Path | None:
     """
     log_files = [folder.database.with_name(folder.database.name + ending) for ending in _LOG_ENDINGS]
     aside = None
-    if any(path.exists() for path in (folder.database, *log_files, folder.path / _MARK)):
+    if any(path.exists() for path in (folder.database, *log_files, folder.path / MARK)):
         aside = _free_name(folder.path / "replaced")
         aside.mkdir(mode=0o700)
         _keep_beside(folder.database, aside)
-        for path in (*log_files, folder.path / _MARK):  # there is a log only where the database is damaged
+        for path in (*log_files, folder.path / MARK):  # there is a log only where the database is damaged
             with contextlib.suppress(FileNotFoundError):
                 path.rename(aside / path.name)
         _sync(aside)

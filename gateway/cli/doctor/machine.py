@@ -10,7 +10,8 @@ from typing import Final
 from config.settings import MIB, GatewaySettings
 from gateway.cli.doctor import proc
 from gateway.cli.doctor.finding import Report
-from gateway.cli.words import count, size
+from gateway.cli.words import size
+from gateway.words import count
 
 BUILT: Final = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 """No clock that is right shows an earlier time."""

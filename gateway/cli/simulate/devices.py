@@ -86,7 +86,8 @@ async def _fleet(options: FleetOptions) -> FleetResult:
 
 
 def _summary(progress: FleetResult) -> str:
-    from gateway.cli.words import count, duration
+    from gateway.cli.words import duration
+    from gateway.words import count
 
     line = (
         f"{progress.connected}/{progress.devices} connected, {count(progress.published)} published"
@@ -100,7 +101,7 @@ def _summary(progress: FleetResult) -> str:
 
 def _judge(result: FleetResult, qos: int, to: str) -> None:
     from gateway.cli.outcome import Failed
-    from gateway.cli.words import count
+    from gateway.words import count
 
     if not result.published:
         why = f": {result.last_error}" if result.last_error else ""

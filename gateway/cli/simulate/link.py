@@ -105,7 +105,8 @@ def _tell(state: LinkState) -> None:
 
 
 def _counted(proxy: LinkProxy) -> str:
-    from gateway.cli.words import count, size
+    from gateway.cli.words import size
+    from gateway.words import count
 
     counters = proxy.counters
     line = f"{count(counters.connections)} connections, {size(counters.bytes_up)} up, {size(counters.bytes_down)} down"

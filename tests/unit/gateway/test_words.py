@@ -27,6 +27,11 @@ def test_durations_are_said_in_one_unit(seconds: float, words: str) -> None:
     assert roughly(seconds) == words
 
 
+@pytest.mark.parametrize(("number", "text"), [(0, "0"), (999, "999"), (12345.4, "12 345"), (1_000_000, "1 000 000")])
+def test_counts_have_thin_spaces_between_thousands(number: float, text: str) -> None:
+    assert count(number).replace("\u202f", " ") == text
+
+
 def test_numbers_are_grouped_and_counted() -> None:
     assert count(12480) == "12\u202f480"
     assert counted(1, "record") == "1 record"
