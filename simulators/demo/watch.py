@@ -28,6 +28,7 @@ class Watch:
         self._session: aiohttp.ClientSession | None = None
         self._task: asyncio.Task[None] | None = None
         self._news = asyncio.Condition()
+        self._asked = self._answered = 0  # rounds of questions
 
     async def __aenter__(self) -> Watch:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_ASK_TIMEOUT_S))
@@ -44,12 +45,20 @@ class Watch:
             await self._session.close()
 
     async def until(self, condition: Callable[[], bool], *, timeout_s: float) -> bool:
-        """Wait until the scene fulfils a condition; False when it did not in time."""
+        """Wait until what is asked from now on fulfils a condition; False when it did not in time.
+
+        What is known already may be from before what the caller just did.
+        """
+        known = self._asked
+
+        def is_fulfilled() -> bool:
+            return self._answered > known and condition()
+
         try:
             async with asyncio.timeout(timeout_s), self._news:
-                await self._news.wait_for(condition)
+                await self._news.wait_for(is_fulfilled)
         except TimeoutError:
-            return condition()
+            return is_fulfilled()
         return True
 
     async def ready(self, child: Child, api: Endpoint) -> None:
@@ -83,11 +92,13 @@ class Watch:
 
     async def _follow(self) -> None:
         while True:
+            self._asked += 1
             gateway, receiver = await asyncio.gather(
                 self._status(self._site.gateway_api), self._status(self._site.receiver_api)
             )
             self._scene.saw_gateway(gateway)
             self._scene.receiver = receiver or self._scene.receiver
+            self._answered = self._asked
             async with self._news:
                 self._news.notify_all()
             await asyncio.sleep(EVERY_S)

@@ -170,8 +170,10 @@ class _Play:
         if self._road is not None:
             await self._road.is_drained()
         account = await self._account(crowd)
-        while account.knows_arrivals and not account.adds_up and await self._more_arrives(account):
-            account = await self._account(crowd)
+        moves = True
+        while moves and account.knows_arrivals and not account.adds_up:
+            moves = await self._more_arrives(account)
+            account = await self._account(crowd)  # without a move, too: the last one may have come while it was made
         return account
 
     async def _more_arrives(self, account: Account) -> bool:
@@ -190,15 +192,16 @@ class _Play:
         more: dict[str, Any] = {}
         road = self._road
         if road is not None:
-            if road.scene.gateway is None:
+            gateway = await road.ask_gateway()
+            if gateway is None:
                 raise DemoFailed(f"The gateway does not answer; see {self._site.log('gateway')}.")
             more = {
-                "dropped": dropped_by_policy(road.scene.gateway),
+                "dropped": dropped_by_policy(gateway),
                 "duplicates_dropped": road.scene.duplicates,
                 "undeclared": int((road.scene.receiver or {}).get("missing", 0)),
                 "waiting": road.scene.waiting or 0,
                 "uplink": uplink_of(
-                    road.scene.gateway,
+                    gateway,
                     road.link.counters,
                     cut_s=road.weather.lasted_s(LinkState.CUT),
                     silent_s=road.weather.lasted_s(LinkState.BLACK_HOLE),

@@ -10,7 +10,7 @@ from typing import Any
 
 from simulators.demo.child import Child
 from simulators.demo.errors import DemoFailed
-from simulators.demo.scene import Scene
+from simulators.demo.scene import Scene, Status
 from simulators.demo.site import HOST, Site
 from simulators.demo.watch import Watch
 from simulators.link import LinkOptions, LinkProxy
@@ -111,10 +111,16 @@ class Road:
             lambda: self.scene.waiting == 0 and self.scene.in_flight == 0, timeout_s=DRAIN_TIMEOUT_S
         )
 
+    async def ask_gateway(self) -> Status | None:
+        """How the gateway is now; None when it did not say in time."""
+        await self._watch.until(lambda: self.scene.gateway is not None, timeout_s=SETTLE_TIMEOUT_S)
+        return self.scene.gateway
+
     async def more_arrives(self) -> bool:
-        """Wait for the receiver to have more records than now; False when none came for a while."""
-        seen = self.scene.received
-        return await self._watch.until(lambda: self.scene.received > seen, timeout_s=SETTLE_TIMEOUT_S)
+        """Wait for a record to leave the gateway or to reach the receiver; False when none did for a while."""
+        scene = self.scene
+        seen = scene.waiting, scene.received
+        return await self._watch.until(lambda: (scene.waiting, scene.received) != seen, timeout_s=SETTLE_TIMEOUT_S)
 
     async def _set_up(self) -> None:
         site = self._site
