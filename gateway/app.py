@@ -229,7 +229,7 @@ class Gateway:
         """Where the settings name a collector: push to it. Raises ConfigError without the extra for it."""
         settings = self.configuration.settings
         if settings.telemetry.url is not None:
-            from gateway import otel
+            from bridge import otel
             from gateway.api.metrics import registry_of
 
             if not otel.is_installed():

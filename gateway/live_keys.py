@@ -8,21 +8,14 @@ meets something that waits: `Waiting` knows.
 
 from __future__ import annotations
 
-import enum
 import re
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from config.api_changes import ApiChanges
 from config.checks import ALL_STREAMS, overlap
+from config.report import Applies
 from config.settings import GatewaySettings
-
-
-class Applies(enum.Enum):
-    """When a change of a key takes hold."""
-
-    LIVE = "live"
-    RESTART = "restart"
 
 
 class Entry(NamedTuple):

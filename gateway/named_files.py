@@ -129,7 +129,7 @@ def _listeners(loaded: Loaded[GatewaySettings]) -> Iterator[Problem]:
 
 def _telemetry(loaded: Loaded[GatewaySettings]) -> Iterator[Problem]:
     if loaded.settings.telemetry.url is not None:
-        from gateway import otel
+        from bridge import otel
 
         if not otel.is_installed():
             yield _problem(loaded, "telemetry.url", otel.MISSING)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bridge.configuration import CannotApply
 from bridge.uplink import Uplink
 from bridge.web.entrance import Prepared as PreparedApi
 from config.settings import GatewaySettings, Listener
@@ -23,7 +24,6 @@ from gateway.accesses import Accesses
 from gateway.accesses import Prepared as PreparedAccesses
 from gateway.api.server import ApiServer
 from gateway.broker.broker import Broker
-from gateway.configuration import CannotApply
 from gateway.errors import CannotListen, CannotStart
 from gateway.listener.errors import ListenerError
 from gateway.listener.listener import MqttListener
@@ -111,7 +111,7 @@ class Reloading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedChange:
-    """A `gateway.configuration.Prepared`."""
+    """A `bridge.configuration.Prepared`."""
 
     parts: Parts
     before: GatewaySettings

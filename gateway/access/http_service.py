@@ -23,9 +23,9 @@ import aiohttp
 import orjson
 from yarl import URL
 
+from bridge.resolver import Resolver
 from config.settings import HttpAuthentication
 from gateway.access.ports import Credentials
-from gateway.resolver import Resolver
 
 logger = logging.getLogger(__name__)
 

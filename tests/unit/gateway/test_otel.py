@@ -1,80 +1,27 @@
-"""Metrics pushed to a small OTLP collector of the test's own, which takes the protobuf apart."""
+"""Metrics of a gateway pushed to a small OTLP collector of the tests' own."""
 
 from __future__ import annotations
 
 import asyncio
-import gzip
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import web
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 
-from bridge.web.meter import BOUNDS_S, Asked, Meter
-from bridge.web.metrics import HttpCollector
+from bridge import otel
 from config.errors import ConfigError
-from gateway import otel
-from gateway.otel import endpoint, headers_of
 from tests.support.live_gateway import live_gateway
-from tests.support.mosquitto import free_port
+from tests.support.otlp_collector import Collector, attributes, collecting
 
 TIMEOUT_S = 10
 
 
-class Collector:
-    """Listens at /v1/metrics."""
-
-    def __init__(self) -> None:
-        self.pushes: asyncio.Queue[ExportMetricsServiceRequest] = asyncio.Queue()
-        self.headers: list[dict[str, str]] = []
-        self.status = 200
-        self.port = free_port()
-        self._runner: web.AppRunner | None = None
-
-    async def start(self) -> None:
-        app = web.Application()
-        app.router.add_post("/v1/metrics", self._take)
-        self._runner = web.AppRunner(app, access_log=None)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", self.port, reuse_address=True).start()
-
-    async def stop(self) -> None:
-        if self._runner is not None:
-            await self._runner.cleanup()
-            self._runner = None
-
-    async def _take(self, request: web.Request) -> web.Response:
-        self.headers.append(dict(request.headers))
-        body = await request.read()  # aiohttp has inflated it
-        await self.pushes.put(ExportMetricsServiceRequest.FromString(body))
-        return web.Response(status=self.status, text="no room")
-
-    async def push(self) -> ExportMetricsServiceRequest:
-        return await asyncio.wait_for(self.pushes.get(), TIMEOUT_S)
-
-
-@asynccontextmanager
-async def collecting() -> AsyncIterator[Collector]:
-    collector = Collector()
-    await collector.start()
-    try:
-        yield collector
-    finally:
-        await collector.stop()
-
-
 def telemetry(port: int) -> dict[str, Any]:
     return {"url": f"http://127.0.0.1:{port}", "interval": "1s"}
-
-
-def attributes(pairs: Any) -> dict[str, str]:
-    return {pair.key: pair.value.string_value for pair in pairs}
 
 
 async def test_the_metrics_of_the_page_are_pushed_by_its_names_with_who_they_are_of(
@@ -114,7 +61,7 @@ async def test_a_collector_that_is_away_is_one_line_and_one_when_it_is_back(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     collector = Collector()
-    with caplog.at_level(logging.INFO, "gateway.otel"):
+    with caplog.at_level(logging.INFO, "bridge.otel"):
         async with live_gateway(tmp_path, telemetry=telemetry(collector.port)):
             await until(lambda: "can't be pushed" in caplog.text)
             collector.status = 503
@@ -124,7 +71,7 @@ async def test_a_collector_that_is_away_is_one_line_and_one_when_it_is_back(
             await collector.push()
             await until(lambda: "again." in caplog.text)
             await collector.stop()
-    lines = [record.getMessage() for record in caplog.records if record.name == "gateway.otel"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "bridge.otel"]
     assert len(lines) == 2
     assert lines[1].endswith("are pushed to " + f"http://127.0.0.1:{collector.port}/v1/metrics again.")
 
@@ -177,42 +124,3 @@ async def test_without_the_extra_a_gateway_with_a_url_does_not_start(
     with pytest.raises(ConfigError, match="this needs the extra otel"):
         async with live_gateway(tmp_path, telemetry=telemetry(1)):
             pass
-
-
-@pytest.mark.parametrize(
-    ("url", "meant"),
-    [
-        ("http://collector:4318", "http://collector:4318/v1/metrics"),
-        ("https://collector/", "https://collector/v1/metrics"),
-        ("https://collector/otlp/v1/metrics?a=b", "https://collector/otlp/v1/metrics?a=b"),
-    ],
-)
-def test_an_address_without_a_path_is_that_of_a_collector(url: str, meant: str) -> None:
-    assert endpoint(url) == meant
-
-
-def test_headers_come_from_the_environment() -> None:
-    assert headers_of({}) == {}
-    assert headers_of({"OTEL_EXPORTER_OTLP_HEADERS": "a=1,b%2Dc=x%3Dy,=no,d"}) == {"a": "1", "b-c": "x=y"}
-
-
-def test_a_histogram_is_told_with_each_bucket_alone() -> None:
-    meter = Meter()
-    for duration_s in (0.001, 0.002, 0.05, 60.0):
-        meter.note(Asked("/x", "GET"), 200, duration_s)
-    meter.note(Asked("/y", "GET"), 200, 0.2)
-    body = otel.encoded(HttpCollector(meter).collect(), service_id="edge", started_ns=1, now_ns=2)
-    _, histogram = ExportMetricsServiceRequest.FromString(body).resource_metrics[0].scope_metrics[0].metrics
-    assert (histogram.name, histogram.unit) == ("fieldgate_http_request_duration_seconds", "s")
-    assert histogram.histogram.aggregation_temporality == otel.CUMULATIVE
-    one, other = histogram.histogram.data_points
-    assert attributes(one.attributes) == {"route": "/x", "method": "GET"}
-    assert list(one.explicit_bounds) == list(BOUNDS_S)
-    assert list(one.bucket_counts) == [2, 0, 1, 0, 0, 1]
-    assert (one.count, one.sum, one.start_time_unix_nano, one.time_unix_nano) == (4, 60.053, 1, 2)
-    assert list(other.bucket_counts) == [0, 0, 0, 1, 0, 0]
-
-
-def test_a_body_is_small_when_it_is_compressed() -> None:
-    body = otel.encoded([], service_id="edge", started_ns=1, now_ns=2)
-    assert ExportMetricsServiceRequest.FromString(gzip.decompress(gzip.compress(body))).resource_metrics

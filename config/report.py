@@ -1,12 +1,19 @@
-"""What is said of a configuration: each value, each change, what a text would come to, and what came of it."""
+"""What is said of a configuration: each value, each change, what a text would come to, and what came of it. Pure."""
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from config.errors import Problem
-from gateway.live_keys import Applies
+
+
+class Applies(enum.Enum):
+    """When a change of a key takes hold."""
+
+    LIVE = "live"
+    RESTART = "restart"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,12 +39,12 @@ class Change:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What a text would come to. `base` is the hash of the file as it is now: `apply` wants it back."""
+    """What a text would come to. `base` is the hash of the file as it is now, for who wants to put another there."""
 
     problems: Sequence[Problem] = ()
     changes: Sequence[Change] = ()
     advice: Sequence[str] = ()
-    base: str
+    base: str = ""
 
     @property
     def is_valid(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from gateway.resolver import Resolver
+from bridge.resolver import Resolver
 
 TIMEOUT_S = 10
 

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+SERVICE: Final = "fieldgate"
+"""The gateway's name among services, and that of what counts."""
 METRICS_PATH: Final = "/v1/metrics"
 HEADERS: Final = "OTEL_EXPORTER_OTLP_HEADERS"
 MAX_TIMEOUT_S: Final = 10.0
@@ -70,16 +72,18 @@ def headers_of(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def encoded(metrics: Iterable[Metric], *, service_id: str, started_ns: int, now_ns: int) -> bytes:
+def encoded(
+    metrics: Iterable[Metric], *, service: str = SERVICE, service_id: str, started_ns: int, now_ns: int
+) -> bytes:
     """The protobuf body. Counters and histograms are cumulative since `started_ns`; all else is a gauge. Unix times."""
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
     request = ExportMetricsServiceRequest()
     resource = request.resource_metrics.add()
-    own = {"service.name": "fieldgate", "service.version": VERSION, "service.instance.id": service_id}
+    own = {"service.name": service, "service.version": VERSION, "service.instance.id": service_id}
     _label(resource.resource.attributes, own)
     scope = resource.scope_metrics.add()
-    scope.scope.name, scope.scope.version = "fieldgate", VERSION
+    scope.scope.name, scope.scope.version = SERVICE, VERSION
     for metric in metrics:
         if metric.type == "histogram":
             if metric.samples:
@@ -153,18 +157,22 @@ class Pusher:
         settings: Telemetry,
         registry: CollectorRegistry,
         *,
+        service: str = SERVICE,
         service_id: str,
         started_ns: int | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        """`started_ns`: since when the counters count, Unix time; None: since now. A later one would say that they
-        have begun anew, and have them counted twice."""
+        """`service` is the program, `service_id` which one of them.
+
+        `started_ns`: since when the counters count, Unix time; None: since now. A later one would say that they have
+        begun anew, and have them counted twice.
+        """
         if settings.url is None:
             raise ValueError("Metrics are pushed where the settings name an address, and nowhere else.")
         self._url = endpoint(settings.url)
         self._interval_s = settings.interval_s
         self._registry = registry
-        self._service_id = service_id
+        self._service, self._service_id = service, service_id
         self._headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip", **headers_of(environ)}
         self._started_ns = time.time_ns() if started_ns is None else started_ns
         self._is_away = False
@@ -173,7 +181,7 @@ class Pusher:
         """Push at each interval."""
         import aiohttp
 
-        from gateway.resolver import Resolver
+        from bridge.resolver import Resolver
 
         timeout = aiohttp.ClientTimeout(total=min(MAX_TIMEOUT_S, self._interval_s))
         connector = aiohttp.TCPConnector(resolver=Resolver())
@@ -192,6 +200,7 @@ class Pusher:
     async def _push(self, session: Any) -> None:
         body = encoded(
             self._registry.collect(),
+            service=self._service,
             service_id=self._service_id,
             started_ns=self._started_ns,
             now_ns=time.time_ns(),
