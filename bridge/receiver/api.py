@@ -7,8 +7,6 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
 
-from prometheus_client.exposition import choose_encoder
-
 from bridge.json_lines import rfc3339
 from bridge.ports import Clock
 from bridge.receiver import descriptions
@@ -22,6 +20,7 @@ from bridge.web.entrance import Prepared
 from bridge.web.errors import CannotServe, CannotUseCertificate
 from bridge.web.gate import Gate
 from bridge.web.meter import Meter
+from bridge.web.metrics import exposition
 from bridge.web.routes import Answer, Call, Problem, Route
 from bridge.web.server import WebServer
 from config.settings import Address
@@ -188,8 +187,7 @@ class Api:
         return _verdict("not ready", problems, call) if problems else {"status": "ready"}
 
     async def _metrics(self, call: Call) -> Any:
-        encode, content_type = choose_encoder(call.headers.get("Accept", ""))
-        return Answer(body=encode(self._registry), content_type=content_type)
+        return exposition(self._registry, call.headers.get("Accept", ""))
 
     async def _status(self, _call: Call) -> Any:
         return self._view.status()

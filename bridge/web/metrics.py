@@ -1,4 +1,7 @@
-"""The HTTP interface's own requests as Prometheus reads them; the same for the gateway and the receiver."""
+"""What Prometheus reads: the HTTP interface's own requests, and any registry in the form that a scrape asks for.
+
+The same for the gateway and the receiver.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,12 @@ from collections.abc import Iterable
 from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.registry import Collector
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector, CollectorRegistry
 
 from bridge.metric_entry import MetricEntry, entries_of
 from bridge.web.meter import BOUNDS_S, Meter
+from bridge.web.routes import Answer
 
 
 class HttpCollector(Collector):
@@ -47,3 +52,14 @@ class HttpCollector(Collector):
 def describe() -> list[MetricEntry]:
     """Every metric of the HTTP interface."""
     return entries_of(HttpCollector(Meter()).collect())
+
+
+def exposition(registry: CollectorRegistry, accept: str) -> Answer:
+    """All of a registry in the form that the header Accept asks for; in the usual one where it asks for nonsense."""
+    try:
+        encode, content_type = choose_encoder(accept)
+    except (TypeError, ValueError):  # a version that is no number: whoever scrapes wrote it, so it is no error of ours
+        encode, content_type = choose_encoder("")
+    if not (content_type.isascii() and content_type.isprintable()):  # the library repeats the version as it came
+        encode, content_type = choose_encoder("")
+    return Answer(body=encode(registry), content_type=content_type)

@@ -53,10 +53,9 @@ def routes(view: GatewayView, heartbeat: Heartbeat, *, http: Meter, max_lag_s: f
             from gateway.api.metrics import registry_of
 
             registry = registry_of(view.status, lambda: heartbeat.worst_lag_s, http)
-        from prometheus_client.exposition import choose_encoder
+        from bridge.web.metrics import exposition
 
-        encode, content_type = choose_encoder(call.headers.get("Accept", ""))
-        return Answer(body=encode(registry), content_type=content_type)
+        return exposition(registry, call.headers.get("Accept", ""))
 
     async def status(_call: Call) -> dict[str, Any]:
         return view.status().to_dict()

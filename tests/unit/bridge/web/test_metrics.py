@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from bridge.web.meter import BOUNDS_S, NOTHING_KNOWN, OTHER, Asked, Meter
-from bridge.web.metrics import HttpCollector
+from bridge.web.metrics import HttpCollector, exposition
 from bridge.web.routes import Route
 from tests.support.web_house import House, house, show
 
@@ -72,3 +73,27 @@ def test_prometheus_reads_cumulative_buckets_with_their_sum() -> None:
         assert f'{name}_bucket{{le="{end}",method="GET",route="/x"}} {float(count)}' in text
     assert f'{name}_count{{method="GET",route="/x"}} 4.0' in text
     assert f'{name}_sum{{method="GET",route="/x"}} 9.016' in text
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("", "text/plain"),
+        ("application/openmetrics-text; version=1.0.0,text/plain;version=0.0.4;q=0.5", "application/openmetrics-text"),
+        ("application/openmetrics-text; version=abc", "text/plain"),
+        ("application/openmetrics-text; version=1.0.0\udcff", "text/plain"),
+        ("application/openmetrics-text; version=2.0.\udcff", "text/plain"),
+        ("text/plain; version=1.0.\x1b[31m", "text/plain"),
+        ("text/plain; version=" + "9" * 8000, "text/plain"),
+        ("*/*; version=x", "text/plain"),
+    ],
+)
+def test_a_scrape_that_asks_for_nonsense_gets_the_usual_form(accept: str, kind: str) -> None:
+    registry = CollectorRegistry()
+    registry.register(HttpCollector(Meter()))
+    answer = exposition(registry, accept)
+    assert answer.content_type is not None
+    assert answer.content_type.partition(";")[0] == kind
+    assert answer.content_type.isascii()
+    assert answer.content_type.isprintable()
+    assert b"fieldgate_http_requests" in answer.body

@@ -289,6 +289,16 @@ async def test_a_scraper_that_asks_for_openmetrics_gets_it(http: aiohttp.ClientS
         assert (await response.text()).endswith("# EOF\n")
 
 
+@pytest.mark.parametrize("version", ["abc", "1.0.0x", ""])
+async def test_a_scraper_that_asks_for_a_version_that_is_none_is_no_error_of_ours(
+    http: aiohttp.ClientSession, version: str
+) -> None:
+    accept = f"application/openmetrics-text; version={version}"
+    async with http.get("/metrics", headers={"Accept": accept}) as response:
+        assert response.status == 200
+        assert "fieldgate_uptime_seconds" in await response.text()
+
+
 async def test_two_servers_in_one_process_do_not_share_metrics(server: ApiServer) -> None:
     other = ApiServer(ANY_PORT, GivenView(answer=replace(some_status(), gateway="edge-02")), name="edge-02")
     await other.start()
