@@ -82,7 +82,7 @@ class Reloading:
                     entry = accesses.added.get(listener.access) or parts.accesses.entries[listener.access]
                     door = parts.make_listener(listener, entry)
                     opened.append(door)
-                    door.open()
+                    await door.open()
             api = await parts.api.prepare(after.api)
             streams = await parts.spool.add_streams(after)
         except ListenerError as error:

@@ -54,6 +54,7 @@ class Connection(Pipe):
         "_partial_bytes",
         "_patience_s",
         "_reader",
+        "_terms",
         "_throttle",
         "certificate",
         "certificate_username",
@@ -62,10 +63,12 @@ class Connection(Pipe):
     def __init__(self, broker: Broker, door: Door, origin: Peer) -> None:
         super().__init__(door, origin)
         self._broker = broker
+        self._terms = terms = door.terms
+        """What CONNACK will say, also when the listener was given others meanwhile: the reader goes by them already."""
         self._reader = Reader(
-            max_packet_size_bytes=door.terms.max_packet_size_bytes,
+            max_packet_size_bytes=terms.max_packet_size_bytes,
             first_packet_limit_bytes=door.max_connect_size_bytes,
-            topic_alias_maximum=door.terms.topic_alias_maximum,
+            topic_alias_maximum=terms.topic_alias_maximum,
             limits=broker.limits,
             max_packets=MAX_PACKETS_AT_ONCE,
         )
@@ -309,7 +312,7 @@ class Connection(Pipe):
 
     def _enter(self, packet: Connect, verdict: Verdict, packets: list[Packet]) -> None:
         """It is decided: the client is told, and if it may come in, what it sent behind CONNECT is done."""
-        terms = self._door.terms
+        terms = self._terms
         if isinstance(verdict, Refused):
             self._broker.refuse(self, packet, terms, verdict)
             return

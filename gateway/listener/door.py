@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from typing import Final, Protocol
 
 from gateway.access.ports import Credentials, Entry, Verdict
@@ -67,6 +68,9 @@ class Door(Protocol):
 
     def throttle(self, now_s: float) -> Throttle | None:
         """The rates of a new client; None where it has none."""
+
+    def has_revoked(self, certificate: PeerCertificate, *, since: ssl.SSLContext) -> bool:
+        """Whether a client's certificate was revoked after its handshake began, which goes on by that context."""
 
     def located(self, guest: Guest) -> bool:
         """A load balancer has said who is behind it; false when there is no place for it."""

@@ -6,11 +6,12 @@ import asyncio
 import contextlib
 import logging
 import socket
+import ssl
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from bridge.listening import listen
+from bridge.listening import hosts_of, listen
 from config.settings import Listener, ProxyProtocol, UnixPath
 from gateway.access.ports import Credentials, Entry, Verdict
 from gateway.broker.broker import Broker
@@ -23,7 +24,7 @@ from gateway.listener.guests import Guests
 from gateway.listener.layer import Layer
 from gateway.listener.line import Line
 from gateway.listener.partials import Partials
-from gateway.listener.peer import peer_of
+from gateway.listener.peer import PeerCertificate, peer_of
 from gateway.listener.places import Places
 from gateway.listener.proxy import ProxyLayer
 from gateway.listener.rates import Throttle
@@ -124,20 +125,20 @@ class MqttListener:
 
     async def start(self) -> None:
         """Listen. Raises ListenerError, with a sentence, where that is not possible."""
-        self.open()
+        await self.open()
         self.accept()
 
-    def open(self) -> None:
+    async def open(self) -> None:
         """Take the address, so that it is sure; whoever knocks waits. Raises ListenerError."""
-        if self._settings.transport.is_tls:
-            self._certificates = self._read_certificates(self._settings)
+        self._certificates = await asyncio.to_thread(self.prepare, self._settings)
         bind = self._settings.bind
         try:
             if isinstance(bind, UnixPath):
                 sock, self._file = listen_unix(bind)
                 self._sockets = [sock]
             else:
-                self._sockets = listen(bind)
+                # A resolver may take seconds, and a running gateway may open one more.
+                self._sockets = listen(bind, await asyncio.to_thread(hosts_of, bind))
                 self.address = replace(bind, port=int(self._sockets[0].getsockname()[1]))
         except OSError as error:
             raise listener_error(self.name, bind, error) from error
@@ -313,6 +314,11 @@ class MqttListener:
         if settings.max_message_rate is None and settings.max_byte_rate is None:
             return None
         return Throttle(messages=settings.max_message_rate, size_bytes=settings.max_byte_rate, now_s=now_s)
+
+    def has_revoked(self, certificate: PeerCertificate, *, since: ssl.SSLContext) -> bool:
+        """Whether a client's certificate was revoked after its handshake began, which goes on by that context."""
+        loaded = None if self._certificates is None else self._certificates.current
+        return loaded is not None and loaded.context is not since and loaded.revokes(certificate)
 
     def located(self, guest: Guest) -> bool:
         """A load balancer has said who is behind it; false when there is no place for it."""

@@ -153,9 +153,11 @@ class Pipe(asyncio.BufferedProtocol):
         self._flush()
         self._is_closing = True
         self._let_go()
-        if transport is None or transport.is_closing():
+        if transport is None:
             return
-        if transport.can_write_eof():
+        if transport.is_closing():  # the client sends no more, but may still take something
+            self._door.wheel.put(self, self._loop.time() + LINGER_S)
+        elif transport.can_write_eof():
             # What comes in is thrown away, and the client's own closing is waited for.
             self.resume(self._paused)
             try:
@@ -203,8 +205,10 @@ class Pipe(asyncio.BufferedProtocol):
         To be asked a few times in that time: what is compared is how much it had taken when it was asked before.
         """
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None:
             return False
+        # Also of one that is closing: the loop closes it when the client has said that it sends no more, and waits for
+        # as long as it takes nothing of what it is still to get.
         unsent_bytes = transport.get_write_buffer_size()
         before, self._taken_bytes = self._taken_bytes, self._written_bytes - unsent_bytes
         if not unsent_bytes:

@@ -106,7 +106,10 @@ class TlsLayer(Layer):
         self._door.partials.release(self)
         der = self._tls.getpeercert(binary_form=True)
         if der is not None:
-            self._connection.certificate = peer_certificate(der)
+            self._connection.certificate = certificate = peer_certificate(der)
+            if self._door.has_revoked(certificate, since=self._context):
+                self._connection.revoked()
+                return
         if self._username_from is not UsernameFrom.PASSWORD:
             self._connection.certificate_username = username_of(self._tls.getpeercert(), self._username_from)
         self._read(self._tls)

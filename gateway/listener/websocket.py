@@ -77,7 +77,7 @@ class WebSocketLayer(Layer):
             return
         if not self._connection.is_let_in:
             self._early_bytes += len(data)
-            if self._early_bytes > MAX_HEAD_BYTES + FRAME_SLACK_BYTES + self._door.max_connect_size_bytes:
+            if self._early_bytes > MAX_HEAD_BYTES + FRAME_SLACK_BYTES + self._settings.max_connect_size_bytes:
                 self._end(f"It sent {self._early_bytes} bytes, and no CONNECT that lets it in was among them.")
                 return
         if self._protocol.state is State.CONNECTING:
@@ -165,9 +165,9 @@ class WebSocketLayer(Layer):
 
     def _take_frames(self, data: bytes) -> None:
         protocol = self._protocol
+        settings = self._settings  # those of when it came: a lower limit holds for new connections
         is_let_in = self._connection.is_let_in
-        terms = self._door.terms
-        packet_bytes = terms.max_packet_size_bytes if is_let_in else self._door.max_connect_size_bytes
+        packet_bytes = settings.max_packet_size_bytes if is_let_in else settings.max_connect_size_bytes
         setattr(protocol, _MAX_SIZE, FRAME_SLACK_BYTES + packet_bytes)
         protocol.receive_data(data)
         chunks: list[bytes] = []

@@ -283,7 +283,7 @@ async def test_a_client_that_sends_faster_than_it_may_is_read_again_when_its_rat
     assert setup.transport.is_reading_now
     setup.connection.data_received(PUBLISH_0 * 2)
     assert not setup.transport.is_reading_now
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not setup.transport.is_reading_now:  # noqa: ASYNC110 - reading has no event
             await asyncio.sleep(0.001)
     assert len(setup.connection.get_buffer(-1)) == 2048

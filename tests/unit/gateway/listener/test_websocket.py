@@ -60,14 +60,14 @@ GOOD_UPGRADE = UPGRADE + b"Sec-WebSocket-Protocol: mqtt\r\n\r\n"
 @contextlib.asynccontextmanager
 async def client(door: Door, path: str = "/mqtt", **more: Any) -> AsyncIterator[ClientConnection]:
     more.setdefault("subprotocols", MQTT)
-    async with connect(f"ws://127.0.0.1:{door.port}{path}", open_timeout=5, close_timeout=5, **more) as made:
+    async with connect(f"ws://127.0.0.1:{door.port}{path}", open_timeout=30, close_timeout=30, **more) as made:
         yield made
 
 
 async def collected(made: ClientConnection, size: int) -> bytes:
     """As many bytes of MQTT as asked for, however they are cut into messages."""
     data = b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while len(data) < size:
             message = await made.recv()
             assert isinstance(message, bytes)
@@ -210,7 +210,7 @@ async def test_frames_that_break_the_protocol_close_the_connection_with_its_code
     async with opened(transport=Transport.WS) as door:
         reader, writer = await door.knock()
         writer.write(GOOD_UPGRADE)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             head = await reader.readuntil(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 101")
         writer.write(sent)
@@ -246,7 +246,7 @@ async def test_a_frame_that_is_half_here_counts_among_half_received_packets() ->
     async with opened(transport=Transport.WS, partials=Partials(100_000)) as door:
         reader, writer = await door.knock()
         writer.write(GOOD_UPGRADE + frame(Opcode.BINARY, CONNECT_5))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await reader.readuntil(b"\r\n\r\n")
         assert (await exactly(reader, 3))[2] == 0x20
         writer.write(frame(Opcode.BINARY, bytes(150_000))[:-10])
