@@ -95,3 +95,34 @@ def test_who_does_not_answer_the_end_of_tls_keeps_no_socket_open(
                 assert all(sock.fileno() == -1 for sock in connections._sockets)
 
     run(loop, check())
+
+
+@LOOPS
+@pytest.mark.parametrize("path", ["/nowhere", "/healthz", "/static/index.html", "/api/v1/thing"])
+def test_who_sends_many_requests_at_once_has_one_answered_a_turn_of_the_loop(loop: str, path: str) -> None:
+    requests = 200
+
+    async def check() -> None:
+        async with house() as at:
+            turns = 0
+
+            def turn() -> None:
+                nonlocal turns, next_turn
+                turns += 1
+                next_turn = asyncio.get_running_loop().call_soon(turn)
+
+            next_turn = asyncio.get_running_loop().call_soon(turn)
+            reader, writer = await asyncio.open_connection(at.server.address.host, at.server.address.port)
+            head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n"
+            asked = f"{head}\r\n" * (requests - 1) + f"{head}Connection: close\r\n\r\n"
+            before = turns
+            writer.write(asked.encode())
+            async with asyncio.timeout(TIMEOUT_S):
+                answered = (await reader.read()).count(b"HTTP/1.1 ")
+            next_turn.cancel()
+            writer.close()
+            await writer.wait_closed()
+            assert answered == requests
+            assert turns - before >= requests
+
+    run(loop, check())
