@@ -129,6 +129,7 @@ class Gateway:
         self._partials, self._places = Partials(), Places(settings.limits.max_connections)
         self.listeners = [self._listener(each, accesses.entries[each.access]) for each in settings.listeners]
         self._notes = Notes(spool)
+        self._notes.forget_others([uplink.name for uplink in settings.uplinks])
         self.uplinks = {uplink.name: self._uplink(uplink) for uplink in settings.uplinks}
         self.overview = Overview(
             configuration,
@@ -254,6 +255,7 @@ class Gateway:
                 make_uplink=self._uplink,
                 api=self.api,
                 push_metrics=self.push_metrics,
+                forget_others=self._notes.forget_others,
             )
         )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -54,6 +54,8 @@ class Parts:
     make_uplink: Callable[[UplinkSettings], Uplink]
     api: ApiServer
     push_metrics: Callable[[], None]
+    forget_others: Callable[[Collection[str]], None]
+    """What is noted of uplinks that are none of these."""
 
 
 class Reloading:
@@ -182,6 +184,7 @@ class PreparedChange:
             await task  # its own error ends the gateway, as it would have without us
         ended = {name: parts.uplinks.pop(name) for name in changed}
         await parts.spool.reroute(self.after)
+        parts.forget_others(after)
         for settings in self.after.uplinks:
             if settings.name not in parts.uplinks:
                 parts.uplinks[settings.name] = uplink = parts.make_uplink(settings)

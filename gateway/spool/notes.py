@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from typing import Final, Protocol
 
 from gateway.spool.ports import Table
@@ -43,6 +44,11 @@ class Notes:
         """Write down that `by` paused the uplink."""
         self._paused[uplink] = by
         self._store.keep(Table.NOTE, _PAUSED + uplink, json.dumps({"by": by}).encode())
+
+    def forget_others(self, uplinks: Collection[str]) -> None:
+        """Forget the pauses of all but these: an uplink that is added under an old name is a new one."""
+        for uplink in [name for name in self._paused if name not in uplinks]:
+            self.resumed(uplink)
 
     def resumed(self, uplink: str) -> None:
         """Write down that it is not paused any more."""

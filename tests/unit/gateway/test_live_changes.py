@@ -14,13 +14,13 @@ import pytest
 
 from config.settings import GatewaySettings
 from tests.support.certificates import Authority
-from tests.support.live_gateway import Cloud, cloud, live_gateway
+from tests.support.live_gateway import NOBODY, Cloud, cloud, live_gateway
 from tests.support.mosquitto import Mosquitto, free_port
 from tests.support.passwords import write_users
 from tests.support.plain_mqtt import PlainClient
 from tests.support.web_house import PASSWORDS, VIEWER_TOKEN, write_passwords, write_tokens
 
-TIMEOUT_S = 10
+TIMEOUT_S = 30
 
 
 @pytest.fixture(scope="module")
@@ -283,6 +283,25 @@ async def test_a_new_uplink_gets_what_is_kept_and_one_taken_out_holds_nothing_ba
         await ears.has(lambda _: ears.payloads("telemetry") == {b"1", b"2", b"3", b"4"})
     async with live_gateway(tmp_path, uplinks=[cloud(broker.port, "second")]) as box:  # and so it is on disk
         assert box.gateway.spool.lanes["telemetry"].waiting_records == 0
+
+
+async def test_a_pause_goes_with_its_uplink_and_stays_through_every_other_change(tmp_path: Path) -> None:
+    uplinks = [cloud(NOBODY), cloud(NOBODY, "second")]
+    async with live_gateway(tmp_path, uplinks=list(uplinks)) as box:
+        for name in ("cloud", "second"):
+            box.gateway._notes.paused(name, "anna")
+            box.gateway.uplinks[name].pause("anna")
+        box.file["uplinks"] = [cloud(NOBODY, window=3)]
+        assert (await box.reload()).is_valid
+        assert box.gateway.uplinks["cloud"].paused_by == "anna"
+        box.file["uplinks"] += [uplinks[1]]
+        assert (await box.reload()).applied == ["uplinks[second]"]
+        assert box.gateway.uplinks["second"].paused_by is None
+    for names, paused in ((["cloud"], ["cloud"]), (["second"], []), (["cloud", "second"], [])):
+        found = [each for each in uplinks if each["name"] in names]
+        async with live_gateway(tmp_path, uplinks=found) as box:  # taken out while no gateway ran
+            await box.gateway.spool.flush()
+            assert [name for name, uplink in box.gateway.uplinks.items() if uplink.is_paused] == paused
 
 
 async def test_records_keep_flowing_through_many_reloads_and_each_arrives(
