@@ -294,7 +294,7 @@ class Committer:
             lane = self._lanes[name]
             declared += [(lane.id, EVERYONE, gap.first_seq) for gap in lane.gaps.forget_below(EVERYONE, seq)]
         now_us = self._clock.now_us()
-        expiry, self._is_expiry_due = self._is_expiry_due, False
+        is_expiry_due, self._is_expiry_due = self._is_expiry_due, False
         return Plan(
             lanes=[
                 LanePlan(
@@ -304,9 +304,7 @@ class Committer:
                     stored_end=lane.stored_end,
                     blocks=commit.blocks.get(lane.id, ()),
                     release_below=seq if (seq := released.get(lane.name, 0)) > lane.first_seq else None,
-                    expire_before_us=(
-                        now_us - int(lane.time_to_live_s * 1_000_000) if expiry and lane.time_to_live_s else None
-                    ),
+                    expiry=lane.expiry(self._clock.monotonic_s(), now_us) if is_expiry_due else None,
                 )
                 for lane in self._lanes.values()
             ],
@@ -334,6 +332,10 @@ class Committer:
     def _apply(self, commit: OpenCommit, result: Result) -> None:
         """Let the lanes say what the rows now say."""
         update(self._lanes, result, is_synced=self._is_synced_by_commit)
+        if result.sealed:
+            now_s = self._clock.monotonic_s()
+            for lane in self._lanes.values():
+                lane.note_age(now_s)
         self.counters.lazy_lost += result.lazy_lost
         if result.dead_letters is not None:
             self.dead_letters = result.dead_letters

@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Final
 
 from bridge.ports import StoredBlock
+from gateway.spool.ages import Ages, Expiry
 from gateway.spool.gaps import EVERYONE, Gaps
 
 TAIL_MAX_BYTES: Final = 8 * 1024 * 1024
@@ -86,6 +87,7 @@ class Lane:
     """By the names of the uplinks that carry the stream."""
     gaps: Gaps = field(default_factory=Gaps)
     tail: Tail = field(default_factory=Tail)
+    ages: Ages = field(default_factory=Ages)
     time_to_live_s: float | None = None
     accepted: int = 0
     """Records that devices sent, since the start."""
@@ -111,6 +113,18 @@ class Lane:
         start = max(self.released_seq, self.first_seq)
         gone = sum(gap.count for gap in self.gaps.between(start, self.next_seq, EVERYONE))
         return self.next_seq - start - gone
+
+    def note_age(self, now_s: float) -> None:
+        """What it keeps has come by now; to be told after every commit of records."""
+        if self.time_to_live_s is not None:
+            self.ages.note(now_s, self.next_seq, self.time_to_live_s)
+
+    def expiry(self, now_s: float, now_us: int) -> Expiry | None:
+        """What is past its time-to-live; None where there is none."""
+        if self.time_to_live_s is None:
+            return None
+        self.note_age(now_s)  # what came before it had one
+        return self.ages.expiry(now_s, now_us, self.time_to_live_s)
 
     def watermark(self, uplink: str) -> int:
         """How far `uplink` has come."""

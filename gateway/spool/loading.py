@@ -9,6 +9,7 @@ from typing import Final
 
 from bridge.ports import Gap
 from config.settings import GatewaySettings
+from gateway.spool.ages import Ages
 from gateway.spool.gaps import EVERYONE
 from gateway.spool.lane import TAIL_MAX_BYTES, Lane, Tail
 from gateway.spool.rows import head_of, last_block
@@ -85,6 +86,7 @@ def stored_lane(connection: sqlite3.Connection, row: tuple[int, str, str, int, i
         stored_start=head.stored_start if head else stored_end,
         stored_end=stored_end,
         first_received_at_us=head.received_at_us if head else None,
+        ages=Ages(next_seq),
         watermarks=dict(connection.execute("SELECT uplink, seq FROM watermark WHERE stream = ?", (stream,)).fetchall()),
     )
     for uplink, first, count, reason in connection.execute(

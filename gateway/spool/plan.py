@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bridge.block_builder import BlockBuilder
+from gateway.spool.ages import Expiry
 from gateway.spool.errors import SpoolBusy, SpoolFull
 from gateway.spool.ports import Outcome, Table
 from gateway.spool.removals import Key, Removals
@@ -32,8 +33,8 @@ class LanePlan:
     blocks: Sequence[BlockBuilder] = ()
     release_below: int | None = None
     """Blocks that end at or below are delivered everywhere."""
-    expire_before_us: int | None = None
-    """Blocks received before are past their time-to-live."""
+    expiry: Expiry | None = None
+    """What is past its time-to-live; None: that is not to be looked at now."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,6 +13,7 @@ from typing import Final
 
 from bridge.ports import Gap
 from config.settings import WhenFull
+from gateway.spool.ages import Expiry
 from gateway.spool.errors import SpoolFull
 from gateway.spool.rows import add_to_counter, dead_letter_total, head_of, note_gap
 from gateway.spool.schema import PAGE_SIZE_BYTES, key_of, seq_of
@@ -96,15 +97,15 @@ def make_room(
     return drops
 
 
-def expire(connection: sqlite3.Connection, stream: int, name: str, before_us: int) -> list[Drop]:
-    """Drop the first blocks of a stream, as far as they were received before: at most EXPIRED_AT_ONCE of them."""
+def expire(connection: sqlite3.Connection, stream: int, name: str, expiry: Expiry) -> list[Drop]:
+    """Drop the first blocks of a stream, as far as their time-to-live is over: at most EXPIRED_AT_ONCE of them."""
     rows = connection.execute(
         "SELECT key, count, received_at_us FROM block WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
         (key_of(stream, 0), key_of(stream + 1, 0), EXPIRED_AT_ONCE),
     )
     expired = []
     for key, count, received_at_us in rows:
-        if received_at_us >= before_us:
+        if not expiry.has_taken(seq_of(key) + count, received_at_us):
             break
         expired.append((key, count))
     rows.close()

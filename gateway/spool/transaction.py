@@ -128,9 +128,10 @@ class Transactor:
             raise translate(error) from error
 
     def _resize(self, connection: sqlite3.Connection) -> None:
-        if self._new_size is not self._size:
-            self._new_size.bound_log(connection)
-            self._size = self._new_size
+        size = self._new_size  # which may be another one at any moment
+        if size is not self._size:
+            size.bound_log(connection)
+            self._size = size
             if self._folder.wal_size_bytes() > 2 * self._size.wal_bytes:
                 _shorten_log(connection)
             self._max_pages = max(self._max_pages, self._size.max_pages)
@@ -190,8 +191,8 @@ class Transactor:
             if lane.release_below is not None:
                 delete_below(connection, lane.stream, lane.release_below)
                 touched.add(lane.stream)
-            if lane.expire_before_us is not None:
-                result.drops += expire(connection, lane.stream, lane.name, lane.expire_before_us)
+            if lane.expiry is not None:
+                result.drops += expire(connection, lane.stream, lane.name, lane.expiry)
         if plan.removals:
             tables.discard(connection, plan.removals)
         if plan.replay is not None:

@@ -1,9 +1,10 @@
 """The spool against a model: a list of payloads for each stream, and a set of what each uplink still has to get.
 
 Random steps go to the real spool on a real disk and to the model: publish, release, dead-letter, replay and discard
-letters, grow and shrink, let time pass, take an uplink out and put it back, damage a block, close, die, back up,
-restore, open again. After each of them every uplink must see exactly what the model says, in order, with every missing
-number declared as a gap; and whatever a policy dropped must be counted.
+letters, grow and shrink, let time pass, set the clock, take an uplink out and put it back, damage a block, close, die,
+back up, restore, save from a database that was condemned, open again. After each of them every uplink must see exactly
+what the model says, in order, with every missing number declared as a gap; and whatever a policy dropped must be
+counted, and not before its time.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from bridge.block import decode_blocks
 from config.settings import Batch, Stream, Uplink, WhenFull
 from config.settings import Spool as SpoolSettings
+from gateway.spool.ages import PARTS
 from gateway.spool.backup import back_up
 from gateway.spool.gaps import EVERYONE
 from gateway.spool.outbox import UplinkOutbox
 from gateway.spool.ports import Outcome
+from gateway.spool.recovery import MARK
 from gateway.spool.restore import restore
 from gateway.spool.retention import used_pages
 from gateway.spool.schema import PAGE_SIZE_BYTES, key_of, seq_of
@@ -46,6 +49,8 @@ LIVES_S = {"alarms": None, "telemetry": 1000.0}
 UPLINKS = (Uplink(name="cloud", batch=Batch(max_records=7)), Uplink(name="archive", batch=Batch(max_records=7)))
 POLICIES = ("full", "expired")
 LARGE = 1 << 30
+BATCHES = st.lists(st.tuples(st.sampled_from([0, 1]), st.integers(1, 20)), min_size=1, max_size=4)
+"""Stream and number of records."""
 
 
 @dataclass
@@ -53,6 +58,8 @@ class Truth:
     """What the spool has to say."""
 
     stored: dict[str, list[bytes]] = field(default_factory=lambda: {name: [] for name in STREAMS})
+    came_s: dict[str, list[float]] = field(default_factory=lambda: {name: [] for name in STREAMS})
+    """When, by the steady clock."""
     released: dict[tuple[str, str], int] = field(
         default_factory=lambda: {(uplink.name, name): 1 for uplink in UPLINKS for name in STREAMS}
     )
@@ -71,6 +78,10 @@ class Truth:
     def end(self, stream: str) -> int:
         return len(self.stored[stream]) + 1
 
+    def store(self, stream: str, payloads: list[bytes], now_s: float) -> None:
+        self.stored[stream] += payloads
+        self.came_s[stream] += [now_s] * len(payloads)
+
 
 class SpoolModel(RuleBasedStateMachine):
     def __init__(self) -> None:
@@ -87,7 +98,9 @@ class SpoolModel(RuleBasedStateMachine):
         self.truth = Truth()
         self.on_disk = dict(self.truth.released)
         """How far each uplink was when last everything was written."""
-        self.backup: tuple[Truth, dict[str, tuple[int, int]]] | None = None
+        self.backup: tuple[Truth, dict[str, int]] | None = None
+        self.start: dict[str, int] = {}
+        """Numbers below were there before the spool was opened."""
         self.epochs: set[str] = set()
         self.written = 0
         self.spool: Spool
@@ -97,14 +110,24 @@ class SpoolModel(RuleBasedStateMachine):
     def uplinks(self) -> tuple[Uplink, ...]:
         return self.settings.uplinks
 
-    @initialize()
+    @initialize(batches=BATCHES)
+    def begin(self, batches: list[tuple[int, int]]) -> None:
+        self.open()
+        self.publish(
+            batches, 0
+        )  # hypothesis leaves rules out of a whole run, and without records there is little to see
+
     def open(self) -> None:
+        self.open_it()
+        assert self.spool.salvage is None
+
+    def open_it(self) -> None:
         async def opened() -> None:
             self.spool = await Spool.open(self.settings, clock=self.clock)
             self.task = asyncio.create_task(self.spool.run())
 
         self.runner.run(opened())
-        assert self.spool.salvage is None
+        self.start = {stream: self.truth.end(stream) for stream in STREAMS}
         self.epochs |= {self.spool.lanes[stream].epoch for stream in STREAMS}
 
     def close(self, *, finish: bool = True) -> None:
@@ -154,11 +177,27 @@ class SpoolModel(RuleBasedStateMachine):
                     for n in range(gap.first_seq, gap.first_seq + gap.count)
                 }
                 assert lane.dropped[reason] - counted.get(reason, 0) == len(of_reason & new)
+                if reason == "expired":
+                    self.nothing_went_before_its_time(stream, of_reason & new)
             self.truth.miss(EVERYONE, stream, new)
             self.truth.dropped[stream] = dict(lane.dropped)
 
+    def nothing_went_before_its_time(self, stream: str, gone: set[int]) -> None:
+        """Of what was there before the start only the wall clock knows, and that is set at will."""
+        life_s, now_s = LIVES_S[stream], self.clock.monotonic_s()
+        assert life_s is not None or not gone
+        came_s = self.truth.came_s[stream]
+        assert all(now_s - came_s[seq - 1] >= (life_s or 0) for seq in gone if seq >= self.start[stream])
+
+    def nothing_is_kept_beyond_its_time(self) -> None:
+        for stream, life_s in LIVES_S.items():
+            if life_s is not None:
+                late_s = self.clock.monotonic_s() - life_s * (1 + 1 / PARTS)
+                first = max(self.start[stream], self.spool.lanes[stream].first_seq)
+                assert all(came_s > late_s for came_s in self.truth.came_s[stream][first - 1 :])
+
     @rule(
-        batches=st.lists(st.tuples(st.sampled_from([0, 1]), st.integers(1, 20)), min_size=1, max_size=4),
+        batches=BATCHES,
         size=st.sampled_from([0, 0, 3000]),
     )
     def publish(self, batches: list[tuple[int, int]], size: int) -> None:
@@ -175,7 +214,7 @@ class SpoolModel(RuleBasedStateMachine):
         outcome = self.runner.run(published())
         if outcome is Outcome.DURABLE:
             for stream, payloads in given.items():
-                self.truth.stored[stream] += payloads
+                self.truth.store(stream, payloads, self.clock.monotonic_s())
         else:
             assert outcome is Outcome.FULL
             assert self.spool.is_refusing
@@ -240,7 +279,7 @@ class SpoolModel(RuleBasedStateMachine):
         for number in gone:
             uplink, stream, payloads = self.truth.letters.pop(number)
             first = self.truth.end(stream)
-            self.truth.stored[stream] += payloads
+            self.truth.store(stream, payloads, self.clock.monotonic_s())
             for other in self.uplinks:
                 if other.name != (name or uplink):  # it has had them under their first numbers
                     self.truth.miss(other.name, stream, set(range(first, first + len(payloads))))
@@ -287,11 +326,15 @@ class SpoolModel(RuleBasedStateMachine):
         self.spool.resize(spool)
         self.clock.us += 2 * SECOND_US  # what was refused may be tried again
 
-    @rule(seconds=st.integers(1, 600))
-    def let_time_pass(self, seconds: int) -> None:
+    @rule(seconds=st.sampled_from([1, 400, 600, 1010]), set_by_s=st.sampled_from([0, 0, -(10**7), -600, 600, 10**7]))
+    def let_time_pass(self, seconds: int, set_by_s: int) -> None:
+        """And the wall clock may be set meanwhile."""
+        self.clock.set(set_by_s * SECOND_US)
         self.clock.us += seconds * SECOND_US
         self.spool._committer.expire()
+        self.runner.run(self.spool.written())
         self.flush()
+        self.nothing_is_kept_beyond_its_time()
 
     @rule()
     def take_an_uplink_out_or_put_it_back(self) -> None:
@@ -352,18 +395,22 @@ class SpoolModel(RuleBasedStateMachine):
     def back_up(self) -> None:
         self.flush()
         back_up(self.folder / "data", self.folder / "b.tar.gz", gateway="edge-01", configuration=[], now_us=0)
-        kept = {}
+        self.backup = (copy.deepcopy(self.truth), self.bases())
+
+    def bases(self) -> dict[str, int]:
+        """What is taken off every number of a stream when it begins a new epoch."""
+        bases = {}
         for stream in STREAMS:
             lane = self.spool.lanes[stream]
             first = min([lane.first_seq, *lane.watermarks.values()])
-            kept[stream] = (first - 1, len(self.uplinks)) if lane.first_received_at_us is not None else (-1, 0)
-        self.backup = (copy.deepcopy(self.truth), kept)
+            bases[stream] = self.truth.end(stream) - 1 if lane.first_received_at_us is None else first - 1
+        return bases
 
     @precondition(lambda self: self.backup is not None)
     @rule()
     def restore(self) -> None:
         assert self.backup is not None
-        truth, kept = copy.deepcopy(self.backup[0]), self.backup[1]
+        truth, bases = copy.deepcopy(self.backup[0]), self.backup[1]
         self.settings = replace(
             self.settings, uplinks=tuple(one for one in UPLINKS if (one.name, STREAMS[0]) in truth.released)
         )
@@ -371,15 +418,28 @@ class SpoolModel(RuleBasedStateMachine):
         restore(self.folder / "b.tar.gz", self.folder / "data")
         before = set(self.epochs)
         self.open()
+        self.begin_new_epochs(truth, bases, before)
+
+    @rule()
+    def be_saved_from_a_database_that_was_condemned(self) -> None:
+        self.flush()
+        bases, before = self.bases(), set(self.epochs)
+        self.close()
+        (self.folder / "data" / MARK).touch()
+        self.open_it()
+        assert self.spool.salvage is not None
+        self.begin_new_epochs(self.truth, bases, before)
+
+    def begin_new_epochs(self, truth: Truth, bases: dict[str, int], before: set[str]) -> None:
         for stream in STREAMS:
-            lane, base = self.spool.lanes[stream], kept[stream][0]
+            lane, base = self.spool.lanes[stream], bases[stream]
             assert lane.epoch not in before, "numbers of that epoch were seen outside"
-            if base < 0:
-                base = len(truth.stored[stream])
             end = lane.next_seq + base
             everybody = truth.missing.get((EVERYONE, stream), set())
             assert set(range(end, truth.end(stream))) <= everybody
             truth.stored[stream] = truth.stored[stream][base : end - 1]
+            truth.came_s[stream] = truth.came_s[stream][base : end - 1]
+            self.start[stream] = lane.next_seq
             for of, name in list(truth.missing):
                 if name == stream:
                     truth.missing[of, name] = {n - base for n in truth.missing[of, name] if base < n < end}

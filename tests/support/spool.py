@@ -23,12 +23,18 @@ class StepClock:
 
     def __init__(self, now_us: int = 1_700_000_000 * SECOND_US) -> None:
         self.us = now_us
+        self._set_by_us = 0
+
+    def set(self, by_us: int) -> None:
+        """The wall clock is set: no time has passed."""
+        self.us += by_us
+        self._set_by_us += by_us
 
     def now_us(self) -> int:
         return self.us
 
     def monotonic_s(self) -> float:
-        return self.us / SECOND_US
+        return (self.us - self._set_by_us) / SECOND_US
 
 
 class Commits:
