@@ -15,7 +15,7 @@ from simulators.demo.child import Child
 from simulators.demo.errors import DemoFailed
 from simulators.demo.options import DemoOptions
 from simulators.demo.scene import Scene
-from simulators.demo.site import HOST, Site, make_site
+from simulators.demo.site import HOST, Site, held_ports, make_site
 from simulators.demo.story import Story
 from simulators.demo.verdict import Verdict
 from simulators.demo.view import View, make_view, show_verdict
@@ -45,6 +45,7 @@ async def _run(options: DemoOptions, console: Console) -> int:
         raise DemoFailed(f"No folder can be made in {options.folder}: {error.strerror or error}.") from error
     with _interruption() as interrupted:
         async with contextlib.AsyncExitStack() as stack:
+            stack.enter_context(held_ports(site))
             stage = _Stage(options, site, console, interrupted)
             stage.say(f"Everything of this run is in {_shown(site.folder)}.")
             await stage.set_up(stack)

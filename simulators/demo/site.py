@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -115,6 +117,21 @@ def free_endpoints(*, usual: bool = True) -> dict[str, Endpoint]:
     finally:
         for sock in held:
             sock.close()
+
+
+@contextlib.contextmanager
+def held_ports(site: Site) -> Iterator[None]:
+    """The system gives none of the site's ports to anybody who takes any; their owners can bind them all the same.
+
+    A process that has not started yet, or was killed, would else find its port taken by a stranger.
+    """
+    with contextlib.ExitStack() as stack:
+        for endpoint in (site.devices, site.cloud, site.gateway_api, site.receiver_api):
+            sock = stack.enter_context(socket.socket())
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # without listening it is in no server's way
+            with contextlib.suppress(OSError):  # taken already: its owner will say so
+                sock.bind((endpoint.host, endpoint.port))
+        yield
 
 
 def _bound(usual: int) -> socket.socket:

@@ -22,7 +22,7 @@ from simulators.link import LinkProxy
 CUT_AT, KILL_AT, MEND_AT = 0.25, 0.4, 0.55
 """Parts of the duration at which the link is cut, the gateway is killed, the link is mended."""
 DRAIN_TIMEOUT_S = 60.0
-SETTLE_TIMEOUT_S = 5.0
+SETTLE_TIMEOUT_S = 15.0
 
 RunFleet = Callable[[Callable[[FleetProgress], None], asyncio.Event], Awaitable[FleetResult]]
 

@@ -16,7 +16,7 @@ from simulators.units import Endpoint
 
 EVERY_S = 0.25
 READY_TIMEOUT_S = 30.0
-_ASK_TIMEOUT_S = 2.0
+_ASK_TIMEOUT_S = 5.0
 
 
 class Watch:

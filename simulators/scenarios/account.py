@@ -35,7 +35,9 @@ class Account:
     knows_arrivals: bool
     """Whether what arrived in the cloud could be looked at; without it only the devices' side is judged."""
     dropped: dict[str, int] = field(default_factory=dict)
-    """Records that the gateway dropped by a policy, by reason."""
+    """Records that the gateway dropped by a policy, by reason. One that was on its way then may have arrived."""
+    declared: int = 0
+    """Records that the receiver was told are dropped, and that it does not have."""
     duplicates_dropped: int = 0
     """Records that came to the receiver a second time and were dropped there."""
     undeclared: int = 0
@@ -97,8 +99,8 @@ class Account:
             found.append(f"{result.duplicates} records arrived twice without a reason.")
         if self.undeclared:
             found.append(f"The receiver misses {self.undeclared} records that the gateway did not declare as dropped.")
-        if dropped > result.published + result.resent - result.received:
-            found.append(f"The gateway says that it dropped {dropped} records, but fewer did not arrive.")
+        if self.declared > result.published + result.resent - result.received:
+            found.append(f"The gateway says that it dropped {self.declared} records, but fewer did not arrive.")
         return tuple(found)
 
     @property

@@ -16,7 +16,7 @@ from rich.console import Console
 
 from simulators.comparison import Comparison, compare, received_ids
 from simulators.demo.errors import DemoFailed
-from simulators.demo.site import Site, make_site
+from simulators.demo.site import Site, held_ports, make_site
 from simulators.ledger import payload_id, read_ledger
 from simulators.link_model import LinkState
 from simulators.scenarios.account import Account, dropped_by_policy, uplink_of
@@ -81,6 +81,7 @@ class _Play:
         self._view.open()
         try:
             async with contextlib.AsyncExitStack() as stack:
+                stack.enter_context(held_ports(self._site))
                 to = self._options.to
                 if to is None:
                     self._view.tell("The cloud's broker, the receiver and the gateway start.")
@@ -197,6 +198,7 @@ class _Play:
                 raise DemoFailed(f"The gateway does not answer; see {self._site.log('gateway')}.")
             more = {
                 "dropped": dropped_by_policy(gateway),
+                "declared": int((road.scene.receiver or {}).get("dropped", 0)),
                 "duplicates_dropped": road.scene.duplicates,
                 "undeclared": int((road.scene.receiver or {}).get("missing", 0)),
                 "waiting": road.scene.waiting or 0,

@@ -19,7 +19,7 @@ from simulators.scenarios.description import GatewayKeys, Scenario
 from simulators.scenarios.weather import WeatherLog
 from simulators.units import Endpoint
 
-SETTLE_TIMEOUT_S = 5.0
+SETTLE_TIMEOUT_S = 15.0
 DRAIN_TIMEOUT_S = 60.0
 
 

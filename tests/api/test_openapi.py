@@ -93,7 +93,7 @@ def ask(operation: Any, url: str, token: str | None, *, mode: GenerationMode, ex
     @given(case=operation.as_strategy(generation_mode=mode))
     def answered_as_described(case: Any) -> None:
         headers = {} if token is None else bearer(token)
-        case.call_and_validate(base_url=url, headers=headers, checks=checks, session=session, timeout=10)
+        case.call_and_validate(base_url=url, headers=headers, checks=checks, session=session, timeout=60)
 
     with session:
         try:

@@ -13,7 +13,7 @@ from websockets.typing import Subprotocol
 from tests.support.gateway_thread import GatewayThread
 from tests.support.mqtt5_peer import connect, publish, subscribe
 
-WITHIN_S = 10.0
+WITHIN_S = 30.0
 
 
 @pytest.fixture

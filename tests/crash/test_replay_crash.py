@@ -28,7 +28,7 @@ async def killed(folder: Path, *, crash_at: str | None = None, after: int = 0) -
     )  # fmt: skip
     assert process.stdout is not None
     told = 0
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while line := await process.stdout.readline():
             told += line != b"ready\n"
             if not crash_at and told == after:

@@ -25,7 +25,7 @@ async def fieldgate(folder: Path, command: str, *, crash_at: str | None = None) 
         sys.executable, "-m", "gateway", command, "-c", str(config), str(folder / "b.tar.gz"), "--yes",
         stdout=asyncio.subprocess.DEVNULL, env=environment,
     )  # fmt: skip
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(120):
         return await process.wait()
 
 

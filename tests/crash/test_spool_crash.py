@@ -28,7 +28,7 @@ async def killed(folder: Path, first: int, *, crash_at: str | None = None, after
     )  # fmt: skip
     assert process.stdout is not None
     last = first - 1
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(120):
         while line := await process.stdout.readline():
             last = int(line)
             if not crash_at and last - first + 1 == after:

@@ -41,7 +41,7 @@ async def sent_by_many(victim: Victim, datas: list[bytes], *, at_once: int = 100
         hammer.close()
 
 
-async def answered_soon(victim: Victim, within_s: float = 2.0) -> None:
+async def answered_soon(victim: Victim, within_s: float = 10.0) -> None:
     """An honest client gets what it wants while the other things go on."""
     async with asyncio.timeout(within_s):
         await prove_alive(victim.port)
@@ -117,7 +117,7 @@ async def test_qos_2_publishes_that_are_never_released_are_bounded(victim: Victi
                 with contextlib.suppress(ConnectionError):
                     await client.flush()
         await until(lambda: victim.gateway.stream()["records"] >= 20 * 1024, "they are taken, as many as may be")
-        await answered_soon(victim, 10.0)
+        await answered_soon(victim, 20.0)
         assert victim.grown <= 150 * MB  # 1.2 million were sent
     await victim.unharmed(room=150 * MB)
 
@@ -280,7 +280,7 @@ async def test_a_will_delayed_beyond_its_session_comes_when_the_session_ends(vic
         mortal.abort()
         left_s = loop.time()
         assert (await observer.until(3)).payload == b"gone"
-        assert 1.0 <= loop.time() - left_s <= 6.0
+        assert 1.0 <= loop.time() - left_s <= 20.0  # two seconds, not the hour of the delay
     await victim.unharmed(room=10 * MB)
 
 
@@ -325,7 +325,7 @@ async def test_websocket_frames_cut_anywhere_are_the_same_stream_of_packets(make
 async def _mqtt_of(client: RawClient, size: int) -> bytes:
     """The first `size` bytes of MQTT that a server sends in binary frames, after its answer to the handshake."""
     reader = client._reader
-    async with asyncio.timeout(10.0):
+    async with asyncio.timeout(30.0):
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101")
         found = b""
         while len(found) < size:
@@ -432,7 +432,7 @@ async def test_a_right_withdrawn_while_connected_holds_at_once_for_publishing_an
         async def is_denied() -> bool:
             return await writer.publish("a/secret", b"after", packet_id=2) == NOT_AUTHORIZED
 
-        async with asyncio.timeout(10.0):
+        async with asyncio.timeout(30.0):
             while not await is_denied():
                 pass
         assert await writer.publish("a/public", b"last", packet_id=3) == 0

@@ -12,7 +12,7 @@ import pytest
 
 from tests.interop.conftest import Edge
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 VERSIONS = ("311", "5")
 
 pytestmark = pytest.mark.skipif(shutil.which("mosquitto_pub") is None, reason="mosquitto_pub is not installed")

@@ -25,7 +25,7 @@ from tests.support.in_process import LOOPBACK, running
 from tests.support.mosquitto import executable, free_port
 from tests.support.passwords import MOSQUITTO_LINES, write_lines
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 ACL = (
     "topic read open/#",
     "topic write open/#",

@@ -17,7 +17,9 @@ async def test_a_link_refused_from_the_start_fills_the_spool_which_drains_later(
     async with publishing(road.gateway.endpoint, tmp_path) as fleet:
         status = await road.gateway.until_waiting(300)
         assert status["uplinks"]["cloud"]["state"] != "online"
-        assert "refused" in status["uplinks"]["cloud"]["last_error"]
+        await road.gateway.until(
+            lambda status: "refused" in (status["uplinks"]["cloud"]["last_error"] or ""), "the status says why"
+        )
         assert road.gateway.get("/readyz")[0] == 200
         road.link.restore()
         await road.until_caught_up()

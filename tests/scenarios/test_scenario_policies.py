@@ -34,6 +34,8 @@ async def test_records_that_expired_during_a_cut_are_dropped_with_their_reason(t
         stop=asyncio.Event(),
     )
     assert account.adds_up, (account.problems, output.getvalue())
-    assert account.dropped["expired"] > 40
-    assert len(account.comparison.missing) == sum(account.dropped.values())
-    assert account.comparison.received + sum(account.dropped.values()) == account.planned == 560
+    lost = len(account.comparison.missing)
+    assert lost > 40
+    assert account.dropped.keys() == {"expired"}
+    assert account.dropped["expired"] >= lost  # one that was on its way when it expired counts as well, and arrives
+    assert account.comparison.received + lost == account.planned == 560

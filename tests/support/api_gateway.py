@@ -18,7 +18,7 @@ from config.settings import Anonymous as AnonymousAccess
 from gateway.app import Gateway
 from tests.support.plain_mqtt import PlainClient
 
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 ANY_PORT = Address(host="127.0.0.1", port=0)
 OPERATOR = "fgt_operator-of-the-tests-0123456789abcdefghijkl"
 VIEWER = "fgt_viewer-of-the-tests-0123456789abcdefghijklmn"

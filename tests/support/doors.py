@@ -17,7 +17,7 @@ from gateway.listener.places import Places
 from tests.support.broker import FakeClock
 from tests.support.store import FakeStore
 
-WITHIN_S = 5.0
+WITHIN_S = 20.0
 CONNECT_311 = b"\x10\x0d\x00\x04MQTT\x04\x02\x00\x3c\x00\x01a"
 CONNECT_5 = b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x3c\x00\x00\x01a"
 ACCEPTED = b"\x20\x02\x00\x00"

@@ -15,7 +15,7 @@ from simulators.ledger import payload_id
 from simulators.units import Endpoint
 from tests.support.plain_mqtt import PlainClient
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 RETRY_S = 0.02
 
 

@@ -14,11 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import json
 import os
-import random
 import signal
-import socket
 import sqlite3
 import sys
 import urllib.error
@@ -31,21 +30,13 @@ from typing import Any, Self
 from bridge.crashpoints import VARIABLE
 from simulators.units import Endpoint
 from tests.support.mosquitto import Mosquitto
+from tests.support.ports import steady_port
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 LOOK_EVERY_S = 0.02
 GRACE_S = 5.0
 _ROOT = Path(__file__).parents[2]
 _LOG_LINES = 25
-
-
-def steady_port() -> int:
-    """A free TCP port below those that the system hands out, so that nobody gets it while its owner is dead."""
-    for _ in range(1000):
-        port = random.randint(15_000, 32_000)
-        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
-            return port
-    raise RuntimeError("no free port was found")
 
 
 async def until(condition: Callable[[], Awaitable[bool]], what: str) -> None:
@@ -187,7 +178,7 @@ def _fetch(url: str) -> dict[str, Any] | None:
     except urllib.error.HTTPError as error:
         error.close()
         return None
-    except (OSError, ValueError):  # not there yet, or killed within its answer
+    except (OSError, ValueError, http.client.HTTPException):  # not there yet, or killed within its answer
         return None
 
 

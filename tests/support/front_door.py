@@ -77,7 +77,7 @@ class FrontDoor:
             self._door("unix", path=folder / "mqtt.sock"),
             self._door("tokens", access="tokens"),
             self._door("files", access="files"),
-            self._door("narrow", access="open", receive_maximum=1, max_keep_alive="2s", topic_alias_maximum=3),
+            self._door("narrow", access="open", receive_maximum=1, max_keep_alive="4s", topic_alias_maximum=3),
         ]
         passwords = folder / "passwords"
         passwords.touch(mode=0o600)

@@ -23,7 +23,7 @@ from bridge.frame import decode_frame
 from tests.support import wire
 from tests.support.plain_mqtt import Packet, read_packet
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 _CODEC = Codec()
 
 Script = Callable[["Visit"], Awaitable[None]]

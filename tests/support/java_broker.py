@@ -26,7 +26,7 @@ import pytest
 
 from tests.support.edge import steady_port
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 FETCH_TIMEOUT_S = 300.0
 LOG_LINES = 2000
 _ROOT = Path(__file__).parents[2]

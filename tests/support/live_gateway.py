@@ -27,7 +27,7 @@ from tests.support.plain_mqtt import PlainClient, read_packet
 
 NOBODY = 1
 """A port where no broker listens."""
-TIMEOUT_S = 10
+TIMEOUT_S = 30
 MAX_RAW_BYTES = 1 << 24
 
 

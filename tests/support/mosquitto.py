@@ -15,7 +15,6 @@ import contextlib
 import getpass
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 from collections.abc import Sequence
@@ -25,15 +24,14 @@ from typing import IO, Self
 
 import pytest
 
-START_TIMEOUT_S = 10.0
+from tests.support.ports import steady_port
+
+START_TIMEOUT_S = 30.0
 
 
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on 127.0.0.1 where nobody listens, and that nobody else is given."""
+    return steady_port()
 
 
 def executable() -> str | None:

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 from tests.support.mqtt_bytes import field, packet, varint
 
-WITHIN_S = 10.0
+WITHIN_S = 30.0
 
 BYTE, TWO, FOUR, VARINT, TEXT, PAIR = "byte", "two", "four", "varint", "text", "pair"
 KINDS = {

@@ -7,7 +7,7 @@ import contextlib
 import struct
 from dataclasses import dataclass
 
-TIMEOUT_S = 10
+TIMEOUT_S = 30
 
 
 @dataclass(frozen=True, slots=True)

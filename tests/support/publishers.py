@@ -22,7 +22,7 @@ from simulators.ledger import LedgerWriter, payload_id
 from simulators.profiles import Message
 from simulators.units import Endpoint
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 MQTT_3_1_1, MQTT_5 = 4, 5
 
 

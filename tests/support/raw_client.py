@@ -17,7 +17,7 @@ from tests.support import wire
 from tests.support.plain_mqtt import Packet, read_packet
 from tests.support.wire import V5, V311
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 
 
 class RawClient:

@@ -179,10 +179,9 @@ class Reader:
         deadline_s = time.monotonic() + TIMEOUT_S
         try:
             while time.monotonic() < deadline_s:
-                if not select.select([here], [], [], LOOK_EVERY_S)[0]:
-                    continue
-                output += os.read(here, 65536).decode(errors="replace").replace("\r\n", "\n")
-                if answers and _PROMPT.search(output, answered):
+                if select.select([here], [], [], LOOK_EVERY_S)[0]:
+                    output += os.read(here, 65536).decode(errors="replace").replace("\r\n", "\n")
+                elif answers and _PROMPT.search(output, answered):  # silence: half a line is no prompt
                     os.write(here, answers.pop(0).encode() + b"\n")
                     answered = len(output)
             os.killpg(process.pid, signal.SIGKILL)

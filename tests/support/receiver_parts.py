@@ -13,7 +13,7 @@ from bridge.receiver.batch import Batch, Portion, Refusal
 from bridge.receiver.ledger import Lane, LaneKey, Ledger
 from tests.support.receiver_frames import frame
 
-TIMEOUT_S = 5.0
+TIMEOUT_S = 30.0
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 
 
 class ReceiverProcess:

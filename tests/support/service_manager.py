@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 
-TIMEOUT_S = 10
+TIMEOUT_S = 30
 
 
 class Manager:

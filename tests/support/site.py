@@ -12,6 +12,7 @@ within a second or two. Everything waits on what the processes say of themselves
 from __future__ import annotations
 
 import asyncio
+import http.client
 import json
 import os
 import signal
@@ -27,9 +28,10 @@ from typing import Any, Self
 import yaml
 
 from simulators.units import Endpoint
-from tests.support.edge import steady_port
+from tests.support.ports import steady_port
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
+ANSWER_TIMEOUT_S = 20.0
 POLL_S = 0.03
 _ROOT = Path(__file__).parents[2]
 
@@ -114,13 +116,16 @@ class CommandProcess:
         return int(str(self.configuration["api"]["bind"]).rpartition(":")[2])
 
     def get(self, path: str) -> tuple[int, Any]:
-        """Status code and body of an HTTP answer. Raises OSError when there is none."""
+        """Status code and body of an HTTP answer. Raises OSError when there is none, or not all of it."""
+        url = f"http://127.0.0.1:{self.api_port}{path}"
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.api_port}{path}", timeout=5) as answer:
+            with urllib.request.urlopen(url, timeout=ANSWER_TIMEOUT_S) as answer:
                 return answer.status, json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
                 return error.code, json.load(error)
+        except http.client.HTTPException as error:  # it went away within its answer
+            raise ConnectionError(str(error)) from error
 
     def status(self) -> Status:
         """What `/api/v1/status` answers. Raises OSError when nobody answers."""

@@ -9,7 +9,7 @@ from typing import Any, Self
 from paho.mqtt.client import Client, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 
 
 class Subscriber:

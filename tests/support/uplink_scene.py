@@ -18,7 +18,7 @@ from config.settings import Uplink as UplinkSettings
 from tests.support.cloud import FakeOutbox
 
 STREAM = "telemetry"
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 
 
 class SystemClock:

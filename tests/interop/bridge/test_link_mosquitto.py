@@ -17,7 +17,7 @@ from bridge.ports import Delivery, Publish
 from config.settings import BrokerUrl, Protocol, Tls
 from tests.support.mosquitto import Mosquitto, free_port
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 
 
 class Owner:

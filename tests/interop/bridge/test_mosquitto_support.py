@@ -21,11 +21,11 @@ def test_a_broker_keeps_its_port_and_a_retained_message_over_a_restart_but_not_o
     with Mosquitto(tmp_path, persistence=True) as broker:
         port = str(broker.port)
         subprocess.run(
-            [publisher, "-p", port, "-V", "5", "-q", "1", "-r", "-t", "kept", "-m", "value"], check=True, timeout=10
+            [publisher, "-p", port, "-V", "5", "-q", "1", "-r", "-t", "kept", "-m", "value"], check=True, timeout=60
         )
-        command = [subscriber, "-p", port, "-V", "5", "-t", "kept", "-C", "1", "-W", "2"]
+        command = [subscriber, "-p", port, "-V", "5", "-t", "kept", "-C", "1", "-W", "20"]
         broker.restart()
-        assert subprocess.run(command, check=False, capture_output=True, timeout=10).stdout == b"value\n"
+        assert subprocess.run(command, check=False, capture_output=True, timeout=60).stdout == b"value\n"
         broker.restart(keep_state=False)
         assert str(broker.port) == port
-        assert subprocess.run([*command[:-1], "1"], check=False, capture_output=True, timeout=10).stdout == b""
+        assert subprocess.run([*command[:-1], "1"], check=False, capture_output=True, timeout=60).stdout == b""

@@ -16,6 +16,9 @@ from tests.support.uplink_scene import STREAM, Cloud, Scene, until
 
 pytestmark = pytest.mark.slow
 
+PATIENT_S = 30.0
+"""For an acknowledgement: a frame must not be sent again just because the machine is busy."""
+
 
 @pytest.fixture(scope="module")
 def small_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Artemis]:
@@ -44,7 +47,7 @@ async def test_the_ledger_adds_up_over_a_broker_that_is_killed_under_load(tmp_pa
 async def test_limits_are_kept_and_a_record_beyond_them_is_found_out(small_broker: Artemis) -> None:
     cloud = Cloud()
     await cloud.connect(small_broker.port, clean_start=True, session_expiry_s=0)
-    scene = Scene(small_broker.port, protocol=Protocol.V5)
+    scene = Scene(small_broker.port, protocol=Protocol.V5, ack_timeout_s=PATIENT_S)
     scene.add(2, count=60)
     scene.outbox.add(STREAM, [b"before", random.randbytes(5000), b"after"])
     scene.add(6, count=60)
@@ -59,7 +62,8 @@ async def test_limits_are_kept_and_a_record_beyond_them_is_found_out(small_broke
 
 async def test_what_nobody_subscribes_to_is_acknowledged_with_success_all_the_same(small_broker: Artemis) -> None:
     """So a receiver has to be there before the gateway; docs/how-to/hivemq-and-emqx.md says so."""
-    scene = Scene(small_broker.port, topic="fieldgate/v1/{gateway}/elsewhere", protocol=Protocol.V5)
+    elsewhere = "fieldgate/v1/{gateway}/elsewhere"
+    scene = Scene(small_broker.port, topic=elsewhere, protocol=Protocol.V5, ack_timeout_s=PATIENT_S)
     scene.add(3)
     await scene.until_released()
     assert scene.uplink.status.retries == 0

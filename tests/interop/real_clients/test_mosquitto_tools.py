@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 
@@ -213,7 +214,8 @@ async def test_properties_are_printed_as_they_were_given(site: FrontDoor, start:
     await run("mosquitto_pub", *at(door), "-q", "1", "-t", "tools/given", "-m", "21.5", *properties)
     while (heard := await line(reader)).startswith("Client"):
         pass
-    assert heard.replace("|3599|", "|3600|") == "tools/given|21.5||text/plain|abc|1|answers/1|42|3600|unit:°C"
+    said = re.sub(r"\|35\d\d\|", "|3600|", heard)  # the time on the way counts
+    assert said == "tools/given|21.5||text/plain|abc|1|answers/1|42|3600|unit:°C"
 
 
 async def test_a_question_of_mosquitto_rr_is_answered(site: FrontDoor, start: Start) -> None:

@@ -18,7 +18,7 @@ from tests.support.npm import npm_modules
 
 pytestmark = pytest.mark.slow
 
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 180.0
 
 
 @pytest.fixture(scope="module")

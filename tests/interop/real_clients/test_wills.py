@@ -61,7 +61,7 @@ async def test_a_will_waits_for_its_delay_and_is_forgotten_when_the_client_is_ba
     await watcher.connect()
     await watcher.subscribe(f"delayed/{kind}/+", 1)
     soon = Will(topic=f"delayed/{kind}/soon", payload="soon", delay_s=1)
-    late = Will(topic=f"delayed/{kind}/back", payload="never", delay_s=3)
+    late = Will(topic=f"delayed/{kind}/back", payload="never", delay_s=5)
     back = await clients(kind, door, f"back-{kind}", clean=False, expiry_s=600, will=late)
     away = await clients(kind, door, f"away-{kind}", clean=False, expiry_s=600, will=soon)
     await back.connect()
@@ -75,7 +75,7 @@ async def test_a_will_waits_for_its_delay_and_is_forgotten_when_the_client_is_ba
     heard = await watcher.hear()
     assert heard.text == "soon"
     assert time.monotonic() - before_s >= 0.9
-    third = Will(topic=f"delayed/{kind}/third", payload="third", delay_s=3)
+    third = Will(topic=f"delayed/{kind}/third", payload="third", delay_s=5)
     other = await clients(kind, door, f"other-{kind}", clean=False, expiry_s=600, will=third)
     await other.connect()
     await other.cut()

@@ -150,7 +150,7 @@ class NpmPeer(Peer):
             "clean": options.clean,
             "keepalive": options.keep_alive_s,
             "reconnectPeriod": 100 if self._reconnect else 0,
-            "connectTimeout": 10_000,
+            "connectTimeout": 30_000,
             "username": options.username,
             "password": options.password,
         }

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from tests.support.front_door import Door
 
-TIMEOUT_S = 20.0
+TIMEOUT_S = 60.0
 
 Properties = Mapping[str, Any]
 """Of a publish: user_property (pairs), content_type, response_topic, correlation_data, payload_format, expiry_s, alias;

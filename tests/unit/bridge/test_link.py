@@ -14,7 +14,7 @@ from bridge.link import LinkSettings, MqttLink
 from bridge.ports import Delivery, Publish
 from config.settings import BrokerUrl, Protocol
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 CONNACK = bytes.fromhex("200300 00 00")
 Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -11,7 +11,7 @@ from bridge.ports import Delivery
 from config.settings import BrokerUrl, Tls
 from tests.support.certificates import Authority, Pair
 
-TIMEOUT_S = 10
+TIMEOUT_S = 30
 CONNACK = bytes.fromhex("200300 00 00")
 
 

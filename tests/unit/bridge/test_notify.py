@@ -19,7 +19,7 @@ from gateway.spool.spool import Spool
 from tests.support.in_process import settings_with
 from tests.support.service_manager import Manager
 
-TIMEOUT_S = 10
+TIMEOUT_S = 30
 WATCHDOG_S = 0.1
 
 

@@ -19,7 +19,7 @@ from simulators.units import Endpoint
 from tests.support.cloud import FakeBroker
 from tests.support.mosquitto import Mosquitto
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 
 
 class Owner:

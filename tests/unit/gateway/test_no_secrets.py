@@ -25,7 +25,7 @@ from tests.support.plain_mqtt import packet, read_packet, text
 
 MARK = "h4rdT0Gu355"
 RAW = MARK.encode()
-TIMEOUT_S = 10
+TIMEOUT_S = 30
 PAGES = (
     "/metrics",
     "/healthz",

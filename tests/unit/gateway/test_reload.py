@@ -23,7 +23,7 @@ from tests.support.in_process import LOOPBACK, running, settings_with
 from tests.support.passwords import write_users
 from tests.support.plain_mqtt import PlainClient
 
-TIMEOUT_S = 10
+TIMEOUT_S = 30
 
 
 async def connected(port: int, client_id: str = "dev1") -> PlainClient:

@@ -20,7 +20,7 @@ from simulators.comparison import Comparison
 from simulators.demo import DemoOptions
 from simulators.demo.child import Child
 from simulators.demo.scene import Scene
-from simulators.demo.site import free_endpoints, make_site
+from simulators.demo.site import free_endpoints, held_ports, make_site
 from simulators.demo.verdict import Verdict, judge, publish_size
 from simulators.demo.view import LiveView, PlainView, clock, figures, make_view, panel, show_verdict
 from simulators.devices import FleetProgress
@@ -89,6 +89,20 @@ def test_ports_are_different_and_a_taken_one_is_not_used() -> None:
         assert taken.getsockname()[1] not in ports
 
 
+async def test_ports_are_held_for_their_owners_and_given_to_nobody_else(tmp_path: Path) -> None:
+    site = make_site(tmp_path, usual_ports=False)
+    cloud = site.cloud
+    with held_ports(site):
+        with socket.socket() as stranger, pytest.raises(OSError, match="in use"):
+            stranger.bind((cloud.host, cloud.port))
+        for _ in range(2):  # with a port that is held still after its first life
+            server = await asyncio.start_server(lambda *_: None, cloud.host, cloud.port)
+            server.close()
+            await server.wait_closed()
+    with socket.create_server((cloud.host, cloud.port)):
+        pass
+
+
 def test_the_configurations_say_what_the_site_has(tmp_path: Path) -> None:
     site = make_site(tmp_path / 'a "quoted" folder: #1')
     site.write_configurations(uplink=Endpoint(host="127.0.0.1", port=4711))
@@ -152,7 +166,7 @@ def test_the_panel_shows_everything_at_a_glance() -> None:
         "19/20 connected, 200/s",
         "1,200 of 1,234",
         "2,345 records, 117.2 kB",
-        "online, link cut, 1 frames in flight",
+        "online, link cut, 1 frame in flight",
         "80.0 kB of 100.0 kB (80%)",
         "990 in the cloud, 12 duplicates dropped",
     ):
@@ -164,6 +178,24 @@ def test_the_figures_stand_also_while_nobody_answers() -> None:
     assert found["queue on disk"] == "the gateway is away"
     assert found["bytes saved"] == "nothing sent yet"
     assert found["uplink"] == "gateway away, link up"
+
+
+def test_nothing_that_waits_has_no_size_and_one_of_a_thing_is_one() -> None:
+    scene = Scene(duration_s=60)
+    scene.saw_gateway(gateway_status(uptime_s=5, delivered=1000, waiting=0))
+    scene.receiver = {"records": 990, "duplicates": 1}
+    found = dict(figures(scene))
+    assert found["queue on disk"] == "0 records"
+    assert found["received"] == "990 in the cloud, 1 duplicate dropped"
+    scene.saw_gateway(gateway_status(uptime_s=6, delivered=1000, waiting=1))
+    assert dict(figures(scene))["queue on disk"].startswith("1 record, ")
+
+
+def test_the_time_goes_on_behind_its_end_without_it() -> None:
+    now_s = 0.0
+    scene = Scene(duration_s=60, now_s=lambda: now_s)
+    now_s = 185.0
+    assert "03:05 ─" in shown(panel(scene))
 
 
 def test_the_clock_does_not_go_back_when_the_devices_begin() -> None:

@@ -64,7 +64,7 @@ async def close(writer: asyncio.StreamWriter) -> None:
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while not condition():  # noqa: ASYNC110 -- the counters have no event
             await asyncio.sleep(0.001)
 

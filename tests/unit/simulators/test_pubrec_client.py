@@ -13,7 +13,7 @@ from simulators.profiles import Message
 from simulators.units import Endpoint
 from tests.support.plain_mqtt import Packet, packet, read_packet
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 PUBLISH, PUBREL = 3, 6
 
 

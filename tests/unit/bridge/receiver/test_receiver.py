@@ -90,7 +90,7 @@ async def running(folder: Path, *sinks: FakeSink, broker: FakeBroker | None = No
         stop.set()
         for sink in sinks:
             sink.gate.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await task
         decoder.close()
         await state.close()
@@ -324,7 +324,7 @@ async def test_stopping_takes_nothing_new_and_acknowledges_what_is_held(tmp_path
         await until(lambda: it.receiver.is_stopping)
         link.deliver(2)
         sink.gate.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await it.task
         assert link.acknowledged == [1]
         assert sink.seqs == list(range(1, 11))

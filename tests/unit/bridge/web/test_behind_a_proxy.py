@@ -26,7 +26,7 @@ from tests.support.web_house import PASSWORDS, ROUTES, House, house, show
 HERE = (ipaddress.ip_network("127.0.0.1"),)
 LOGIN = "/api/v1/session"
 ACT = "/api/v1/thing/pump/act"
-TIMEOUT_S = 10
+TIMEOUT_S = 30
 
 
 def from_(address: str, **more: str) -> dict[str, str]:

@@ -28,7 +28,7 @@ from tests.support.web_house import (
     write_tokens,
 )
 
-TIMEOUT_S = 5
+TIMEOUT_S = 30
 THING = "/api/v1/thing"
 ACT = "/api/v1/thing/pump/act"
 LIVE = Route(method="GET", path="/api/v1/live", handler=show, is_live=True)

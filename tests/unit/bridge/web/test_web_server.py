@@ -28,7 +28,7 @@ from config.settings import Api, ApiTls
 from tests.support.certificates import Authority
 from tests.support.web_house import OPERATOR_TOKEN, PAGES, PASSWORDS, ROUTES, VIEWER_TOKEN, House, house
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
 ACT = "/api/v1/thing/pump/act"
 
 

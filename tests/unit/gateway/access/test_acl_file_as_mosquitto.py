@@ -15,7 +15,7 @@ from gateway.access.rights import Authorization
 from tests.support.mosquitto import Mosquitto
 from tests.support.plain_mqtt import Packet, packet, read_packet, text
 
-TIMEOUT_S = 10
+TIMEOUT_S = 30
 ROOT = "\nuser root\ntopic readwrite #\ntopic readwrite $other/#\n"
 LEVELS = ["a", "b", "", "dev1", "ann", "%c", "%u", "x-%c", "%u.%c"]
 TOPIC_LEVELS = ["a", "b", "", "dev1", "ann", "x-dev1", "ann.b", "bob", "%c"]

@@ -15,7 +15,9 @@ from gateway.access.hashing import MIN_WAITING, CannotCheck, HashingPool
 from gateway.access.password_hash import PasswordHash, parse
 from tests.support.passwords import quick_hash
 
-TIMEOUT_S = 10.0
+TIMEOUT_S = 30.0
+LOWEST = 19
+"""The priority than which there is none lower."""
 
 
 class SlowHash:
@@ -197,5 +199,5 @@ async def test_its_threads_yield_to_the_event_loop(pool: HashingPool) -> None:
 
     own = os.getpriority(os.PRIO_PROCESS, 0)
     await pool.matches(cast("PasswordHash", Look()), b"x")
-    assert found[0] > own
+    assert found[0] > own or own == LOWEST
     assert os.getpriority(os.PRIO_PROCESS, 0) == own

@@ -16,7 +16,7 @@ from paho.mqtt.properties import Properties
 from config.settings import Transport
 from tests.support.doors import Door, opened
 
-WITHIN_S = 5.0
+WITHIN_S = 20.0
 VERSIONS = [mqtt.MQTTv311, mqtt.MQTTv5]
 
 

@@ -281,7 +281,7 @@ async def test_what_is_no_tls_is_refused_in_one_line_and_counted(
 
 
 async def test_the_time_for_connect_is_that_for_the_handshake_too(authority: Authority) -> None:
-    async with opened(transport=Transport.TLS, tls=server_tls(authority), connect_timeout_s=0.1) as door:
+    async with opened(transport=Transport.TLS, tls=server_tls(authority), connect_timeout_s=1.0) as door:
         reader, writer = await door.knock()
         writer.write(b"\x16\x03\x01")
         assert await rest(reader) == b""

@@ -270,7 +270,7 @@ async def test_readers_are_held_back_by_what_waits_and_was_not_appended_too(tmp_
         ended = Commits().expect(spool, held_bytes=CONGESTED_BYTES)
         assert spool.is_congested
         spool.on_relief(relieved.set)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await ended
             await relieved.wait()
         assert not spool.is_congested

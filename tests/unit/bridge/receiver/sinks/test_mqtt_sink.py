@@ -173,7 +173,7 @@ async def test_records_come_out_of_a_real_broker_as_they_went_in(tmp_path: Path)
         client.subscribe("site/#", 1)
         client.loop_start()
         try:
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(30):
                 found = sorted([await received.get(), await received.get()], key=lambda message: message.payload)
         finally:
             client.disconnect()
