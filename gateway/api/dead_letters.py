@@ -79,7 +79,10 @@ def routes(parts: Parts) -> list[Route]:
 
     async def replay(call: Call) -> dict[str, Any]:
         ids, call.target = await letters.which(kept, call.body)
-        return await letters.replay(kept, ids, call.body.get("to"))
+        to = call.body.get("to")
+        if to is not None:
+            call.target += f" through uplink {to}"
+        return await letters.replay(kept, ids, to)
 
     async def discard(call: Call) -> dict[str, Any]:
         ids, call.target = await letters.which(kept, call.body)

@@ -124,7 +124,7 @@ def routes(parts: Parts) -> list[Route]:
         return _detail(parts, _client(call))
 
     async def disconnect(call: Call) -> dict[str, Any]:
-        client = _client(call)
+        call.target = client = _client(call)  # the one that is meant, whatever stands in the path
         if not parts.broker.disconnect(client):
             if parts.broker.devices.one(client) is None:
                 raise _unknown()

@@ -177,6 +177,25 @@ async def test_a_device_is_disconnected_and_may_come_back(tmp_path: Path) -> Non
         await operator.post("devices/press%2F7/disconnect", status=409)
 
 
+async def test_the_audit_names_the_device_that_was_disconnected_and_not_what_stands_in_the_path(
+    tmp_path: Path,
+) -> None:
+    async with operated(settings_with(tmp_path)) as operator:
+        device = await PlainClient.connect("127.0.0.1", operator.port, "press/7")
+        answer = await operator.post("devices/somebody-else/disconnect?client=press/7")
+        assert answer["client"] == "press/7"
+        await device.closed()
+        (event,) = (await operator.get("events?kind=audit"))["events"]
+        assert event["text"] == "local: disconnect the device press/7."
+
+
+async def test_the_audit_names_the_uplink_that_dead_letters_were_sent_through(tmp_path: Path) -> None:
+    async with operated(with_cloud(tmp_path, DEAD_PORT)) as operator:
+        await operator.post("dead-letters/replay", {"ids": [1, 2], "to": "cloud"})
+        (event,) = (await operator.get("events?kind=audit"))["events"]
+        assert event["text"] == "local: replay dead letters 1, 2 through uplink cloud."
+
+
 async def test_dead_letters_are_looked_at_replayed_and_discarded(tmp_path: Path) -> None:
     settings = with_cloud(tmp_path, DEAD_PORT)
     async with operated(settings) as operator:
