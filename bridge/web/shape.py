@@ -6,7 +6,7 @@ What is checked is named in `bridge.web.operation`. A schema that uses more is a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from bridge.web.errors import Problem
@@ -14,7 +14,9 @@ from bridge.web.operation import Parameter, Schema
 from config.errors import nearest
 
 MAX_NAMED: Final = 20
-"""So many problems are named at most."""
+"""So many problems are named at most, and then no more are looked for."""
+MAX_SHOWN: Final = 60
+"""Characters of a wrong name: that much of it is shown, and held against the right ones, which takes a while."""
 
 _NOUNS: Final = {
     "integer": "a whole number",
@@ -40,10 +42,11 @@ def read_query(parameters: Sequence[Parameter], given: Sequence[tuple[str, str]]
     found: dict[str, list[Any]] = {}
     problems = []
     for name, text in given:
+        if len(problems) >= MAX_NAMED:
+            break
         parameter = known.get(name)
         if parameter is None:
-            hint = nearest(name, known) or (f"; expected {', '.join(known)}" if known else "")
-            problems.append(f"there is no parameter {name[:60]!r} here{hint}")
+            problems.append(f"there is no parameter {name[:MAX_SHOWN]!r} here{_hint(name, known)}")
             continue
         if name in found and not parameter.is_list:
             problems.append(f"{name}: expected once, found more often")
@@ -114,7 +117,7 @@ def _mistakes(value: Any, schema: Schema, at: str) -> list[str]:
     if kinds and not any(_is(value, kind) for kind in kinds):
         return [f"{head}expected {' or '.join(_NOUNS[kind] for kind in kinds)}"]
     if "enum" in schema and value not in schema["enum"]:
-        hint = nearest(value, schema["enum"]) if isinstance(value, str) else ""
+        hint = nearest(value[:MAX_SHOWN], schema["enum"]) if isinstance(value, str) else ""
         return [f"{head}expected {' or '.join(map(str, schema['enum']))}{hint}"]
     if _is(value, "number"):
         return _bounds(value, schema, head, "minimum", "maximum", "")
@@ -149,8 +152,12 @@ def _members(value: Mapping[str, Any], schema: Schema, at: str) -> list[str]:
         if name in properties:
             found.extend(_mistakes(item, properties[name], f"{at}.{name}" if at else name))
         elif schema.get("additionalProperties") is False:
-            hint = nearest(name, properties) or (f"; expected {', '.join(properties)}" if properties else "")
-            found.append(f"{head}there is no {name[:60]!r} here{hint}")
+            found.append(f"{head}there is no {name[:MAX_SHOWN]!r} here{_hint(name, properties)}")
         if len(found) > MAX_NAMED:
             break
     return found
+
+
+def _hint(name: str, right: Collection[str]) -> str:
+    """What may have been meant by a name that is none."""
+    return nearest(name[:MAX_SHOWN], right) or (f"; expected {', '.join(right)}" if right else "")

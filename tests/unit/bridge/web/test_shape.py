@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bridge.web import shape
 from bridge.web.errors import Problem
 from bridge.web.operation import Parameter
-from bridge.web.shape import MAX_NAMED, check_body, mistakes, read_query
+from bridge.web.shape import MAX_NAMED, MAX_SHOWN, check_body, mistakes, read_query
 
 PERSON = {
     "type": "object",
@@ -147,3 +148,24 @@ def test_a_wrong_query_is_a_sentence(query: list[tuple[str, str]], sentence: str
 def test_a_parameter_that_is_needed_is_asked_for() -> None:
     with pytest.raises(Problem, match="topic: expected, and not given"):
         read_query((Parameter(name="topic", schema={"type": "string"}, is_required=True),), [])
+
+
+def test_to_be_wrong_very_often_or_at_great_length_costs_no_more_than_to_be_wrong_a_little(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looked_for: list[str] = []
+
+    def counted(written: str, _right: Any) -> str:
+        looked_for.append(written)
+        return ""
+
+    monkeypatch.setattr(shape, "nearest", counted)
+    with pytest.raises(Problem) as caught:
+        read_query(PARAMETERS, [(f"{number}{'x' * 1000}", "1") for number in range(1000)])
+    assert (caught.value.status, len(caught.value.problems or ())) == (400, MAX_NAMED)
+    with pytest.raises(Problem):
+        read_query(PARAMETERS, [("state", "x" * 8000)])
+    assert mistakes({"name": "a", "kind": "x" * 1_000_000}, PERSON)
+    assert mistakes({"name": "a", "x" * 1_000_000: 1}, PERSON)
+    assert len(looked_for) == MAX_NAMED + 3
+    assert max(map(len, looked_for)) == MAX_SHOWN
