@@ -112,7 +112,7 @@ def write(target: Path, manifest: Manifest, files: Mapping[str, Path], on_bytes:
     partial.unlink(missing_ok=True)
     fd = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
-        with os.fdopen(fd, "wb") as raw:
+        with _named(partial), os.fdopen(fd, "wb") as raw:
             with tarfile.open(fileobj=raw, mode="w:gz", compresslevel=1) as archive:  # blocks are compressed
                 data = manifest.encode()
                 archive.addfile(_entry(_MANIFEST, len(data)), io.BytesIO(data))
@@ -164,35 +164,36 @@ class Reader:
         self.manifest = Manifest.decode(file.read())
 
     def extract(self, places: Mapping[str, Path], on_bytes: OnBytes) -> None:
-        """Write the members to new files (0600) at the places given, and check all. Raises BackupError."""
+        """Write the members to new files (0600), one place for each, and check all.
+
+        Raises BackupError, and OSError with the name of the place that can't be written.
+        """
         seen: list[str] = []
         while (entry := self._archive.next()) is not None:
             member = self.manifest.members.get(entry.name)
             file = self._archive.extractfile(entry) if entry.isreg() else None
             if member is None or file is None or entry.size != member.size_bytes or entry.name in seen:
                 raise BackupError(f"The backup holds {entry.name!r}, and its manifest does not say so.")
-            self._copy(file, member, places.get(entry.name), entry.name, on_bytes)
+            self._copy(file, member, places[entry.name], entry.name, on_bytes)
             seen.append(entry.name)
         missing = set(self.manifest.members) - set(seen)
         if missing:
             raise BackupError(f"The backup lacks {min(missing)}: it was cut short.")
 
     @staticmethod
-    def _copy(source: IO[bytes], member: Member, place: Path | None, name: str, on_bytes: OnBytes) -> None:
+    def _copy(source: IO[bytes], member: Member, place: Path, name: str, on_bytes: OnBytes) -> None:
         digest = hashlib.sha256()
-        with contextlib.ExitStack() as stack:
-            target = None
-            if place is not None:
-                fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-                target = stack.enter_context(os.fdopen(fd, "wb"))
+        fd = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
             while chunk := source.read(_CHUNK_BYTES):
                 digest.update(chunk)
                 on_bytes(len(chunk))
-                if target is not None:
-                    target.write(chunk)
-            if target is not None:
-                target.flush()
-                os.fsync(target.fileno())
+                with _named(place):
+                    _write_all(fd, chunk)
+            with _named(place):
+                os.fsync(fd)
+        finally:
+            os.close(fd)
         if digest.hexdigest() != member.sha256:
             raise BackupError(f"{name} in the backup is not what was written: its checksum is another one.")
 
@@ -214,6 +215,23 @@ class _Paced:
             self._waiting = 0
             os.fdatasync(self._target_fd)
         return data
+
+
+@contextlib.contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Have an error that the system tells of a file that is open say which one: a full disk is no bad archive."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[os.write(fd, left) :]
 
 
 def _sync_folder(folder: Path) -> None:

@@ -20,7 +20,7 @@ from bridge.json_lines import rfc3339
 from bridge.version import VERSION
 from gateway.spool import archive
 from gateway.spool.archive import DATABASE, Manifest
-from gateway.spool.errors import BackupError, SpoolCorrupt, translate
+from gateway.spool.errors import BackupError, SpoolCorrupt, SpoolFull, translate
 from gateway.spool.scratch import scratch_beside
 
 PAGES_AT_ONCE: Final = 1024
@@ -69,7 +69,13 @@ def back_up(
             reach("backup.copied")
             schema, records, letters = _look_at(copy)
         except sqlite3.Error as error:
-            raise translate(error) from error
+            found = translate(error)
+            if isinstance(found, SpoolFull):  # only the copy is written
+                raise BackupError(
+                    f"There is no room for the backup in {target.parent} ({error}). While it is made it takes that of "
+                    f"the database ({database.stat().st_size} bytes) beside its own. Nothing is left of it."
+                ) from error
+            raise found from error
         named = archive.names_for(configuration)
         files = {DATABASE: copy}
         for number, (name, path) in enumerate(named.items()):  # copies: one may be edited while it is packed

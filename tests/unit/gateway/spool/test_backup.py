@@ -7,10 +7,11 @@ import contextlib
 import io
 import json
 import os
+import resource
 import sqlite3
 import tarfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -332,3 +333,46 @@ async def test_of_a_backup_with_a_damaged_block_the_rest_is_restored_only_where_
         expected = [f"{word} {i}".encode() for word in ("first", "third") for i in range(10)]
         assert await payloads_of(spool.outbox(Uplink())) == expected
         assert spool.lanes["telemetry"].dropped["corrupt"] == 10
+
+
+@contextlib.contextmanager
+def a_disk_that_takes(size_bytes: int) -> Iterator[None]:
+    """No file gets larger meanwhile: the system says so as it says that a disk is full, without a name."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+async def test_a_disk_that_does_not_take_what_is_restored_is_not_laid_to_the_backup(tmp_path: Path) -> None:
+    async with running(settings(tmp_path / "data")) as spool:
+        await store(spool, noise(20))
+    made(tmp_path / "data", tmp_path / "b.tar.gz")
+    with a_disk_that_takes(100_000), pytest.raises(OSError, match="File too large") as caught:
+        restore(tmp_path / "b.tar.gz", tmp_path / "new")
+    assert caught.value.filename == str(tmp_path / "new" / "restore.partial" / "spool.db")
+    assert names_in(tmp_path / "new") == {"lock"}
+    assert restore(tmp_path / "b.tar.gz", tmp_path / "new").records == 20
+
+
+async def test_a_disk_that_does_not_take_the_backup_is_told_from_that_of_the_spool(tmp_path: Path) -> None:
+    async with running(settings(tmp_path / "data")) as spool:
+        await store(spool, noise(20))
+    (tmp_path / "usb").mkdir()
+    said = f"There is no room for the backup in {tmp_path / 'usb'} .*Nothing is left of it"
+    with a_disk_that_takes(100_000), pytest.raises(BackupError, match=said):
+        made(tmp_path / "data", tmp_path / "usb" / "b.tar.gz")
+    assert names_in(tmp_path / "usb") == set()
+
+
+async def test_an_archive_that_finds_no_room_names_itself(tmp_path: Path) -> None:
+    (tmp_path / "users.txt").write_bytes(os.urandom(100_000))
+    async with running(settings(tmp_path / "data")) as spool:
+        await store(spool, [b"a"])
+    size = (tmp_path / "data" / "spool.db").stat().st_size
+    with a_disk_that_takes(max(100_000, size)), pytest.raises(OSError, match="File too large") as caught:
+        made(tmp_path / "data", tmp_path / "b.tar.gz", [tmp_path / "users.txt"])
+    assert caught.value.filename == str(tmp_path / "b.tar.gz.partial")
+    assert names_in(tmp_path) == {"data", "users.txt"}
