@@ -40,7 +40,7 @@ def read_query(parameters: Sequence[Parameter], given: Sequence[tuple[str, str]]
     """The query's values by name, defaults filled in. Raises Problem 400."""
     known = {parameter.name: parameter for parameter in parameters}
     found: dict[str, list[Any]] = {}
-    problems = []
+    problems: list[str] = []
     for name, text in given:
         if len(problems) >= MAX_NAMED:
             break
