@@ -28,6 +28,8 @@ from gateway.words import count, counted
 
 FEED_EVERY_S: Final = 1.0
 MANY_GONE: Final = 100
+SET_S: Final = 2.0
+"""Wall clock and steady clock differ by so much more or less than a moment ago: the wall clock was set."""
 
 _DROPPED: Final = {
     "full": "for want of room, the oldest first",
@@ -68,6 +70,8 @@ class Chronicle:
         self._dead_letters: int | None = None
         self._watched: dict[str, Uplink] = {}
         self._last_feed_s = float("-inf")
+        self._ahead_s = clock.now_us() / 1e6 - clock.monotonic_s()
+        """By how much the wall clock was ahead of the steady one."""
         self._is_open = False
         self._gone: set[tuple[Table, int]] = set()
         """Rows to be taken away. Those of a process that is killed before are taken away by the next one."""
@@ -147,7 +151,7 @@ class Chronicle:
             return
         self._last_feed_s = now_s
         self._watch_uplinks()
-        self.history.feed(self._clock.now_us() / 1e6, now_s, self._overview.totals())
+        self.history.feed(self._now_s(), now_s, self._overview.totals())
         self._look_at_drops(now_s)
         self._look_at_room()
         self._look_at_dead_letters()
@@ -161,9 +165,19 @@ class Chronicle:
             return
         self._is_open = False
         self.add(Kind.GATEWAY, Severity.INFO, "The gateway stops in good order.", state="stopped")
-        self.segments.close(self._clock.now_us() / 1e6)
+        self.segments.close(self._now_s())
         self.history.close()
         self._take_away()
+
+    def _now_s(self) -> float:
+        """The time by the wall clock. A box without a battery starts in 1970: its outage must not last for decades when
+        the clock is right."""
+        now_s = self._clock.now_us() / 1e6
+        ahead_s = now_s - self._clock.monotonic_s()
+        before_s, self._ahead_s = self._ahead_s, ahead_s
+        if abs(ahead_s - before_s) >= SET_S:
+            self.segments.clock_was_set(ahead_s - before_s)
+        return now_s
 
     def _watch_uplinks(self) -> None:
         """Uplinks come and go with the configuration."""
@@ -171,7 +185,7 @@ class Chronicle:
             if self._watched.get(name) is not uplink:
                 self._watched[name] = uplink
                 uplink.on_state = self._listener(name)
-                self.segments.enter(self._clock.now_us() / 1e6, name, uplink.status.state, uplink.status.last_error)
+                self.segments.enter(self._now_s(), name, uplink.status.state, uplink.status.last_error)
         for name in self._watched.keys() - self._uplinks.keys():
             del self._watched[name]
 
@@ -180,7 +194,7 @@ class Chronicle:
 
     def _uplink_is(self, name: str, state: UplinkState, reason: str | None) -> None:
         before = self.segments.state(name)
-        self.segments.enter(self._clock.now_us() / 1e6, name, state.value, reason)
+        self.segments.enter(self._now_s(), name, state.value, reason)
         after = self.segments.state(name)
         if before == after:
             return

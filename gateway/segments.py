@@ -123,10 +123,18 @@ class Segments:
         began = segments[-1]
         if began.state in _AWAY:
             for before in reversed(segments[:-1]):
-                if before.state not in _AWAY or began.from_s - (before.until_s or 0.0) > RESTART_S:
+                # By a clock that began anew it may have ended in the future: that says nothing of how long ago.
+                if before.state not in _AWAY or abs(began.from_s - (before.until_s or 0.0)) > RESTART_S:
                     break
                 began = before
         return began.from_s
+
+    def clock_was_set(self, by_s: float) -> None:
+        """The wall clock was set forward by so much, or back: by it, what is not over began as much later."""
+        for uplink, segments in self._of.items():
+            if segments and segments[-1].until_s is None:
+                segments[-1].from_s += by_s
+                self._write(uplink, segments[-1])
 
     def close(self, now_s: float) -> None:
         """The process ends: so do all states."""

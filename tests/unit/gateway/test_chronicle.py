@@ -58,6 +58,24 @@ async def test_history_and_states_are_there_after_a_restart(settings: GatewaySet
         assert len(segments) >= 2
 
 
+async def test_a_clock_that_is_set_in_the_midst_of_an_outage_does_not_make_it_longer(
+    settings: GatewaySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with running(settings) as (gateway, _):
+        tell: Any = gateway.uplinks["cloud"].on_state
+        tell(UplinkState.BACKING_OFF, "No route to host.")
+        clock = gateway.chronicle._clock
+        year_us, now_us = 365 * 86_400 * 1_000_000, clock.now_us
+        monkeypatch.setattr(clock, "now_us", lambda: now_us() + 50 * year_us)
+        look_again(gateway)
+        (figures,) = gateway.overview.figures().uplinks
+        assert 0 <= figures.for_s < 60
+        monkeypatch.setattr(clock, "now_us", now_us)
+        tell(UplinkState.ONLINE, None)  # before the second is over after which somebody looks
+        assert gateway.overview.since_s("cloud") == pytest.approx(now_us() / 1e6, abs=30)
+        assert [item["state"] for item in gateway.chronicle.segments.body(["cloud"], 0, 1e12)["cloud"]][-1] == "online"
+
+
 async def test_what_is_dropped_is_told_when_it_begins_and_not_each_time(settings: GatewaySettings) -> None:
     async with running(settings) as (gateway, _):
         lane = gateway.spool.lanes["telemetry"]

@@ -108,6 +108,33 @@ def test_an_outage_goes_on_over_a_restart_but_not_over_a_long_stop() -> None:
     assert segments.began_s("cloud") == 700
 
 
+def test_an_outage_does_not_go_on_over_a_restart_that_set_the_clock_back_by_years() -> None:
+    table = Rows()
+    first = table.segments()
+    first.enter(1_700_000_000, "cloud", "connecting")
+    first.close(1_700_000_100)
+    segments = table.segments(ended_s=1_700_000_100)
+    segments.enter(20, "cloud", "connecting")
+    assert segments.began_s("cloud") == 20
+    segments.clock_was_set(1_700_000_150 - 30)
+    assert segments.began_s("cloud") == 1_700_000_000, "now it is known that it is the same"
+
+
+def test_a_clock_that_is_set_makes_no_state_longer_than_it_is() -> None:
+    table = Rows()
+    segments = table.segments()
+    segments.enter(10, "cloud", "online")
+    segments.enter(20, "cloud", "backing_off", "no route")
+    segments.clock_was_set(1_700_000_000)
+    assert told(segments) == [(10, 20, "online", None), (1_700_000_020, None, "backing_off", "no route")]
+    segments.enter(1_700_000_030, "cloud", "online")
+    segments.clock_was_set(-5)
+    assert told(table.segments(ended_s=1_700_000_050))[1:] == [
+        (1_700_000_020, 1_700_000_030, "backing_off", "no route"),
+        (1_700_000_025, 1_700_000_050, "online", None),
+    ]
+
+
 def test_what_a_killed_process_left_open_ends_when_it_was_last_seen() -> None:
     rows = Rows()
     first = rows.segments()
