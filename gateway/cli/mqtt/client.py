@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from gateway.cli.mqtt import sentences
+from gateway.cli.mqtt import sentences, upgrade
 from gateway.cli.mqtt.target import Target
 from gateway.cli.outcome import Failed
 
@@ -52,6 +53,8 @@ class Client:
         self.messages: queue.Queue[paho.MQTTMessage] = queue.Queue(QUEUE_SIZE)
         self._identity = identity
         self._client: paho.Client | None = None
+        self._socket: socket.socket | None = None
+        """The newest that paho made."""
         self._changed = threading.Condition()
         self._connack: int | None = None
         self._answers: dict[int, list[int]] = {}
@@ -131,6 +134,8 @@ class Client:
 
     def _connect(self, version: Literal["5", "3.1.1"]) -> int:
         """The reason code of CONNACK."""
+        from paho.mqtt import client as paho
+
         self.version, self._connack, self._ended = version, None, None
         self._is_closing.clear()
         client = self._client = self._made(version)
@@ -140,8 +145,11 @@ class Client:
         except (OSError, ValueError) as error:
             self._client = None
             context = self._identity.context
-            if context is not None and context.wrapped is not None:
-                context.wrapped.close()
+            for left in (self._socket, context and context.wrapped):
+                if left:
+                    left.close()  # paho would leave it open
+            if isinstance(error, paho.WebsocketConnectionError):
+                raise Failed(upgrade.why_not(target, context, timeout_s=CONNECT_TIMEOUT_S)) from error
             raise Failed(sentences.unreachable(str(target), error)) from error
         client.loop_start()
         with self._changed:
@@ -178,10 +186,17 @@ class Client:
             transport=transport,
             reconnect_on_failure=False,
         )
+        make_socket = client._create_socket_connection
+
+        def noted_socket() -> socket.socket:
+            self._socket = make_socket()
+            return self._socket
+
+        client._create_socket_connection = noted_socket  # type: ignore[method-assign]  # it hands it to nobody
         client.connect_timeout = CONNECT_TIMEOUT_S
         client.max_inflight_messages_set(0)
         if target.websocket_path is not None:
-            client.ws_set_options(path=target.websocket_path)
+            client.ws_set_options(target.websocket_path, upgrade.without_origin)
         if target.is_tls and identity.context is not None:
             client.tls_set_context(identity.context)
         if identity.username is not None:
