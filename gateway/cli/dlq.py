@@ -78,7 +78,7 @@ def listing(
 
         Console().print(table(letters))
     if not page["total"]:
-        typer.echo("There are no dead letters" + (" of that kind." if stream or uplink or reason else "."))
+        typer.echo(_none(is_narrowed=bool(stream or uplink or reason)))
         return
     typer.echo(
         f"{count(len(letters))} shown; {count(page['total'])} in all, with {counted(page['records'], 'record')}."
@@ -183,6 +183,10 @@ def _which(
     return {"ids": ids} if ids else {"all": True, **narrowed}
 
 
+def _none(*, is_narrowed: bool) -> str:
+    return "There are no dead letters" + (" of that kind." if is_narrowed else ".")
+
+
 def _do(
     records: Records,
     action: Literal["replay", "discard"],
@@ -197,6 +201,9 @@ def _do(
     from gateway.cli.shown import shown
 
     narrowed = {name: value for name, value in body.items() if name not in {"ids", "all", "to"}}
+    if not ("ids" in body or yes or as_json) and not records.letters({"limit": 1, **narrowed})["dead_letters"]:
+        typer.echo(_none(is_narrowed=bool(narrowed)))  # not asked about: there is nothing to answer
+        return {}
     confirm(question.format(described(body.get("ids", []), narrowed)), yes=yes)
     answer = records.act_on_letters(action, body)
     typer.echo(json.dumps(answer, indent=2) if as_json else shown(str(answer["message"])))

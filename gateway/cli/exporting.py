@@ -23,7 +23,10 @@ def export(lines: Iterator[bytes], output: Path | None, *, total: int | None, fo
     `total`: how many there will be, about; `what`: their noun. Raises Failed.
     """
     if output is None:
-        return _write(lines, sys.stdout.buffer, total=total, what=what)
+        written = _write(lines, sys.stdout.buffer, total=total, what=what)
+        if not written:
+            typer.echo(f"There is no {what} to write.", err=True)
+        return written
     try:
         with output.open("wb" if force else "xb") as file:
             try:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gateway.cli.api_options import AsJson
+from gateway.cli.options import GATEWAY_FILE
 from gateway.cli.outcome import Failed
 
 if TYPE_CHECKING:
@@ -47,16 +48,19 @@ def mosquitto(
     would not take the result.
     """
     from gateway.cli.import_mosquitto.reading import read_conf
-    from gateway.cli.import_mosquitto.translation import translate
+    from gateway.cli.import_mosquitto.translation import NOT_KNOWN, translate
     from gateway.cli.import_mosquitto.writing import report, yaml_text
 
-    imported = translate(read_conf(file), has_ipv6=_has_ipv6())
+    lines = read_conf(file)
+    imported = translate(lines, has_ipv6=_has_ipv6())
+    if lines and len(lines) == sum(one.sentence.startswith(NOT_KNOWN) for one in imported.remarks):
+        raise Failed(f"No line of {file} is an option of Mosquitto's. Give the name of a mosquitto.conf.")
     if not imported.has_doors:
         for line in report(imported.remarks):
             typer.echo(line, err=True)
         raise Failed(f"No listener of {file} could be carried over, so there is nothing to write.")
     text = yaml_text(imported, str(file))
-    problems = _problems(text)
+    problems = _problems(text, name=str(output or GATEWAY_FILE))
     if output is not None:
         _write(output, text, force=force)
     if as_json:
@@ -93,8 +97,8 @@ def _has_ipv6() -> bool:
         return False
 
 
-def _problems(text: str) -> list[str]:
-    """What `fieldgate check` would say against it."""
+def _problems(text: str, *, name: str) -> list[str]:
+    """What `fieldgate check` would say against a file of that name."""
     import tempfile
 
     from config.errors import ConfigError
@@ -109,7 +113,7 @@ def _problems(text: str) -> list[str]:
             settings = load_gateway(path, {})
             check_files(settings.access)
         except ConfigError as error:
-            return [str(problem).replace(str(path), "gateway.yaml") for problem in error.problems]
+            return [str(problem).replace(str(path), name) for problem in error.problems]
     return []
 
 

@@ -69,7 +69,8 @@ def peek(
                 break
     if not as_json:
         waiting = page["next_seq"] - page["first_seq"]
-        typer.echo(f"{written(printer.printed)} of {counted(waiting, 'record')} of {name}.", err=True)
+        shown = f"{written(printer.printed)} of {counted(waiting, 'record')} of {name}."
+        typer.echo(shown if waiting else f"Nothing waits in {name}.", err=True)
 
 
 @app.command(epilog="\b\nExample:\n  fieldgate queue export telemetry -o queue.ndjson")

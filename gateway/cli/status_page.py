@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from gateway.cli.words import duration, ended, saved, size
-from gateway.words import count
+from gateway.words import count, counted
 
 NEEDS = frozenset({"gateway", "verdict", "streams", "uplinks", "spool", "rates", "listeners"})
 """What a status must have to be a gateway's."""
@@ -138,6 +138,6 @@ def _spool(spool: dict[str, Any]) -> RenderableType:
     table.add_column()
     table.add_row(
         ProgressBar(total=limit, completed=min(spool["size_bytes"], limit), width=30),
-        f"{size(spool['size_bytes'])} of {size(limit)}, {count(spool['commits'])} commits",
+        f"{size(spool['size_bytes'])} of {size(limit)}, {counted(spool['commits'], 'commit')}",
     )
     return table

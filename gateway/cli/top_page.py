@@ -15,7 +15,7 @@ from gateway.cli.record_text import clock
 from gateway.cli.shown import cut, shown
 from gateway.cli.status_page import titled
 from gateway.cli.words import duration, size
-from gateway.words import count
+from gateway.words import count, counted
 
 DEVICES = 10
 _COLOURS = {"ok": "green", "warning": "yellow", "critical": "red"}
@@ -84,11 +84,13 @@ def _tiles(overview: dict[str, Any]) -> RenderableType:
     if queued["full_in_s"] is not None:
         when = f"full in {duration(queued['full_in_s'])}"
     ratio = "–" if saved["ratio"] is None else f"{saved['ratio']:.1f} times smaller"
+    if saved["ratio"] is not None and saved["ratio"] < 1:
+        ratio = "more than plain MQTT"  # a few small records: each frame has its head
     dropped = sum(overview["dropped"].values())
-    lost = f"{count(overview['dead_letters'])} dead letters, {count(dropped)} dropped"
+    lost = f"{counted(overview['dead_letters'], 'dead letter')}, {count(dropped)} dropped"
     tiles = (
-        ("In", f"{count(overview['in']['per_s'])}/s", f"{count(overview['in']['records'])} records"),
-        ("Queued", f"{count(queued['records'])} records", f"{size(queued['bytes'])}{age}"),
+        ("In", f"{count(overview['in']['per_s'])}/s", counted(overview["in"]["records"], "record")),
+        ("Queued", counted(queued["records"], "record"), f"{size(queued['bytes'])}{age}"),
         ("Delivery", when or "–", lost),
         ("On the wire", size(saved["wire_bytes"]), ratio),
         ("Devices", f"{count(devices['connected'])} here", f"{count(devices['absent'])} away"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from config.errors import nearest
 from gateway.cli.import_mosquitto import general
@@ -20,6 +20,8 @@ from gateway.cli.import_mosquitto.conf import (
 from gateway.cli.import_mosquitto.doors import Doors
 from gateway.cli.import_mosquitto.reasons import DEFAULTS, PREFIXES, REASONS
 from gateway.cli.import_mosquitto.remarks import Kind, Remark, Remarks
+
+NOT_KNOWN: Final = "this option is not known"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +88,7 @@ def _explain(line: Line, section: Section, remarks: Remarks) -> None:
         remarks.left_out(line, sentence)
     else:
         known = {*REASONS, *BRIDGE_OPTIONS, *LISTENER_OPTIONS, *SECURITY_OPTIONS}
-        remarks.left_out(line, f"this option is not known{nearest(line.option, sorted(known))}.")
+        remarks.left_out(line, f"{NOT_KNOWN}{nearest(line.option, sorted(known))}.")
 
 
 def _order(remark: Remark) -> tuple[int, str, int]:

@@ -153,6 +153,19 @@ def test_dead_letters_are_replayed_and_discarded_but_not_without_being_asked(own
     assert ask(own, "dlq", "list", "--reason", "too_large").stdout == "There are no dead letters of that kind.\n"
 
 
+def test_where_there_are_no_dead_letters_nobody_is_asked_about_them(own: ApiGateway) -> None:
+    kind = ("--all", "--reason", "none")
+    for action in ("replay", "discard"):
+        result = ask(own, "dlq", action, *kind, token=OPERATOR)
+        assert (result.exit_code, result.stdout) == (0, "There are no dead letters of that kind.\n")
+    assert as_json(own, "dlq", "list")["total"] == LETTERS
+    ask(own, "dlq", "discard", "--all", "--yes", token=OPERATOR)
+    result = ask(own, "dlq", "discard", "--all", token=OPERATOR)
+    assert (result.exit_code, result.stdout) == (0, "There are no dead letters.\n")
+    result = ask(own, "dlq", "export")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", "There is no record to write.\n")
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -417,6 +417,30 @@ def test_the_command_writes_a_file_that_the_check_takes(tmp_path: Path, monkeypa
     assert "--force" in again.stderr
 
 
+def test_a_file_that_is_no_mosquitto_conf_becomes_nothing(tmp_path: Path) -> None:
+    other = tmp_path / "gateway.yaml"
+    other.write_text("gateway: {id: edge-01}\nlog: {level: info}\n")
+    made = tmp_path / "made.yaml"
+    result = CliRunner().invoke(app, ["import", "mosquitto", str(other), "-o", str(made)])
+    assert (result.exit_code, result.stdout, made.exists()) == (1, "", False)
+    assert f"No line of {other} is an option of Mosquitto's. Give the name of a mosquitto.conf." in result.stderr
+
+
+def test_an_empty_mosquitto_conf_is_one(tmp_path: Path) -> None:
+    conf = tmp_path / "mosquitto.conf"
+    conf.write_text("# nothing is set\n")
+    assert CliRunner().invoke(app, ["import", "mosquitto", str(conf)]).exit_code == 0
+
+
+def test_a_problem_is_named_with_the_file_that_was_written(tmp_path: Path) -> None:
+    conf = tmp_path / "mosquitto.conf"
+    conf.write_text("allow_anonymous true\nlistener 8883\ncertfile none.crt\nkeyfile none.key\n")
+    made = tmp_path / "made.yaml"
+    result = CliRunner().invoke(app, ["import", "mosquitto", str(conf), "-o", str(made)])
+    assert result.exit_code == 1
+    assert f"  {made}:" in result.stderr
+
+
 def test_what_the_gateway_would_not_take_is_said_and_fails(tmp_path: Path) -> None:
     conf = tmp_path / "mosquitto.conf"
     conf.write_text("listener 1883\npassword_file /nowhere/passwords\n")

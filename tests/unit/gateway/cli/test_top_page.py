@@ -86,7 +86,10 @@ def test_the_page_has_verdict_tiles_uplinks_streams_and_devices() -> None:
     [
         ({"queued": {**OVERVIEW["queued"], "full_in_s": 60.0}}, "full in 1 m"),
         ({"saved": {"raw_bytes": 0, "wire_bytes": 0, "ratio": None}}, "0 B"),
+        ({"saved": {"raw_bytes": 10, "wire_bytes": 90, "ratio": 0.11}}, "more than plain MQTT"),
         ({"dropped": {"full": 3}, "dead_letters": 2}, "2 dead letters, 3 dropped"),
+        ({"dropped": {}, "dead_letters": 1}, "1 dead letter, 0 dropped"),
+        ({"queued": {**OVERVIEW["queued"], "records": 1}}, "1 record "),
         (
             {"uplinks": [{**OVERVIEW["uplinks"][0], "state": "backing_off", "next_try_in_s": 5.0, "reason": "away"}]},
             "backing off, again in 5.0 s",
