@@ -98,3 +98,8 @@ def format_bytes(count: float) -> str:
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} GB"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 record`, `2,345 records`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -18,6 +18,7 @@ from simulators.demo.verdict import Verdict, judge
 from simulators.demo.watch import READY_TIMEOUT_S, Watch
 from simulators.devices import FleetProgress, FleetResult
 from simulators.link import LinkProxy
+from simulators.units import counted
 
 CUT_AT, KILL_AT, MEND_AT = 0.25, 0.4, 0.55
 """Parts of the duration at which the link is cut, the gateway is killed, the link is mended."""
@@ -54,7 +55,8 @@ class Story:
     async def play(self, run_fleet: RunFleet) -> Verdict:
         """All acts, and the verdict. Raises DemoFailed when one of them does not come to its end."""
         stop = asyncio.Event()
-        self._tell(f"{self._options.count} devices publish; records go to disk, are acknowledged, and leave in frames.")
+        who = "A device publishes" if self._options.count == 1 else f"{self._options.count} devices publish"
+        self._tell(f"{who}; records go to disk, are acknowledged, and leave in frames.")
         fleet = asyncio.create_task(self._fleet(run_fleet, stop), name="demo fleet")
         acts = asyncio.create_task(self._acts(), name="demo acts")
         try:
@@ -71,7 +73,7 @@ class Story:
                 task.cancel()
             await asyncio.gather(acts, fleet, return_exceptions=True)
         if result.in_flight:
-            raise self._gateway.failure(f"left {result.in_flight} publishes unanswered")
+            raise self._gateway.failure(f"left {counted(result.in_flight, 'message')} unanswered")
         await self._drain()
         return await self._settle()
 
@@ -93,11 +95,13 @@ class Story:
         before = scene.waiting or 0
         await self._gateway.kill()
         scene.saw_gateway(None)
-        self._tell(f"The gateway was killed with SIGKILL, with {before:,} records on its disk; it starts again.")
+        self._tell(
+            f"The gateway was killed with SIGKILL, with {counted(before, 'record')} on its disk; it starts again."
+        )
         await self._restart_gateway()
         if not await self._watch.until(lambda: scene.waiting is not None, timeout_s=READY_TIMEOUT_S):
             raise self._gateway.failure("does not answer after its restart")
-        self._tell(f"The gateway is back, with {scene.waiting or 0:,} records; the devices connect again.")
+        self._tell(f"The gateway is back, with {counted(scene.waiting or 0, 'record')}; the devices connect again.")
         await self._at(MEND_AT)
         self._link.restore()
         self._tell("The cloud link is back; the backlog drains while new records come in.")
@@ -118,7 +122,9 @@ class Story:
         scene = self._scene
         self._tell("The last records leave for the cloud.")
         if not await self._watch.until(lambda: scene.waiting == 0 and scene.in_flight == 0, timeout_s=DRAIN_TIMEOUT_S):
-            raise self._gateway.failure(f"still had {scene.waiting} records after {DRAIN_TIMEOUT_S:g} s")
+            raise self._gateway.failure(
+                f"still had {counted(scene.waiting or 0, 'record')} after {DRAIN_TIMEOUT_S:g} s"
+            )
 
     async def _settle(self) -> Verdict:
         """Compare, again and again while the receiver still has something to write."""

@@ -15,7 +15,7 @@ from rich.text import Text
 from simulators.demo.scene import Scene
 from simulators.demo.verdict import Verdict
 from simulators.link_model import LinkState
-from simulators.units import format_bytes
+from simulators.units import counted, format_bytes
 
 PLAIN_EVERY_S = 5.0
 _MAX_LISTED = 10
@@ -111,19 +111,21 @@ def figures(scene: Scene) -> list[tuple[str, str]]:
             ("devices", f"{fleet.connected}/{fleet.devices} connected, {fleet.rate_per_s:,.0f}/s"),
             ("acknowledged", f"{fleet.acknowledged:,} of {fleet.published:,}"),
         ]
-    queue = "the gateway is away" if waiting is None else f"{waiting:,} records, {format_bytes(scene.waiting_bytes)}"
+    queue = "the gateway is away" if waiting is None else counted(waiting, "record")
+    if waiting:  # without: what is delivered already is in the file until it is written the next time
+        queue += f", {format_bytes(scene.waiting_bytes)}"
     saved = ""
     if scene.plain_bytes:
         spared = max(0, scene.plain_bytes - scene.wire_bytes)
         saved = f"{format_bytes(spared)} of {format_bytes(scene.plain_bytes)} ({spared / scene.plain_bytes:.0%})"
     link = f"link {scene.link.value.replace('_', ' ')}"
-    flying = "" if waiting is None else f", {scene.in_flight} frames in flight"
+    flying = "" if waiting is None else f", {counted(scene.in_flight, 'frame')} in flight"
     return [
         *found,
         ("queue on disk", queue),
         ("uplink", f"{scene.uplink.replace('_', ' ')}, {link}{flying}"),
         ("bytes saved", saved or "nothing sent yet"),
-        ("received", f"{scene.received:,} in the cloud, {scene.duplicates:,} duplicates dropped"),
+        ("received", f"{scene.received:,} in the cloud, {counted(scene.duplicates, 'duplicate')} dropped"),
     ]
 
 
@@ -141,7 +143,9 @@ def panel(scene: Scene) -> Panel:
     for at_s, sentence in scene.events:
         events.add_row(clock(at_s), Text(sentence, style="dim"))
     headline = Text(f"● {scene.headline}", style="bold yellow" if trouble else "bold green")
-    title = f"Fieldgate demo  {clock(scene.elapsed_s)} of {clock(scene.ends_s)}"
+    title = f"Fieldgate demo  {clock(scene.elapsed_s)}"
+    if scene.elapsed_s < scene.ends_s + 1:
+        title += f" of {clock(scene.ends_s)}"
     return Panel(Group(headline, Text(), rows, Text(), events), title=title, title_align="left", box=box.ROUNDED)
 
 
