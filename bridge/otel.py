@@ -18,10 +18,11 @@ import math
 import os
 import time
 import urllib.parse
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.version import VERSION
+from config.errors import ConfigError, Problem
 from config.settings import Telemetry
 
 if TYPE_CHECKING:
@@ -56,6 +57,12 @@ def is_installed() -> bool:
         return False
 
 
+def require(problem: Callable[[str, str], Problem]) -> None:
+    """Raises ConfigError where the extra is not there; `problem` makes one of a key of the file and a sentence."""
+    if not is_installed():
+        raise ConfigError([problem("telemetry.url", MISSING)])
+
+
 def endpoint(url: str) -> str:
     """Where metrics go: an address without a path is that of a collector, which has them at /v1/metrics."""
     parts = urllib.parse.urlsplit(url)
@@ -73,14 +80,23 @@ def headers_of(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def encoded(
-    metrics: Iterable[Metric], *, service: str = SERVICE, service_id: str, started_ns: int, now_ns: int
+    metrics: Iterable[Metric],
+    *,
+    service: str = SERVICE,
+    instance: str,
+    started_ns: int,
+    now_ns: int,
+    lasting: Container[str] = (),
 ) -> bytes:
-    """The protobuf body. Counters and histograms are cumulative since `started_ns`; all else is a gauge. Unix times."""
+    """The protobuf body. Counters and histograms are cumulative since `started_ns`; all else is a gauge. Unix times.
+
+    The names in `lasting` are those of counters that outlive the process: when they began is not known, and not told.
+    """
     from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
     request = ExportMetricsServiceRequest()
     resource = request.resource_metrics.add()
-    own = {"service.name": service, "service.version": VERSION, "service.instance.id": service_id}
+    own = {"service.name": service, "service.version": VERSION, "service.instance.id": instance}
     _label(resource.resource.attributes, own)
     scope = resource.scope_metrics.add()
     scope.scope.name, scope.scope.version = SERVICE, VERSION
@@ -98,7 +114,7 @@ def encoded(
             for sample in samples:
                 point = points.add()
                 point.time_unix_nano, point.as_double = now_ns, float(sample.value)
-                if metric.type == "counter":
+                if metric.type == "counter" and name not in lasting:
                     point.start_time_unix_nano = started_ns
                 _label(point.attributes, sample.labels)
     return bytes(request.SerializeToString())
@@ -158,21 +174,23 @@ class Pusher:
         registry: CollectorRegistry,
         *,
         service: str = SERVICE,
-        service_id: str,
+        instance: str,
         started_ns: int | None = None,
+        lasting: Container[str] = (),
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        """`service` is the program, `service_id` which one of them.
+        """`service` is the program, `instance` which one of them.
 
         `started_ns`: since when the counters count, Unix time; None: since now. A later one would say that they have
-        begun anew, and have them counted twice.
+        begun anew, and have them counted twice; so would any for those that are `lasting`.
         """
         if settings.url is None:
             raise ValueError("Metrics are pushed where the settings name an address, and nowhere else.")
         self._url = endpoint(settings.url)
         self._interval_s = settings.interval_s
         self._registry = registry
-        self._service, self._service_id = service, service_id
+        self._lasting = lasting
+        self._service, self._instance = service, instance
         self._headers = {"Content-Type": "application/x-protobuf", "Content-Encoding": "gzip", **headers_of(environ)}
         self._started_ns = time.time_ns() if started_ns is None else started_ns
         self._is_away = False
@@ -201,9 +219,10 @@ class Pusher:
         body = encoded(
             self._registry.collect(),
             service=self._service,
-            service_id=self._service_id,
+            instance=self._instance,
             started_ns=self._started_ns,
             now_ns=time.time_ns(),
+            lasting=self._lasting,
         )
         async with session.post(
             self._url, data=gzip.compress(body, 1), headers=self._headers, allow_redirects=False

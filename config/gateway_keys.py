@@ -7,7 +7,6 @@ from config.access_keys import ACCESS
 from config.kinds import Choice, Duration, FilePath, Maybe, Size, Text, Whole
 from config.limits_keys import LIMITS, RETAINED, SESSIONS
 from config.listener_keys import LISTENER
-from config.network import HttpUrl
 from config.settings import (
     GIB,
     KIB,
@@ -19,12 +18,11 @@ from config.settings import (
     GatewaySettings,
     Spool,
     Stream,
-    Telemetry,
     Uplink,
     WhenFull,
 )
 from config.shapes import Key, Section, SectionList, ValueList
-from config.shared_keys import API, BROKER, DAY, KEEP_ALIVE, LOG, RETRY, YEAR, name_key
+from config.shared_keys import API, BROKER, DAY, KEEP_ALIVE, LOG, RETRY, TELEMETRY, YEAR, name_key
 
 _IDENTITY = Section(
     settings=GatewayIdentity,
@@ -137,23 +135,6 @@ _UPLINK = Section(
     ),
 )
 
-_TELEMETRY = Section(
-    settings=Telemetry,
-    keys=(
-        Key(
-            name="url",
-            shape=Maybe(kind=HttpUrl()),
-            doc="Where metrics are pushed to (OTLP over HTTP); left out: nowhere. Needs the extra otel.",
-        ),
-        Key(
-            name="interval",
-            attribute="interval_s",
-            shape=Duration(minimum_s=1, maximum_s=DAY),
-            doc="How often they are pushed.",
-        ),
-    ),
-)
-
 GATEWAY = Section(
     settings=GatewaySettings,
     keys=(
@@ -183,7 +164,7 @@ GATEWAY = Section(
             doc="The roads to the cloud. A record is forgotten when every uplink of its stream has delivered it.",
         ),
         Key(name="api", shape=API, doc="The HTTP interface and the dashboard."),
-        Key(name="telemetry", shape=_TELEMETRY, doc="Metrics pushed by OpenTelemetry's protocol."),
+        Key(name="telemetry", shape=TELEMETRY, doc="Metrics pushed by OpenTelemetry's protocol."),
         Key(name="log", shape=LOG, doc="What is logged, and how."),
     ),
 )

@@ -6,7 +6,7 @@ from config import topics
 from config.kinds import Choice, Duration, FilePath, Size, Text, Whole
 from config.settings import GIB, MIB, JsonLinesSink, MqttSink, ReceiverIdentity, ReceiverSettings, SqliteSink
 from config.shapes import Key, Section, SectionList
-from config.shared_keys import API, BROKER, KEEP_ALIVE, LOG, RETRY
+from config.shared_keys import API, BROKER, KEEP_ALIVE, LOG, RETRY, TELEMETRY
 
 FRAME_BYTES = 16 * MIB
 """What a gateway fills a frame to (`bridge.sealing.MAX_RAW_BYTES`): a receiver that takes less would set aside, and so
@@ -85,6 +85,7 @@ RECEIVER = Section(
             shape=SINKS,
             doc="Where records go. A frame is acknowledged when every sink has it.",
         ),
+        Key(name="telemetry", shape=TELEMETRY, doc="Metrics pushed by OpenTelemetry's protocol."),
         Key(name="log", shape=LOG, doc="What is logged, and how."),
     ),
 )

@@ -107,4 +107,5 @@ class ReceiverSettings:
     receiver: ReceiverIdentity = ReceiverIdentity()
     api: Api = Api(bind=Address(host="127.0.0.1", port=8081))
     sinks: tuple[SinkSettings, ...] = (JsonLinesSink(),)
+    telemetry: Telemetry = Telemetry()
     log: Log = Log()

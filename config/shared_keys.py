@@ -1,11 +1,11 @@
-"""Keys and sections that both files have: brokers, TLS, retries, the HTTP interface, the log."""
+"""Keys and sections that both files have: brokers, TLS, retries, the HTTP interface, pushed metrics, the log."""
 
 from __future__ import annotations
 
 from config import topics
 from config.kinds import Choice, Duration, FilePath, Maybe, SecretFile, Text
-from config.network import BindAddress, NetworkRange, Url
-from config.settings import Api, ApiTls, Log, LogFormat, Protocol, Retry, Tls
+from config.network import BindAddress, HttpUrl, NetworkRange, Url
+from config.settings import Api, ApiTls, Log, LogFormat, Protocol, Retry, Telemetry, Tls
 from config.shapes import Key, Section, ValueList
 
 DAY = 86_400.0
@@ -129,6 +129,23 @@ API = Section(
             name="trusted_proxies",
             shape=ValueList(item=NetworkRange(), example="[127.0.0.1]", may_be_empty=True),
             doc="Reverse proxies that are believed who calls (X-Forwarded-For, -Proto, -Host; Forwarded).",
+        ),
+    ),
+)
+
+TELEMETRY = Section(
+    settings=Telemetry,
+    keys=(
+        Key(
+            name="url",
+            shape=Maybe(kind=HttpUrl()),
+            doc="Where metrics are pushed to (OTLP over HTTP); left out: nowhere. Needs the extra otel.",
+        ),
+        Key(
+            name="interval",
+            attribute="interval_s",
+            shape=Duration(minimum_s=1, maximum_s=DAY),
+            doc="How often they are pushed.",
         ),
     ),
 )

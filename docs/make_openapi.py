@@ -18,6 +18,7 @@ from bridge.receiver.api import Api as ReceiverApi
 from bridge.receiver.state import State
 from bridge.version import VERSION
 from bridge.web.gate import Gate
+from config.report import Report
 from config.settings import Api, GatewayIdentity, GatewaySettings
 from gateway.app import Gateway
 
@@ -34,6 +35,11 @@ class _Nothing:
     def problems(self) -> list[str]:
         """None."""
         return []
+
+
+async def _reload(_by: str) -> Report:
+    """Nothing was read."""
+    return Report(message="")
 
 
 async def descriptions() -> dict[str, bytes]:
@@ -56,6 +62,7 @@ async def descriptions() -> dict[str, bytes]:
                 asides=state,
                 gate=Gate.open(Api()),
                 clock=SystemClock(),
+                reload=_reload,
             )
             of_receiver = receiver.web.description
         finally:

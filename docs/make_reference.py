@@ -38,6 +38,7 @@ def pages() -> dict[str, str]:
 
 def gateway_settings() -> str:
     from config.gateway_keys import GATEWAY
+    from gateway.live_keys import applies
 
     return (
         "# gateway.yaml\n\n"
@@ -47,27 +48,24 @@ def gateway_settings() -> str:
         "`fieldgate check` shows what a file comes to, `fieldgate schema` prints it for editors.\n\n"
         "**Takes hold**: *live* with a reload (`fieldgate reload`, SIGHUP, the page Configuration), which costs no "
         "connection of a device and nothing of the queue; *restart* with the next start.\n\n"
-        + "\n".join(_section(GATEWAY, "", GATEWAY.settings(), _when()))
+        + "\n".join(_section(GATEWAY, "", GATEWAY.settings(), lambda key: applies(key).value))
     )
 
 
 def receiver_settings() -> str:
+    from bridge.receiver.configuration import applies
     from config.receiver_keys import RECEIVER
 
     return (
         "# receiver.yaml\n\n"
-        "Written as [gateway.yaml](gateway-yaml.md) is. At SIGHUP the file is read again: `api` and `log` take hold at "
-        "once, everything else with the next start.\n\n" + "\n".join(_section(RECEIVER, "", RECEIVER.settings(), None))
+        "Written as [gateway.yaml](gateway-yaml.md) is.\n\n"
+        "**Takes hold**: *live* with a reload (`fieldgate reload`, SIGHUP), which costs neither the connection to the "
+        "broker nor a record; *restart* with the next start.\n\n"
+        + "\n".join(_section(RECEIVER, "", RECEIVER.settings(), lambda key: applies(key).value))
     )
 
 
-def _when() -> Callable[[str], str]:
-    from gateway.live_keys import applies
-
-    return lambda key: applies(key).value
-
-
-def _section(section: Any, path: str, default: Any, when: Callable[[str], str] | None) -> Iterator[str]:
+def _section(section: Any, path: str, default: Any, when: Callable[[str], str]) -> Iterator[str]:
     from config.shapes import Section, SectionList
 
     rows, below = [], []
@@ -82,9 +80,9 @@ def _section(section: Any, path: str, default: Any, when: Callable[[str], str] |
                 below.append((f"## `{label}`", key.doc, variant, f"{dotted}[]", variant.settings()))
         else:
             row = [f"`{key.name}`", _expected(shape), _default(key, default), key.doc]
-            rows.append([*row[:3], when(dotted), row[3]] if when else row)
+            rows.append([*row[:3], when(dotted), row[3]])
     if rows:
-        head = ["key", "what belongs there", "default", *(["takes hold"] if when else []), "what it is"]
+        head = ["key", "what belongs there", "default", "takes hold", "what it is"]
         yield _table(head, rows)
     for title, doc, shape, dotted, value in below:
         yield f"{title}\n\n{doc}\n"

@@ -23,7 +23,6 @@ from bridge.notify import Notifier, keep_telling, waiting
 from bridge.uplink import Uplink, link_factory
 from bridge.web.gate import Gate
 from config.advice import advice
-from config.errors import ConfigError
 from config.loader import Loaded
 from config.settings import Api, GatewaySettings, Listener
 from config.settings import Uplink as UplinkSettings
@@ -231,13 +230,12 @@ class Gateway:
         settings = self.configuration.settings
         if settings.telemetry.url is not None:
             from bridge import otel
-            from gateway.api.metrics import registry_of
+            from gateway.api.metrics import LASTING, registry_of
 
-            if not otel.is_installed():
-                raise ConfigError([self.configuration.problem("telemetry.url", otel.MISSING)])
+            otel.require(self.configuration.problem)
             registry = registry_of(self.overview.status, lambda: self.api.worst_lag_s, self.api.web.meter)
             pusher = otel.Pusher(
-                settings.telemetry, registry, service_id=settings.gateway.id, started_ns=self._started_ns
+                settings.telemetry, registry, instance=settings.gateway.id, started_ns=self._started_ns, lasting=LASTING
             )
             self.tasks.own("telemetry", pusher.run())
 

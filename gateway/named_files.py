@@ -35,7 +35,7 @@ def check_named_files(loaded: Loaded[GatewaySettings]) -> None:
 def check_receiver_files(loaded: Loaded[ReceiverSettings]) -> None:
     """The same for receiver.yaml."""
     settings = loaded.settings
-    problems = [*_link(loaded, "receiver.tls", settings.receiver.tls), *_api(loaded)]
+    problems = [*_link(loaded, "receiver.tls", settings.receiver.tls), *_api(loaded), *_telemetry(loaded)]
     for label, sink in by_label(SINKS, settings.sinks).items():
         if isinstance(sink, MqttSink):
             problems += _link(loaded, f"sinks[{label}].tls", sink.tls)
@@ -127,7 +127,7 @@ def _listeners(loaded: Loaded[GatewaySettings]) -> Iterator[Problem]:
                     _warn_of_end(key, listener.tls.cert_file, end)
 
 
-def _telemetry(loaded: Loaded[GatewaySettings]) -> Iterator[Problem]:
+def _telemetry(loaded: Loaded[GatewaySettings] | Loaded[ReceiverSettings]) -> Iterator[Problem]:
     if loaded.settings.telemetry.url is not None:
         from bridge import otel
 

@@ -1,4 +1,4 @@
-"""The receiver's HTTP interface: its pages, health, readiness, metrics, status, and what it has set aside."""
+"""The receiver's HTTP interface: its pages, health, metrics, status, what it has set aside, and a reload."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Protocol
+
+from prometheus_client import CollectorRegistry
 
 from bridge.json_lines import rfc3339
 from bridge.ports import Clock
@@ -21,6 +23,7 @@ from bridge.web.errors import CannotServe, CannotUseCertificate
 from bridge.web.gate import Gate
 from bridge.web.meter import Meter
 from bridge.web.metrics import exposition
+from bridge.web.reports import Reload, reload_route
 from bridge.web.routes import Answer, Call, Problem, Route
 from bridge.web.server import WebServer
 from config.settings import Address
@@ -75,6 +78,7 @@ class Api:
         asides: Asides,
         gate: Gate,
         clock: Clock,
+        reload: Reload,
         on_audit: OnAudit | None = None,
     ) -> None:
         self._bind = settings.bind
@@ -83,13 +87,13 @@ class Api:
         self._clock = clock
         self._rates = Rates()
         meter = Meter()
-        self._registry = registry_of(view.status, meter)
+        self.registry: CollectorRegistry = registry_of(view.status, meter)
         self._server = WebServer(
             settings,
             program="receiver",
             name=receiver_id,
             version=version,
-            routes=self._routes(),
+            routes=(*self._routes(), reload_route(reload)),
             pages=PAGES,
             gate=gate,
             on_audit=on_audit,
@@ -187,7 +191,7 @@ class Api:
         return _verdict("not ready", problems, call) if problems else {"status": "ready"}
 
     async def _metrics(self, call: Call) -> Any:
-        return exposition(self._registry, call.headers.get("Accept", ""))
+        return exposition(self.registry, call.headers.get("Accept", ""))
 
     async def _status(self, _call: Call) -> Any:
         return self._view.status()

@@ -9,7 +9,9 @@ import os
 import random
 import signal
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
+from bridge import otel
 from bridge.clock import SystemClock
 from bridge.flow.backoff import Backoff
 from bridge.link import MqttLink
@@ -18,11 +20,13 @@ from bridge.memory import return_freed_memory
 from bridge.notify import Notifier, keep_telling
 from bridge.ports import Link, LinkEvents
 from bridge.receiver.api import Api
+from bridge.receiver.configuration import Configuration
 from bridge.receiver.decoder import Decoder
 from bridge.receiver.errors import ReceiverError
+from bridge.receiver.export import Export
 from bridge.receiver.held import Held
 from bridge.receiver.receiver import RECEIVE_MAXIMUM, Receiver
-from bridge.receiver.reloading import Reloading, Reread
+from bridge.receiver.reloading import Reloading
 from bridge.receiver.settler import Settler
 from bridge.receiver.sinks.jsonl import JsonLines
 from bridge.receiver.sinks.mqtt import Mqtt
@@ -34,28 +38,36 @@ from bridge.receiver.writer import SinkWriter
 from bridge.stepping_link import Links
 from bridge.version import VERSION
 from bridge.web.gate import Gate, OpenVerifier
+from config.loader import Loaded
 from config.settings import Address, JsonLinesSink, Log, MqttSink, ReceiverSettings, SqliteSink
 
 log = logging.getLogger(__name__)
 
+CHANGE_S: Final = 5.0
+"""So long a stop waits for a change of the configuration that is under way."""
+
 
 async def run_receiver(
-    settings: ReceiverSettings,
+    source: Configuration | ReceiverSettings,
     *,
     stop: asyncio.Event | None = None,
     on_ready: Callable[[Address], None] | None = None,
-    reread: Reread | None = None,
     set_up_log: Callable[[Log], None] = lambda _: None,
     open_verifier: OpenVerifier | None = None,
 ) -> None:
     """Receive until SIGTERM or SIGINT, or until `stop` is set; a second signal ends the process at once.
 
-    At SIGHUP the file is read again by `reread`, and all that it names (`bridge.receiver.reloading`). `on_ready` is
-    told where it listens; `open_verifier` reads `api.password_file`.
+    SIGHUP has the configuration read again (`bridge.receiver.configuration`), and the parts follow it
+    (`bridge.receiver.reloading`). `on_ready` is told where it listens; `open_verifier` reads `api.password_file`.
 
-    Raises ConfigError for a file of passwords or tokens, and BridgeError with a sentence when it cannot start: a
-    ReceiverError for the state file and the address, SinkRefused for a sink that cannot be used as it is configured.
+    Raises ConfigError for a file of passwords or tokens and for an extra that is not installed, and BridgeError with a
+    sentence when it cannot start: a ReceiverError for the state file and the address, SinkRefused for a sink that
+    cannot be used as it is configured.
     """
+    configuration = source if isinstance(source, Configuration) else Configuration(Loaded(settings=source, origins={}))
+    settings = configuration.settings
+    if settings.telemetry.url is not None:
+        otel.require(configuration.problem)
     return_freed_memory()
     stop = stop or asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
@@ -65,6 +77,7 @@ async def run_receiver(
         state = await State.open(settings.receiver.state)
         stack.push_async_callback(state.close)
         clock = SystemClock()
+        started_ns = clock.now_us() * 1000
         held = Held()
         progress = asyncio.Event()
         writers = [
@@ -107,23 +120,32 @@ async def run_receiver(
             asides=state,
             gate=gate,
             clock=clock,
+            reload=configuration.reload,
         )
         await api.start()
         stack.push_async_callback(api.close)
-        reloading = Reloading(settings, api, reread=reread, set_up_log=set_up_log)
         notifier = Notifier.of(os.environ)
         notifier.ready(view.sentence())
         if on_ready is not None:
             on_ready(api.address)
         try:
             async with asyncio.TaskGroup() as tasks:
+                export = Export(tasks, api.registry, receiver_id=settings.receiver.id, started_ns=started_ns)
+                export.adopt(settings.telemetry)
+                configuration.serve(Reloading(api=api, export=export, set_up_log=set_up_log))
                 beside = [
                     tasks.create_task(api.feed(), name="rates"),
-                    tasks.create_task(_reload_at(reload, reloading, notifier), name="reload"),
+                    tasks.create_task(_reload_at(reload, configuration, notifier), name="reload"),
                     tasks.create_task(keep_telling(notifier, probe=state.check, status=view.sentence), name="notify"),
                     tasks.create_task(_tell_of_stop(stop, notifier), name="notify of the stop"),
                 ]
-                await receiver.run(stop)
+                try:
+                    await receiver.run(stop)
+                finally:
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(CHANGE_S):
+                            await configuration.close()
+                    export.close()
                 for task in beside:
                     task.cancel()
         except BaseExceptionGroup as group:  # raised again at once, as the one error in it that a person can act on
@@ -197,13 +219,13 @@ async def _tell_of_stop(stop: asyncio.Event, notifier: Notifier) -> None:
     notifier.stopping()
 
 
-async def _reload_at(reload: asyncio.Event, reloading: Reloading, notifier: Notifier) -> None:
+async def _reload_at(reload: asyncio.Event, configuration: Configuration, notifier: Notifier) -> None:
     while True:
         await reload.wait()
         reload.clear()
         notifier.reloading()
         try:
-            await reloading.reload()
+            await configuration.reload("SIGHUP")
         finally:
             notifier.ready()
 

@@ -23,6 +23,10 @@ _COUNTERS: Final = (
     ("wire_bytes", "Bytes of the frames as they came."),
     ("epoch_changes", "Streams that began to be numbered anew, since start."),
 )
+LASTING: Final = frozenset(
+    f"{PREFIX}{name}_total" for name in ("frames", "records", "duplicates", "wire_bytes", "set_aside")
+)
+"""Counters that the state file keeps: they go on where they were when the receiver starts again."""
 _SINK_GAUGES: Final = (
     ("lag_frames", "lag_frames", "Frames that the sink does not have yet."),
     ("lag_records", "lag_records", "Records that the sink does not have yet."),

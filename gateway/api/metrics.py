@@ -8,7 +8,7 @@ has no bound.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
@@ -29,6 +29,9 @@ from gateway.api.status import (
 )
 from gateway.verdict import Verdict
 
+_DROPPED: Final = "fieldgate_stream_dropped_records"
+LASTING: Final = frozenset({f"{_DROPPED}_total"})
+"""Counters that the spool keeps: they go on where they were when the gateway starts again."""
 _STREAM_GAUGES: tuple[tuple[str, str, Callable[[StreamStatus], float | None]], ...] = (
     ("fieldgate_stream_records", "Records that wait in the spool.", lambda item: item.records),
     ("fieldgate_stream_bytes", "Bytes that wait in the spool.", lambda item: item.bytes),
@@ -175,9 +178,7 @@ def _gauges(
 
 def _stream_counters(streams: Mapping[str, StreamStatus]) -> Iterable[Metric]:
     accepted = CounterMetricFamily("fieldgate_stream_accepted_records", "Records committed.", labels=["stream"])
-    dropped = CounterMetricFamily(
-        "fieldgate_stream_dropped_records", "Records removed by a policy.", labels=["stream", "reason"]
-    )
+    dropped = CounterMetricFamily(_DROPPED, "Records removed by a policy.", labels=["stream", "reason"])
     for name, item in streams.items():
         accepted.add_metric([name], item.accepted)
         for reason, count in item.all_dropped.items():

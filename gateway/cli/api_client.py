@@ -15,12 +15,15 @@ import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from gateway.cli.event_stream import EventReader, ServerEvent
 from gateway.cli.outcome import Failed
 from gateway.cli.standing import beside, standing
 from gateway.cli.words import ended
+
+if TYPE_CHECKING:
+    from config.loader import Program
 
 TIMEOUT_S: Final = 5.0
 ACTION_TIMEOUT_S: Final = 30.0
@@ -37,9 +40,19 @@ Query = Mapping[str, str | int | Sequence[str | int] | None]
 class RequestRefused(Failed):
     """The other side answered with an error."""
 
-    def __init__(self, sentence: str, status: int) -> None:
+    def __init__(self, sentence: str, status: int, body: bytes = b"") -> None:
         super().__init__(sentence)
         self.status = status
+        self._body = body
+
+    @property
+    def error(self) -> dict[str, Any]:
+        """What it said of the error, as it said it: `message`, perhaps `problems`; empty where it is not ours."""
+        try:
+            error = json.loads(self._body)["error"]
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return {}
+        return error if isinstance(error, dict) else {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +63,8 @@ class ApiClient:
     token: str | None = field(default=None, repr=False)
     context: ssl.SSLContext | None = field(default=None, repr=False)
     """What is believed of an https server; None: what the system believes."""
+    program: Program = "gateway"
+    """Who is asked, where that is known: a gateway or a receiver."""
     data_dir: Path | None = None
     """Of the gateway that is asked, where that is known: its lock says whether it runs."""
 
@@ -124,11 +139,11 @@ class ApiClient:
                 connection.request(method, f"{parts.path}{path}{_encoded(query)}", body, headers)
                 with connection.getresponse() as answer:
                     if not 200 <= answer.status < 300:
-                        said = refusal(url, answer.status, answer.reason, answer.read(_MAX_ERROR_BYTES))
-                        raise RequestRefused(said, answer.status)
+                        said = answer.read(_MAX_ERROR_BYTES)
+                        raise RequestRefused(refusal(url, answer.status, answer.reason, said), answer.status, said)
                     yield answer
         except TimeoutError as error:
-            advice = f"Is the gateway overloaded, or the link? {beside(self.data_dir)}".rstrip()
+            advice = f"Is the {self.program} overloaded, or the link? {beside(self.data_dir)}".rstrip()
             raise Failed(f"{url} said nothing for {timeout_s:g} s. {advice}") from error
         except ssl.SSLCertVerificationError as error:
             raise Failed(
@@ -136,7 +151,7 @@ class ApiClient:
                 "it with --ca-file, and the name that stands in it with --api."
             ) from error
         except (OSError, http.client.HTTPException, ValueError) as error:
-            raise Failed(nobody(url, error, standing(self.data_dir))) from error
+            raise Failed(nobody(url, error, standing(self.data_dir, self.program))) from error
 
     def _connection(self, parts: urllib.parse.SplitResult, timeout_s: float) -> http.client.HTTPConnection:
         host = parts.hostname or ""

@@ -1,4 +1,4 @@
-"""How every command that asks a running gateway finds it, and says who asks."""
+"""How every command that asks a running gateway (or receiver) finds it, and says who asks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from gateway.cli.options import GATEWAY_FILE, found
+from gateway.cli.options import GATEWAY_FILE, RECEIVER_FILE, found
 from gateway.cli.outcome import Failed
 
 if TYPE_CHECKING:
     import ssl
 
+    from config.loader import Program
     from config.settings import Address
     from gateway.cli.api_client import ApiClient
 
@@ -68,8 +69,12 @@ def client(
     token: str | None = None,
     token_file: Path | None = None,
     ca_file: Path | None = None,
+    may_be_receiver: bool = False,
 ) -> ApiClient:
-    """Who is asked, from the options above. Raises Failed, or ConfigError for a bad configuration."""
+    """Who is asked, from the options above; `may_be_receiver`: the configuration may be that of one.
+
+    Raises Failed, or ConfigError for a bad configuration.
+    """
     from gateway.cli.api_client import ApiClient
 
     if token_file is not None:
@@ -78,10 +83,20 @@ def client(
         raise Failed("The token has characters in it that no token has. Give it as `fieldgate token` printed it.")
     if api is not None:
         return ApiClient(base=base_url(api), token=token, context=_context(ca_file))
-    from config.loader import load_gateway
+    path = found(config, GATEWAY_FILE)
+    if may_be_receiver:
+        path = path or found(None, RECEIVER_FILE)
+    is_receiver = may_be_receiver and path is not None and _is_receivers(path)
+    data_dir: Path | None = None
+    if is_receiver:
+        from config.loader import load_receiver
 
-    loaded = load_gateway(found(config, GATEWAY_FILE), os.environ)
-    settings = loaded.api
+        settings = load_receiver(path, os.environ).api
+    else:
+        from config.loader import load_gateway
+
+        loaded = load_gateway(path, os.environ)
+        settings, data_dir = loaded.api, loaded.gateway.data_dir
     cert_file = settings.tls.cert_file
     scheme = "http" if cert_file is None else "https"
     context = _context(ca_file)
@@ -90,7 +105,14 @@ def client(
 
         context = pinned(cert_file)
     base = f"{scheme}://{near(settings.bind)}"
-    return ApiClient(base=base, token=token, context=context, data_dir=loaded.gateway.data_dir)
+    program: Program = "receiver" if is_receiver else "gateway"
+    return ApiClient(base=base, token=token, context=context, program=program, data_dir=data_dir)
+
+
+def _is_receivers(path: Path) -> bool:
+    from config.loader import program_of
+
+    return program_of(path) == "receiver"
 
 
 def _context(ca_file: Path | None) -> ssl.SSLContext | None:

@@ -30,6 +30,17 @@ ReceiverConfig = Annotated[
         show_default=False,
     ),
 ]
+EitherConfig = Annotated[
+    Path | None,
+    typer.Option(
+        "-c",
+        "--config",
+        metavar="FILE",
+        help="A gateway.yaml or a receiver.yaml. Left out: ./gateway.yaml or ./receiver.yaml, whichever is there; "
+        "where both are, the gateway's; else the gateway's defaults.",
+        show_default=False,
+    ),
+]
 
 
 def found(given: Path | None, usual: Path) -> Path | None:

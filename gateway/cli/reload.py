@@ -1,4 +1,4 @@
-"""`fieldgate reload`: have a running gateway read its configuration again."""
+"""`fieldgate reload`: have a running gateway or receiver read its configuration again."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from typing import Any
 import typer
 
 from gateway.cli.api_options import Api, AsJson, CaFile, Token, TokenFile, client
-from gateway.cli.options import GatewayConfig
+from gateway.cli.options import EitherConfig
 from gateway.cli.outcome import BAD_CONFIGURATION
 
 EXAMPLE = """\b
 Example:
-  fieldgate check -c /etc/fieldgate/gateway.yaml && fieldgate reload -c /etc/fieldgate/gateway.yaml"""
+  fieldgate check -c /etc/fieldgate/gateway.yaml && fieldgate reload -c /etc/fieldgate/gateway.yaml
+  fieldgate reload -c /etc/fieldgate/receiver.yaml"""
 
 PATH = "/api/v1/configuration/reload"
 TIMEOUT_S = 600.0
@@ -21,26 +22,30 @@ TIMEOUT_S = 600.0
 
 def reload(
     api: Api = None,
-    config: GatewayConfig = None,
+    config: EitherConfig = None,
     token: Token = None,
     token_file: TokenFile = None,
     ca_file: CaFile = None,
     as_json: AsJson = False,
 ) -> None:
-    """Have a running gateway read its configuration again, as SIGHUP does.
+    """Have a running gateway or receiver read its configuration again, as SIGHUP does.
 
     What can change without losing a connection or the queue does; what waits for a restart is named. A file with
     mistakes in it changes nothing: they are printed, and the exit code is 78.
     """
     from gateway.cli.api_client import RequestRefused
 
-    asked = client(api, config, token=token, token_file=token_file, ca_file=ca_file)
+    asked = client(api, config, token=token, token_file=token_file, ca_file=ca_file, may_be_receiver=True)
     try:
         report = asked.post(PATH, {}, timeout_s=TIMEOUT_S)
     except RequestRefused as error:
         if error.status != 422:
             raise
-        typer.echo(str(error), err=True)
+        problems = error.error.get("problems")
+        if isinstance(problems, list) and problems and all(isinstance(one, dict) for one in problems):
+            _print(error.error)
+        else:
+            typer.echo(str(error), err=True)
         raise typer.Exit(BAD_CONFIGURATION) from None
     if as_json:
         import json
@@ -48,8 +53,6 @@ def reload(
         typer.echo(json.dumps(report, indent=2, ensure_ascii=False))
     else:
         _print(report)
-    if report.get("problems"):
-        raise typer.Exit(BAD_CONFIGURATION)
 
 
 def _print(report: dict[str, Any]) -> None:

@@ -1,15 +1,22 @@
-"""What a data folder tells of a gateway that does not answer."""
+"""What is known of a gateway or a receiver that does not answer: of a gateway, what its data folder tells."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from config.loader import Program
 
 ANYWHERE = "Start the gateway with `fieldgate run`, or say where its api listens, with --api or -c."
+RECEIVER = "Start the receiver with `fieldgate receive`, or say where its api listens, with --api or -c."
 _BESIDE = "`fieldgate queue` and `fieldgate dlq` can read the folder beside it, with --data-dir."
 
 
-def standing(data_dir: Path | None) -> str:
-    """Whether one runs on the folder (None: which one is not known), and what to do then."""
+def standing(data_dir: Path | None, program: Program = "gateway") -> str:
+    """Whether a gateway runs on the folder (None: which one is not known), and what to do then."""
+    if program == "receiver":
+        return RECEIVER
     if data_dir is None or not data_dir.is_dir():
         return ANYWHERE
     holder = _holder(data_dir)

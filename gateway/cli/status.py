@@ -1,4 +1,4 @@
-"""`fieldgate status`: how a running gateway stands."""
+"""`fieldgate status`: how a running gateway or receiver stands."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from gateway.cli.api_options import Api, CaFile, Token, TokenFile, client
-from gateway.cli.options import GatewayConfig
+from gateway.cli.options import EitherConfig
 
 if TYPE_CHECKING:
     from gateway.cli.api_client import ApiClient
@@ -22,7 +22,7 @@ REFRESH_S = 1.0
 
 def status(
     api: Api = None,
-    config: GatewayConfig = None,
+    config: EitherConfig = None,
     token: Token = None,
     token_file: TokenFile = None,
     ca_file: CaFile = None,
@@ -31,11 +31,11 @@ def status(
 ) -> None:
     """Show how a running gateway stands.
 
-    Is the data safe, and when will it be delivered? A receiver can be asked, too: give its address with --api.
+    Is the data safe, and when will it be delivered? A receiver can be asked, too: give its configuration or address.
     """
     from gateway.cli.fetch import fetch_status
 
-    asked = client(api, config, token=token, token_file=token_file, ca_file=ca_file)
+    asked = client(api, config, token=token, token_file=token_file, ca_file=ca_file, may_be_receiver=True)
     if as_json:
         import json
 

@@ -36,7 +36,7 @@ def test_a_histogram_is_told_with_each_bucket_alone() -> None:
     for duration_s in (0.001, 0.002, 0.05, 60.0):
         meter.note(Asked("/x", "GET"), 200, duration_s)
     meter.note(Asked("/y", "GET"), 200, 0.2)
-    body = otel.encoded(HttpCollector(meter).collect(), service_id="edge", started_ns=1, now_ns=2)
+    body = otel.encoded(HttpCollector(meter).collect(), instance="edge", started_ns=1, now_ns=2)
     _, histogram = ExportMetricsServiceRequest.FromString(body).resource_metrics[0].scope_metrics[0].metrics
     assert (histogram.name, histogram.unit) == ("fieldgate_http_request_duration_seconds", "s")
     assert histogram.histogram.aggregation_temporality == otel.CUMULATIVE
@@ -49,5 +49,5 @@ def test_a_histogram_is_told_with_each_bucket_alone() -> None:
 
 
 def test_a_body_is_small_when_it_is_compressed() -> None:
-    body = otel.encoded([], service_id="edge", started_ns=1, now_ns=2)
+    body = otel.encoded([], instance="edge", started_ns=1, now_ns=2)
     assert ExportMetricsServiceRequest.FromString(gzip.decompress(gzip.compress(body))).resource_metrics

@@ -106,6 +106,16 @@ async def test_counters_do_not_begin_anew_because_somebody_changed_the_interval(
         assert begins_at(await collector.push()) == before
 
 
+async def test_a_count_that_outlives_the_gateway_is_not_said_to_have_begun_with_it(tmp_path: Path) -> None:
+    async with collecting() as collector, live_gateway(tmp_path, telemetry=telemetry(collector.port)):
+        request = await collector.push()
+    metrics = {metric.name: metric for metric in request.resource_metrics[0].scope_metrics[0].metrics}
+    dropped = metrics["fieldgate_stream_dropped_records_total"].sum
+    assert dropped.is_monotonic
+    assert {point.start_time_unix_nano for point in dropped.data_points} == {0}
+    assert metrics["fieldgate_stream_accepted_records_total"].sum.data_points[0].start_time_unix_nano > 0
+
+
 async def test_without_the_extra_a_url_is_a_mistake_that_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

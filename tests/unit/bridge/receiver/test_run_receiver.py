@@ -19,10 +19,12 @@ from bridge.errors import BridgeError, SinkRefused
 from bridge.link import LinkSettings, MqttLink
 from bridge.ports import Publish
 from bridge.receiver.app import run_receiver
+from bridge.receiver.configuration import Configuration
 from bridge.receiver.errors import AddressTaken, ReceiverError, StateLocked
 from bridge.receiver.state import State
 from bridge.web.errors import TokenFileError
 from config.errors import ConfigError, Problem
+from config.loader import Loaded
 from config.settings import (
     Address,
     Api,
@@ -201,17 +203,17 @@ async def test_at_sighup_the_tokens_are_read_again(tmp_path: Path) -> None:
 async def test_at_sighup_its_file_is_read_again_and_what_waits_is_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level("INFO", "bridge.receiver.reloading")
+    caplog.set_level("INFO", "bridge.receiver.configuration")
     write_tokens(tmp_path / "tokens", {VIEWER_TOKEN: "viewer"})
     logs: list[Log] = []
     async with Mosquitto(tmp_path) as cloud, asyncio.timeout(20):
         given = settings(tmp_path, cloud.port, JsonLinesSink(path=tmp_path / "received.jsonl"))
         wanted: list[ReceiverSettings | ConfigError] = []
 
-        def reread() -> ReceiverSettings:
+        def reread() -> Loaded[ReceiverSettings]:
             if isinstance(wanted[-1], ConfigError):
                 raise wanted[-1]
-            return wanted[-1]
+            return Loaded(settings=wanted[-1], origins={})
 
         async def told(sentence: str) -> None:
             os.kill(os.getpid(), signal.SIGHUP)
@@ -220,7 +222,12 @@ async def test_at_sighup_its_file_is_read_again_and_what_waits_is_named(
 
         stop, ready = asyncio.Event(), asyncio.get_running_loop().create_future()
         running = asyncio.create_task(
-            run_receiver(given, stop=stop, on_ready=ready.set_result, reread=reread, set_up_log=logs.append)
+            run_receiver(
+                Configuration(Loaded(settings=given, origins={}), reread=reread),
+                stop=stop,
+                on_ready=ready.set_result,
+                set_up_log=logs.append,
+            )
         )
         async with aiohttp.ClientSession(f"http://{await ready}") as client:
 
@@ -230,20 +237,24 @@ async def test_at_sighup_its_file_is_read_again_and_what_waits_is_named(
 
             assert await status() == 200
             wanted.append(ConfigError([Problem(file="receiver.yaml", line=1, column=1, key="x", message="it is bad")]))
-            await told("Nothing was changed: what held before stays in force.")
+            await told(
+                "Nothing was changed (SIGHUP): 1 problem in the new configuration. What held before stays in"
+            )
             api = replace(given.api, token_file=tmp_path / "tokens")
             identity = replace(given.receiver, topic="other/#")
             wanted.append(replace(given, api=api, receiver=identity, log=Log(level="error")))
             await told(
-                "Reloaded: api.token_file, log.level changed; passwords, tokens and the certificate were read again. "
-                "Waiting for a restart: receiver.topic (the link and the sinks are made at the start)."
+                "Reloaded (SIGHUP): api.token_file, log.level changed; passwords, tokens and the certificate were read "
+                "again. Waiting for a restart: receiver.topic (the link and the sinks are made at the start)."
             )
             assert logs == [Log(level="error")]
             assert await status() == 401
             assert await status(Authorization=f"Bearer {VIEWER_TOKEN}") == 200
             wanted.append(replace(given, api=replace(api, token_file=tmp_path / "none", hosts=("new.example",))))
             caplog.clear()
-            await told("Nothing was changed: what held before stays in force.")
+            await told(
+                "Nothing was changed (SIGHUP): 1 problem in the new configuration. What held before stays in"
+            )
             assert await status(Host="new.example", Authorization=f"Bearer {VIEWER_TOKEN}") == 421
         stop.set()
         await running

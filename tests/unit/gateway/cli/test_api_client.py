@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -95,6 +96,29 @@ def test_whatever_answers_the_end_is_a_sentence(answering: tuple[str, list[bytes
     answering[1].append(answer)
     with pytest.raises(Failed, match=said):
         ApiClient(base=answering[0]).get("/x")
+
+
+@pytest.mark.parametrize(
+    ("problems", "said"),
+    [
+        (
+            [{"file": "a.yaml", "line": 7, "key": "log.level", "message": "it is \x1b[2J"}, {"message": "and more"}],
+            "  a.yaml:7: log.level: it is \\x1b[2J\n  and more\nNothing was changed.\n",
+        ),
+        (["of another kind"], "answered 422: Nothing was changed. of another kind.\n"),
+        ({"of": "another"}, "answered 422: Nothing was changed. of.\n"),
+        (7, "answered 422: "),
+        ([], "answered 422: Nothing was changed.\n"),
+    ],
+    ids=["with their places", "sentences alone", "a mapping", "a number", "none"],
+)
+def test_a_file_that_is_refused_is_told_of_with_its_lines_whoever_refused_it(
+    answering: tuple[str, list[bytes]], problems: Any, said: str
+) -> None:
+    body = json.dumps({"error": {"message": "Nothing was changed.", "problems": problems}}).encode()
+    answering[1].append(_http("422 Unprocessable Entity", body))
+    result = CliRunner().invoke(app, ["reload", "--api", answering[0]])
+    assert (result.exit_code, result.stdout, said in result.stderr) == (78, "", True), result.stderr
 
 
 def test_an_export_that_breaks_off_is_told(answering: tuple[str, list[bytes]]) -> None:
