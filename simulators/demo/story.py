@@ -92,12 +92,10 @@ class Story:
         self._tell("The cloud link is cut; records wait on disk.")
         await self._watch.until(lambda: bool(scene.waiting) and scene.uplink != "online", timeout_s=READY_TIMEOUT_S)
         await self._at(KILL_AT)
-        before = scene.waiting or 0
+        before = counted(scene.waiting or 0, "record")
         await self._gateway.kill()
         scene.saw_gateway(None)
-        self._tell(
-            f"The gateway was killed with SIGKILL, with {counted(before, 'record')} on its disk; it starts again."
-        )
+        self._tell(f"The gateway was killed with SIGKILL, with {before} on its disk; it starts again.")
         await self._restart_gateway()
         if not await self._watch.until(lambda: scene.waiting is not None, timeout_s=READY_TIMEOUT_S):
             raise self._gateway.failure("does not answer after its restart")
