@@ -66,6 +66,8 @@ def _value(member: Key, before: Any, after: Any, key: str) -> Difference:
     is_secret = not isinstance(shape, Section | SectionList | ValueList) and shape.secret
     if is_secret and before is not None and after is not None:
         texts = texts[0], CHANGED_SECRET
+    elif texts[0] == texts[1]:  # it differs in what is masked of it
+        texts = texts[0], f"{texts[1]} (changed)"
     return Difference(key=key, before=texts[0], after=texts[1])
 
 

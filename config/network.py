@@ -16,6 +16,7 @@ _HOST_NAME = re.compile(r"(?=.{1,253}\Z)[A-Za-z0-9_-]{1,63}(?:\.[A-Za-z0-9_-]{1,
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^:\[\]]*))(?::(?P<port>.*))?")
 _SCHEMES = {"mqtt": 1883, "mqtts": 8883}
 _OTHER_SCHEMES = {"tcp": "mqtt", "tls": "mqtts", "ssl": "mqtts"}
+_BEHIND_PATH = re.compile(r"([?#]).+", re.DOTALL)
 _UNIX = "unix:"
 _MAX_UNIX_PATH_BYTES = 107  # sun_path of sockaddr_un, without its end
 
@@ -81,7 +82,10 @@ class DoorAddress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpUrl:
-    """`http://` or `https://` address of a service. Never with user and password."""
+    """`http://` or `https://` address of a service. Never with user and password.
+
+    What stands behind its `?` or `#` is often a key of the service's, so that is masked where settings are shown.
+    """
 
     secret: bool = False
 
@@ -98,13 +102,14 @@ class HttpUrl:
         except ValueError:
             host = None
         if not host or any(character <= " " for character in text):
-            raise ValueError(f"expected {self.expected}, found {text!r}")
+            found = "another" if re.search(r"[@?#]", text) else repr(text)  # a password or a key would be told
+            raise ValueError(f"expected {self.expected}, found {found}")
         if parts.scheme not in {"http", "https"}:
             raise ValueError(f"expected http:// or https://, found {parts.scheme + '://'!r}")
         return text
 
     def write(self, value: Any) -> str:
-        return str(value)
+        return _BEHIND_PATH.sub(r"\1********", str(value))
 
     def schema(self) -> dict[str, Any]:
         return {"type": "string", "pattern": r"^https?://[^\s/@]+(/\S*)?$"}

@@ -154,9 +154,7 @@ class _Converter:
         place = _place(self.source, node.start_mark)
         faults: list[Fault] = []
         if not node.tag.startswith(_STANDARD):
-            faults.append(
-                Fault(place=place, sentence=f"the tag {node.tag} is not understood; write the value or ${{VAR}}")
-            )
+            faults.append(Fault(place=place, sentence=_tag_sentence(node)))
         below = (*ancestors, node)
         if isinstance(node, yaml.ScalarNode):
             return self.scalar(node, place, faults)
@@ -220,6 +218,12 @@ def _place(source: str, mark: yaml.Mark) -> Place:
     return Place(source=source, line=mark.line + 1, column=mark.column + 1)
 
 
+def _tag_sentence(node: yaml.Node) -> str:
+    if isinstance(node, yaml.ScalarNode) and not node.value:  # what is not repeated may be a password
+        return 'a text that begins with ! must be quoted: "!"'
+    return f"the tag {node.tag} is not understood; write the value or ${{VAR}}"
+
+
 def _syntax_sentence(error: yaml.MarkedYAMLError, text: str, line: int | None) -> str:
     said = error.problem or error.context or "the text can't be read"
     written = text.splitlines()[line - 1] if line is not None and line <= len(text.splitlines()) else ""
@@ -231,5 +235,7 @@ def _syntax_sentence(error: yaml.MarkedYAMLError, text: str, line: int | None) -
     elif "${" in written:
         hint = '; inside { } and [ ] a variable must be quoted: "${VAR}"'
     elif "'*'" in said or "alias" in said or "alias" in str(error.context):
+        if "undefined alias" in said:
+            said = "found an alias that names nothing"  # which one is not repeated: it may be a password
         hint = '; a text that begins with * must be quoted: "*"'
     return f"this is not YAML: {said}{hint}"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from config.describe import describe, effective_values
 from config.difference import CHANGED_SECRET, Difference, differences
 from config.merging import merged
 from config.settings import (
@@ -23,6 +24,7 @@ from config.settings import (
     Rule,
     Spool,
     Stream,
+    Telemetry,
     Uplink,
 )
 
@@ -83,6 +85,16 @@ def test_a_secret_is_never_shown_only_that_it_is_another_one(
     assert (difference.key, difference.before, difference.after) == ("uplinks[cloud].password", *shown)
     (added,) = differences(BASE, changed(uplinks=(*BASE.uplinks, Uplink(name="new", username="u", password="hunter"))))
     assert added.after == '{name: new, username: u, password: "********"}'
+
+
+def test_a_key_behind_the_address_of_a_service_is_never_shown_only_that_it_is_another_one() -> None:
+    before, after = (changed(telemetry=Telemetry(url=f"https://h/v1?key={key}")) for key in ("first", "second"))
+    masked = '"https://h/v1?********"'
+    assert differences(before, after) == [
+        Difference(key="telemetry.url", before=masked, after=f"{masked} (changed)"),
+    ]
+    assert masked in [value.text for value in effective_values(after)]
+    assert "second" not in describe(after)
 
 
 def test_no_rules_and_an_empty_list_of_them_are_not_the_same() -> None:

@@ -380,6 +380,29 @@ def test_the_address_of_a_service_holds_no_password() -> None:
     assert "hunter2" not in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    "text", ["http:/me:hunter2@h", "http:me:hunter2@h/", "h:1/?key=hunter2", "http://h:99999/?key=hunter2", "x#hunter2"]
+)
+def test_what_may_be_a_key_in_a_bad_address_of_a_service_is_not_repeated(text: str) -> None:
+    with pytest.raises(ValueError, match="expected an address") as refused:
+        HttpUrl().parse(text)
+    assert "hunter2" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://h:1/a", "https://h:1/a"),
+        ("https://h:1/a?key=hunter2", "https://h:1/a?********"),
+        ("https://h?key=hunter2#hunter2", "https://h?********"),
+        ("https://h/#hunter2?hunter2", "https://h/#********"),
+        ("https://h/a?", "https://h/a?"),
+    ],
+)
+def test_of_the_address_of_a_service_is_shown_what_is_no_key(text: str, shown: str) -> None:
+    assert HttpUrl().write(HttpUrl().parse(text)) == shown
+
+
 def test_an_origin_is_compared_in_lower_case_and_has_no_path() -> None:
     assert Origin().parse("HTTPS://Plant.Example:443".replace("HTTPS", "https")) == "https://plant.example:443"
     with pytest.raises(ValueError, match="no path"):

@@ -47,6 +47,7 @@ ANYBODY = "access: [{anonymous: allow}]\n"
         ("gateway:\n  id:", 2, "gateway.id", "this key has no value; expected an id"),
         ("gateway: {id: {a: b}}", 1, "gateway.id", "expected an id, found a mapping"),
         ("gateway: {id: !secret x}", 1, "gateway.id", "the tag !secret is not understood"),
+        ("gateway:\n  id: !secret", 2, "gateway.id", 'a text that begins with ! must be quoted: "!"'),
         ("gateway: {[a]: x}", 1, "gateway", "a key must be one word"),
         ("gateway: {id: '${NOT_SET}'}", 1, "gateway.id", "the environment variable NOT_SET is not set"),
         ('gateway: {id: "\\ud800"}', 1, "gateway.id", "not valid Unicode"),
@@ -235,3 +236,12 @@ def test_a_null_item_of_a_list_is_one_with_all_its_defaults() -> None:
 )
 def test_no_sentence_repeats_what_may_be_a_password(text: str) -> None:
     assert "hunter2" not in "".join(map(str, gateway_problems(text)))
+
+
+@pytest.mark.parametrize(
+    "written", ["*hunter2", "!hunter2", "@hunter2", "`hunter2", "%hunter2", "[hunter2", "{hunter2}"]
+)
+def test_a_password_that_yaml_takes_for_something_else_is_not_repeated(written: str) -> None:
+    problems = gateway_problems(f"uplinks:\n  - username: u\n    password: {written}\n")
+    assert problems
+    assert "hunter2" not in "".join(map(str, problems))
