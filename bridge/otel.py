@@ -187,6 +187,8 @@ class Pusher:
         if settings.url is None:
             raise ValueError("Metrics are pushed where the settings name an address, and nowhere else.")
         self._url = endpoint(settings.url)
+        # What the log calls it: behind the path may be a key of the collector's.
+        self._name = urllib.parse.urlsplit(self._url)._replace(query="", fragment="").geturl()
         self._interval_s = settings.interval_s
         self._registry = registry
         self._lasting = lasting
@@ -236,7 +238,7 @@ class Pusher:
             reason = "it did not answer in time" if isinstance(error, TimeoutError) else str(error)
             logger.warning(
                 "Metrics can't be pushed to %s: %s. Nothing is lost by it, and it is tried again every %g s.",
-                self._url,
+                self._name,
                 reason.rstrip(". "),
                 self._interval_s,
             )
@@ -244,5 +246,5 @@ class Pusher:
 
     def _went(self) -> None:
         if self._is_away:
-            logger.info("Metrics are pushed to %s again.", self._url)
+            logger.info("Metrics are pushed to %s again.", self._name)
         self._is_away = False

@@ -62,7 +62,8 @@ async def test_a_collector_that_is_away_is_one_line_and_one_when_it_is_back(
 ) -> None:
     collector = Collector()
     with caplog.at_level(logging.INFO, "bridge.otel"):
-        async with live_gateway(tmp_path, telemetry=telemetry(collector.port)):
+        settings = {**telemetry(collector.port), "url": f"http://127.0.0.1:{collector.port}?key=hunter2"}
+        async with live_gateway(tmp_path, telemetry=settings):
             await until(lambda: "can't be pushed" in caplog.text)
             collector.status = 503
             await collector.start()
@@ -73,6 +74,7 @@ async def test_a_collector_that_is_away_is_one_line_and_one_when_it_is_back(
             await collector.stop()
     lines = [record.getMessage() for record in caplog.records if record.name == "bridge.otel"]
     assert len(lines) == 2
+    assert "hunter2" not in caplog.text
     assert lines[1].endswith("are pushed to " + f"http://127.0.0.1:{collector.port}/v1/metrics again.")
 
 
