@@ -24,6 +24,9 @@ from config.settings import Api
 LOCAL_USER: Final = "local"
 MAX_USER_LENGTH: Final = 256
 MAX_PASSWORD_LENGTH: Final = 4096
+MAX_ASKING: Final = 64
+"""Who log in at a time: their passwords are checked one after the other. Those of devices are checked by the same
+threads, and must not stand in line behind whoever can reach the dashboard."""
 
 
 class CannotVerify(Exception):
@@ -83,6 +86,8 @@ class Gate:
         self._csrf_key = random_bytes(32)
         self._logins = Logins()
         self._tries = Tries()
+        self._asking = 0
+        self._turn = asyncio.Semaphore(1)
         short = socket.gethostname().partition(".")[0]
         # No DNS server answers for names in `.local`, so nobody elsewhere can have them lead here.
         self._own_names = tuple({socket.gethostname(), short, f"{short}.local"})
@@ -150,7 +155,7 @@ class Gate:
         is_right: bool | None = None
         try:
             mark = verifier.mark(user)
-            is_right = await verifier.verify(user, password)
+            is_right = await self._verify(verifier, user, password)
         except CannotVerify as error:
             raise Problem(
                 503, "Too many passwords are being checked. Try again in a moment.", headers={"Retry-After": "5"}
@@ -163,6 +168,16 @@ class Gate:
         session_id = self._random_bytes(ID_BYTES).hex()
         self._logins.begin(session_id, user, mark, now_s())
         return Identity(user=user, role=self._role_of(user), session_id=session_id)
+
+    async def _verify(self, verifier: Verifier, user: str, password: str) -> bool:
+        if self._asking >= MAX_ASKING:
+            raise CannotVerify
+        self._asking += 1
+        try:
+            async with self._turn:
+                return await verifier.verify(user, password)
+        finally:
+            self._asking -= 1
 
     def log_out(self, session_id: str) -> bool:
         """End a session; whether there was one."""
