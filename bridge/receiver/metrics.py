@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -117,8 +117,10 @@ def describe() -> list[MetricEntry]:
 
 
 def registry_of(read: Callable[[], dict[str, Any]], http: Meter) -> CollectorRegistry:
-    """A registry of its own: two receivers in one process do not meet."""
+    """A registry of its own (two receivers in one process do not meet): the status, the requests to the HTTP interface,
+    and the process's memory and CPU."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(ReceiverCollector(read))
     registry.register(http_metrics.HttpCollector(http))
+    ProcessCollector(registry=registry)
     return registry

@@ -237,9 +237,7 @@ async def test_at_sighup_its_file_is_read_again_and_what_waits_is_named(
 
             assert await status() == 200
             wanted.append(ConfigError([Problem(file="receiver.yaml", line=1, column=1, key="x", message="it is bad")]))
-            await told(
-                "Nothing was changed (SIGHUP): 1 problem in the new configuration. What held before stays in"
-            )
+            await told("Nothing was changed (SIGHUP): 1 problem in the new configuration. What held before stays in")
             api = replace(given.api, token_file=tmp_path / "tokens")
             identity = replace(given.receiver, topic="other/#")
             wanted.append(replace(given, api=api, receiver=identity, log=Log(level="error")))
@@ -252,9 +250,7 @@ async def test_at_sighup_its_file_is_read_again_and_what_waits_is_named(
             assert await status(Authorization=f"Bearer {VIEWER_TOKEN}") == 200
             wanted.append(replace(given, api=replace(api, token_file=tmp_path / "none", hosts=("new.example",))))
             caplog.clear()
-            await told(
-                "Nothing was changed (SIGHUP): 1 problem in the new configuration. What held before stays in"
-            )
+            await told("Nothing was changed (SIGHUP): 1 problem in the new configuration. What held before stays in")
             assert await status(Host="new.example", Authorization=f"Bearer {VIEWER_TOKEN}") == 421
         stop.set()
         await running
