@@ -85,7 +85,7 @@ class Bookings:
     def book(self, message: Message) -> Booking:
         """What one message will bring: a will, or what somebody else than a client says."""
         booking = Booking(message.qos)
-        self._book(booking, message, self._routes[message.topic.encode()])
+        self._book(booking, message, self._routes.of_taken(message.topic))
         return booking
 
     def _messages(

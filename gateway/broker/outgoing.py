@@ -59,11 +59,6 @@ class Outgoing(OutgoingQueue):
         """See `InFlight.sent_once`."""
         return self._in_flight.sent_once
 
-    @property
-    def max_in_flight(self) -> int:
-        """The largest window."""
-        return self._limits.max_in_flight
-
     # ---- in -------------------------------------------------------------------------------------------------------
 
     def reserve(self, flight: Flight, now_s: float = 0.0) -> bool:
@@ -137,6 +132,7 @@ class Outgoing(OutgoingQueue):
         """
         taken: list[Entry] = []
         taken_bytes = 0
+        window = min(window, self._limits.max_in_flight)  # asked each time: it follows the settings
         exchanges = self._in_flight
         while exchanges.again and exchanges.flying < window and taken_bytes < max_bytes:
             flight = exchanges.flights[exchanges.again.popleft()]

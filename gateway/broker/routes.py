@@ -25,6 +25,7 @@ from gateway.broker.shared_group import SharedGroup
 from gateway.broker.subscriptions import SubscriptionTree
 from gateway.broker.turns import Turns
 from gateway.broker.watch import Watch
+from gateway.mqtt.errors import TopicNameInvalid
 from gateway.mqtt.topics import MAX_TOPIC_LEVELS, SHARE, check_topic_name, matches
 
 MAX_CACHED_TOPICS: Final = 20_000
@@ -115,14 +116,29 @@ class Routes(dict[bytes, Route]):
 
     def __missing__(self, raw: bytes) -> Route:
         # What the server itself says has as many levels as it has; clients publish there in vain.
-        topic = check_topic_name(raw, MAX_TOPIC_LEVELS if raw.startswith(OWN) else self._max_levels)
+        route = self._find(check_topic_name(raw, MAX_TOPIC_LEVELS if raw.startswith(OWN) else self._max_levels))
+        if len(raw) <= MAX_CACHED_TOPIC_BYTES:
+            if len(self) >= MAX_CACHED_TOPICS or self._targets > MAX_CACHED_TARGETS:
+                self.clear()
+                self._targets = 0
+            self[bytes(raw)] = route
+        return route
+
+    def of_taken(self, topic: str) -> Route:
+        """That of a message that was taken, a will, whatever number of levels a topic may have by now."""
+        try:
+            return self[topic.encode()]
+        except TopicNameInvalid:
+            return self._find(topic)
+
+    def _find(self, topic: str) -> Route:
         # First match wins; a filter that begins with a wildcard takes no topic that begins with `$`.
         stream = min(self._streams.match(topic), default=None)
         audience = self._audience(topic)
         groups = tuple(map(partial(self._turns, topic), self._shared.match(topic))) if self._shared else ()
         watches = tuple(self.watches.match(topic)) if self.watches else ()
         is_refused = _is_reserved(topic)
-        route = Route(
+        return Route(
             topic=topic,
             stream=stream,
             audience=audience,
@@ -131,12 +147,6 @@ class Routes(dict[bytes, Route]):
             groups=groups,
             watches=watches,
         )
-        if len(raw) <= MAX_CACHED_TOPIC_BYTES:
-            if len(self) >= MAX_CACHED_TOPICS or self._targets > MAX_CACHED_TARGETS:
-                self.clear()
-                self._targets = 0
-            self[bytes(raw)] = route
-        return route
 
     def refuses(self, raw: bytes) -> bool:
         """Whether clients may not publish there. Looks up no subscribers: it is asked for each will. Raises as `[]`."""

@@ -41,9 +41,9 @@ class Sending:
         "_counters",
         "_held",
         "_max_packet_size_bytes",
+        "_receive_maximum",
         "_session",
         "_version",
-        "_window",
         "is_settling",
         "is_welcome",
     )
@@ -56,7 +56,7 @@ class Sending:
         self._counters = client.commons.counters
         self._version = connect.version
         self._held = bytearray()
-        self._window = min(connect.receive_maximum, client.session.outgoing.max_in_flight)
+        self._receive_maximum = connect.receive_maximum
         self._max_packet_size_bytes = connect.maximum_packet_size_bytes
         self._aliases = TopicAliases(connect.topic_alias_maximum) if connect.topic_alias_maximum else None
         self.is_welcome = False
@@ -106,7 +106,7 @@ class Sending:
         now_s = commons.clock.monotonic_s()
         counters = commons.counters
         delivered = counters.delivered
-        while self._may_send and (entries := outgoing.take(self._window, now_s, AT_ONCE_BYTES)):
+        while self._may_send and (entries := outgoing.take(self._receive_maximum, now_s, AT_ONCE_BYTES)):
             for entry in entries:
                 if isinstance(entry, Parcel):
                     self._channel.write_soon(entry.data)
@@ -169,9 +169,9 @@ class Sending:
             return 0
         packet_ids: Sequence[int]
         if qos == 1 and not self._session.is_durable:
-            packet_ids = outgoing.launch_once(len(run), self._window)
+            packet_ids = outgoing.launch_once(len(run), self._receive_maximum)
         elif qos == 2:
-            packet_ids = outgoing.launch(run.messages(), self._window)
+            packet_ids = outgoing.launch(run.messages(), self._receive_maximum)
         else:
             return 0
         if packet_ids:

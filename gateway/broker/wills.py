@@ -33,7 +33,7 @@ def publish_will(commons: Commons, session: Session, will: Will) -> None:
     commons.counters.wills += 1
     raw = will.topic.encode()
     store = commons.store
-    route = commons.routes[raw]
+    route = commons.routes.of_taken(will.topic)
     stream = route.stream
     now_us = commons.clock.now_us()
     flags = bytes([will.qos << FLAG_QOS_SHIFT | will.retain])

@@ -83,8 +83,11 @@ class SharedSubscription:
     topic_filter: str
 
 
-def parse_shared(topic_filter: str, max_levels: int = MAX_TOPIC_LEVELS) -> SharedSubscription | None:
-    """The parts of a shared subscription's filter; None when it is an ordinary one. Raises TopicFilterInvalid."""
+def parse_shared(topic_filter: str, max_levels: int = MAX_STRING_BYTES) -> SharedSubscription | None:
+    """The parts of a shared subscription's filter; None when it is an ordinary one. Raises TopicFilterInvalid.
+
+    Without `max_levels` for one whose levels were counted when it came: it may have what was allowed then.
+    """
     if not topic_filter.startswith(SHARE) and topic_filter != _SHARE_ALONE:
         return None
     share_name, slash, shared_filter = topic_filter[len(SHARE) :].partition("/")

@@ -7,10 +7,12 @@ import asyncio
 import pytest
 
 from bridge.record import Properties
+from config.settings import Limits, Retained, Sessions
 from gateway.broker.session import NEVER_EXPIRES
+from gateway.mqtt.errors import TopicNameInvalid
 from gateway.mqtt.packets import Disconnect, Version, Will
 from gateway.spool.ports import Outcome
-from tests.support.broker import House, subscribe
+from tests.support.broker import House, run, subscribe
 
 DURABLE_5 = {"version": Version.V5, "clean_start": False, "session_expiry_interval_s": 100}
 
@@ -232,3 +234,29 @@ async def test_a_retained_will_comes_once_to_one_who_subscribed_just_before_it()
     for _ in range(3):
         await asyncio.sleep(0)
     assert channel.take().count(b"bye") == 1
+
+
+@pytest.mark.parametrize("delay_interval_s", [0, 10])
+def test_a_will_that_was_taken_is_published_though_its_topic_has_more_levels_than_are_allowed_now(
+    delay_interval_s: int,
+) -> None:
+    house = House()
+    client, _ = house.connect("lasting", **DURABLE_5, will=a_will(delay_interval_s, topic="a/b/c"))
+    brief, _ = house.connect("brief", will=a_will(topic="a/b/d"))
+    house.broker.limit(sessions=Sessions(), retained=Retained(), limits=Limits(max_topic_levels=2))
+    for each in (client, brief):
+        each.lost()
+    assert list(house.broker.sessions) == ["lasting"]
+    house.pass_time(11)
+    assert sorted(published(house)) == [b"a/b/c", b"a/b/d"]
+    with pytest.raises(TopicNameInvalid):
+        house.connect("later")[0].handle(run(0, "a/b/c"))
+
+
+async def test_a_stop_waits_for_what_was_promised_whatever_the_levels_of_a_will() -> None:
+    house = House()
+    _, channel = house.connect(will=a_will(topic="a/b/c"))
+    house.broker.limit(sessions=Sessions(), retained=Retained(), limits=Limits(max_topic_levels=2))
+    await stop(house)
+    assert channel.is_closed
+    assert published(house) == [b"a/b/c"]

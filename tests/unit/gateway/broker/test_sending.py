@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from config.settings import Limits, Retained, Sessions
 from gateway.broker.sending import AT_ONCE_BYTES, MAX_HELD_BYTES
-from gateway.mqtt.packets import PingReq, Version
+from gateway.mqtt.packets import PingReq, PubAck, PubComp, PubRec, Version
 from tests.support.broker import FakeChannel, House, run, subscribe
 
 
@@ -79,3 +80,38 @@ def test_what_was_asked_before_connack_is_answered_behind_it() -> None:
     assert not channel.writes
     house.store.commit()
     assert channel.writes == [b"\x20\x02\x00\x00" + b"\xd0\x00" * 2]
+
+
+@pytest.mark.parametrize("qos", [1, 2])
+@pytest.mark.parametrize("is_durable", [False, True])
+def test_another_window_holds_at_once_for_who_is_connected_and_takes_nothing_back(qos: int, is_durable: bool) -> None:
+    house = House(limits=Sessions(max_in_flight=2))
+    client, _ = house.connect("reader", version=Version.V5, session_expiry_interval_s=3600 * is_durable)
+    house.store.commit()
+    client.handle(subscribe("#", qos=qos))
+    house.store.commit()
+    publisher, _ = house.connect("publisher")
+    outgoing = client.session.outgoing
+
+    def publish_five(first_id: int) -> int:
+        publisher.handle(run(qos, *"abcde", payloads=[b"x"] * 5, first_id=first_id))
+        house.store.commit()
+        return len(outgoing.in_flight) + len(outgoing.sent_once)
+
+    def limit(max_in_flight: int) -> None:
+        sessions = Sessions(max_in_flight=max_in_flight)
+        house.broker.limit(sessions=sessions, retained=Retained(), limits=Limits())
+
+    assert publish_five(1) == 2
+    limit(4)
+    assert publish_five(6) == 4
+    limit(3)
+    assert publish_five(11) == 4
+    for answered, left in ((1, 3), (2, 3)):
+        if qos == 1:
+            client.handle(PubAck(packet_id=answered))
+        else:
+            client.handle(PubRec(packet_id=answered))
+            house.store.commit()
+            client.handle(PubComp(packet_id=answered))
+        assert len(outgoing.in_flight) + len(outgoing.sent_once) == left

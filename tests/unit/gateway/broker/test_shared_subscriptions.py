@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from config.settings import Limits, Retained, Sessions
 from gateway.broker.held import Held
 from gateway.broker.session import Session
 from gateway.broker.shared_group import SharedGroup
@@ -327,3 +328,18 @@ def test_who_comes_leaves_or_may_read_more_takes_turns_at_once() -> None:
     house.broker.sessions["third"].client.lost()  # type: ignore[union-attr]
     publish(house, *["a/b"] * 4)
     assert len(payloads(blind)) == 4
+
+
+def test_a_shared_subscription_may_have_as_many_levels_as_the_operator_lets_a_filter_have() -> None:
+    levels = 200
+    topic = "/".join("a" * levels)
+    house = House()
+    house.broker.limit(sessions=Sessions(), retained=Retained(), limits=Limits(max_topic_levels=levels))
+    client, channel = house.connect("deep", **DURABLE_5)  # type: ignore[arg-type]
+    client.handle(subscribe(f"$share/g/{topic}"))
+    house.store.commit()
+    channel.take()
+    publish(house, topic)
+    assert len(channel.take()) > len(topic)
+    again = house.restarted()  # with the limit that is the default, which is lower
+    assert list(again.broker.subscribing.groups) == [f"$share/g/{topic}"]
