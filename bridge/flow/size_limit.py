@@ -2,7 +2,8 @@
 
 A broker of MQTT 5 may name its Maximum Packet Size; many have a second limit that they do not name, and a broker of
 3.1.1 just cuts the connection. So the limit is halved when a frame was too large, and doubled again after many have
-passed: a limit that was learned by mistake, on a bad day of the link, does not stay for ever.
+passed: a limit that was learned by mistake, on a bad day of the link, does not stay for ever. One that has grown beyond
+what any packet has is none.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 from typing import Final
 
 _PASSED_BEFORE_GROWTH: Final = 200
+_LONGEST_PACKET_BYTES: Final = 256 * 1024 * 1024
+"""What the length of an MQTT packet has room for (MQTT 5 §1.5.5)."""
 
 
 class SizeLimit:
@@ -33,5 +36,6 @@ class SizeLimit:
             return
         self._passed += 1
         if self._passed >= _PASSED_BEFORE_GROWTH:
-            self.target_bytes *= 2
+            grown = 2 * self.target_bytes
+            self.target_bytes = grown if grown < _LONGEST_PACKET_BYTES else None
             self._passed = 0

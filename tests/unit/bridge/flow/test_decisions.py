@@ -120,6 +120,19 @@ def test_the_size_limit_halves_with_refusals_and_grows_again() -> None:
     assert limit.target_bytes == 1
 
 
+def test_a_size_limit_that_is_above_every_packet_is_none_again() -> None:
+    limit = SizeLimit()
+    limit.refused(4)
+    targets = []
+    for _ in range(200 * 40):
+        limit.passed()
+        targets.append(limit.target_bytes)
+    assert targets[-1] is None
+    assert max(target for target in targets if target is not None) == 2**27
+    limit.refused(1000)
+    assert limit.target_bytes == 500
+
+
 @pytest.mark.parametrize(
     ("code", "judged"),
     [
