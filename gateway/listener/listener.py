@@ -8,7 +8,7 @@ import logging
 import socket
 import ssl
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from bridge.listening import hosts_of, listen
@@ -17,9 +17,10 @@ from gateway.access.ports import Credentials, Entry, Verdict
 from gateway.broker.broker import Broker
 from gateway.broker.connack import Terms
 from gateway.listener.acceptor import Acceptor
+from gateway.listener.certificate_watch import CertificateWatch, read_certificates
 from gateway.listener.connection import Connection
 from gateway.listener.door import READ_BYTES, Guest
-from gateway.listener.errors import ListenerError, listener_error
+from gateway.listener.errors import listener_error
 from gateway.listener.guests import Guests
 from gateway.listener.layer import Layer
 from gateway.listener.line import Line
@@ -32,12 +33,11 @@ from gateway.listener.unix_socket import SocketFile, listen_unix
 from gateway.listener.wheel import Wheel
 
 if TYPE_CHECKING:
-    from gateway.listener.certificates import Certificates, Loaded
+    from gateway.listener.certificates import Certificates
 
 logger = logging.getLogger(__name__)
 
 CLOSE_WITHIN_S: Final = 2.0
-WATCH_CERTIFICATES_S: Final = 30.0
 LEAST_READ_BYTES: Final = 2 * 1024
 MAX_WRITE_BUFFER_BYTES: Final = 256 * 1024
 MIN_WRITE_BUFFER_BYTES: Final = 16 * 1024
@@ -75,12 +75,11 @@ class MqttListener:
         self._follow(settings)
         self._broker = broker
         self._guests = Guests(settings, broker, places or Places())
-        self._certificates: Certificates | None = None
+        self._certificates = CertificateWatch(self._guests, broker.clock)
         self._sockets: list[socket.socket] = []
         self._acceptor: Acceptor | None = None
         self._file: SocketFile | None = None
         self._looking: asyncio.TimerHandle | None = None
-        self._watching: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     def _follow(self, settings: Listener) -> None:
@@ -130,7 +129,7 @@ class MqttListener:
 
     async def open(self) -> None:
         """Take the address, so that it is sure; whoever knocks waits. Raises ListenerError."""
-        self._certificates = await asyncio.to_thread(self.prepare, self._settings)
+        self._certificates.adopt(await asyncio.to_thread(self.prepare, self._settings))
         bind = self._settings.bind
         try:
             if isinstance(bind, UnixPath):
@@ -150,7 +149,7 @@ class MqttListener:
         sockets, self._sockets = self._sockets, []
         self._acceptor = Acceptor(sockets, self._take, name=self.name, rate=self._settings.max_connect_rate, loop=loop)
         self._look_for_stalls()
-        self._watch_certificates()
+        self._certificates.start()
         logger.info("The listener %r listens on %s.", self.name, self.address)
 
     def stop_accepting(self) -> None:
@@ -168,9 +167,9 @@ class MqttListener:
     async def close(self) -> None:
         """End every connection that is still open, within two seconds. Idempotent."""
         self.stop_accepting()
-        for timer in (self._looking, self._watching):
-            if timer is not None:
-                timer.cancel()
+        self._certificates.stop()
+        if self._looking is not None:
+            self._looking.cancel()
         for guest in self._guests:
             guest.close()
         try:
@@ -198,11 +197,11 @@ class MqttListener:
     @property
     def certificate_expires_at(self) -> datetime | None:
         """When the certificate ends, in UTC; None without TLS."""
-        return None if self._certificates is None else self._certificates.current.expires_at
+        return self._certificates.expires_at
 
     def prepare(self, settings: Listener) -> Certificates | None:
         """Read the certificates that the settings name; nothing has changed then. Raises ListenerError."""
-        return self._read_certificates(settings) if settings.transport.is_tls else None
+        return read_certificates(settings)
 
     def adopt(self, settings: Listener, certificates: Certificates | None) -> None:
         """Have new settings (of the same name, transport, address and access) hold for new connections.
@@ -215,40 +214,12 @@ class MqttListener:
             self._acceptor.limit(settings.max_connect_rate)
         self._guests.follow(settings)
         if certificates is not None:
-            self._certificates = certificates
             logger.info(
                 "The listener %r has read its certificate; it holds until %s.",
                 self.name,
                 certificates.current.expires_at.date(),
             )
-            self._close_revoked(certificates.current)
-
-    def _close_revoked(self, loaded: Loaded) -> None:
-        for guest in self._guests:
-            certificate = guest.certificate
-            if certificate is not None and loaded.revokes(certificate):
-                guest.revoked()
-
-    def _read_certificates(self, settings: Listener) -> Certificates:
-        from gateway.listener.certificates import CertificateError, Certificates
-
-        try:
-            return Certificates(
-                settings.tls, name=self.name, alpn="http/1.1" if settings.transport.is_websocket else "mqtt"
-            )
-        except CertificateError as error:
-            raise ListenerError(
-                f"The listener {self.name!r} cannot speak TLS: {error}", name=self.name, address=settings.bind
-            ) from error
-
-    def _watch_certificates(self) -> None:
-        if self._certificates is not None:
-            loop = asyncio.get_running_loop()
-            self._watching = loop.call_later(WATCH_CERTIFICATES_S, self._watch_certificates)
-            before = self._certificates.current
-            self._certificates.check(datetime.fromtimestamp(self._broker.clock.now_us() / 1e6, UTC))
-            if self._certificates.current is not before:
-                self._close_revoked(self._certificates.current)
+        self._certificates.adopt(certificates)
 
     # ---- new connections ------------------------------------------------------------------------------------------
 
@@ -280,14 +251,15 @@ class MqttListener:
             from gateway.listener.websocket import WebSocketLayer
 
             lowest = WebSocketLayer(lowest, connection, self, settings=settings)
-        if self._certificates is not None:
+        context = self._certificates.context
+        if context is not None:
             from gateway.listener.tls import TlsLayer
 
             lowest = TlsLayer(
                 lowest,
                 connection,
                 self,
-                context=self._certificates.current.context,
+                context=context,
                 username_from=settings.tls.username_from,
             )
         if settings.proxy_protocol is not ProxyProtocol.OFF:
@@ -317,8 +289,7 @@ class MqttListener:
 
     def has_revoked(self, certificate: PeerCertificate, *, since: ssl.SSLContext) -> bool:
         """Whether a client's certificate was revoked after its handshake began, which goes on by that context."""
-        loaded = None if self._certificates is None else self._certificates.current
-        return loaded is not None and loaded.context is not since and loaded.revokes(certificate)
+        return self._certificates.has_revoked(certificate, since=since)
 
     def located(self, guest: Guest) -> bool:
         """A load balancer has said who is behind it; false when there is no place for it."""

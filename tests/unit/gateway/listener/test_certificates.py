@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from config.settings import ClientCertificate, ListenerTls, TlsVersion, Transport, UsernameFrom
-from gateway.listener import listener as module
+from gateway.listener import certificate_watch as module
 from gateway.listener.certificates import CertificateError, Certificates, expiry_warning, load
 from gateway.listener.errors import ListenerError
 from gateway.listener.tls import username_of
@@ -161,7 +161,7 @@ async def test_a_new_certificate_holds_for_new_connections_and_the_open_ones_sta
 async def test_a_changed_file_is_noticed_without_a_signal(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "WATCH_CERTIFICATES_S", 0.01)
+    monkeypatch.setattr(module, "WATCH_EVERY_S", 0.01)
     pair, new = authority.server("server"), authority.server("new", valid=timedelta(days=30))
     async with opened(transport=Transport.TLS, tls=tls(pair)) as door:
         before = door.listener.certificate_expires_at
@@ -274,7 +274,7 @@ async def test_a_client_whose_certificate_is_revoked_is_disconnected_and_the_oth
 ) -> None:
     good, bad = authority.client("good"), authority.client("bad")
     crl = authority.revoke()
-    monkeypatch.setattr(module, "WATCH_CERTIFICATES_S", 3600 if by_signal else 0.01)
+    monkeypatch.setattr(module, "WATCH_EVERY_S", 3600 if by_signal else 0.01)
     async with opened(transport=Transport.TLS, tls=asking(authority, crl=crl)) as door:
         stays, stays_writer = await door.connected(tls=authority.client_context(good))
         goes, goes_writer = await door.connected(CONNECT_5_B, tls=authority.client_context(bad))
