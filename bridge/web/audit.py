@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -18,6 +19,9 @@ Outcome = Literal["done", "refused", "failed"]
 OnAudit = Callable[["Audit"], None]
 
 MAX_TARGET_LENGTH: Final = 200
+TOLD_OF_VIEWER: Final = 20
+TOLD_WITHIN_S: Final = 3600.0
+MAX_VIEWERS: Final = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +59,33 @@ def of(route: Route, call: Call, problem: Problem | None) -> Audit:
     )
 
 
-def write(audit: Audit) -> None:
+class Viewers:
+    """How much is told of each who may only look: TOLD_OF_VIEWER actions in TOLD_WITHIN_S. Pure; `now_s` is monotonic.
+
+    To log in and out and to be refused is all that they can do, as often as they like; they must neither fill the disk
+    by it, nor push what operators did out of the list of events.
+    """
+
+    def __init__(self) -> None:
+        self._told: OrderedDict[str, tuple[float, int]] = OrderedDict()
+        """By user: since when is counted, and how many there were."""
+
+    def admit(self, user: str, now_s: float) -> bool:
+        """Whether this one is told of, too; it counts."""
+        since_s, told = self._told.get(user, (now_s, 0))
+        if now_s - since_s >= TOLD_WITHIN_S:
+            since_s, told = now_s, 0
+        self._told[user] = since_s, min(told + 1, TOLD_OF_VIEWER + 1)
+        self._told.move_to_end(user)
+        if len(self._told) > MAX_VIEWERS:
+            self._told.popitem(last=False)
+        return told < TOLD_OF_VIEWER
+
+
+def write(audit: Audit, *, always: bool) -> None:
     """Put it into the log: what was done as information, the rest as a warning.
 
-    Lines about who is known are never left out as repetitions; those about strangers are, or they could fill the disk.
+    `always`: it is not left out as a repetition. Lines about strangers are, or they could fill the disk.
     """
     logger.log(
         logging.INFO if audit.outcome == "done" else logging.WARNING,
@@ -72,7 +99,7 @@ def write(audit: Audit) -> None:
             "action": audit.action,
             "target": audit.target,
             "outcome": audit.outcome,
-            "always": audit.user is not None,
+            "always": always,
         },
     )
 

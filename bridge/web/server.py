@@ -74,6 +74,7 @@ class WebServer:
         self._entrance = Entrance(api, gate=gate, on_ready=on_ready)
         self._gate = gate
         self._on_audit = on_audit
+        self._viewers = audits.Viewers()
         self._errors = errors or {}
         self._now_s = now_s
         self._live = live or Live()
@@ -310,8 +311,12 @@ class WebServer:
 
     def _audit(self, route: Route, call: Call, problem: Problem | None) -> None:
         audit = audits.of(route, call, problem)
-        audits.write(audit)
-        if self._on_audit is not None and call.user is not None:  # a stranger must not fill the list of events
+        # A stranger must not fill the list of events, and who may only look not the whole of it.
+        is_told = audit.user is not None and (
+            audit.role == "operator" or self._viewers.admit(audit.user, self._now_s())
+        )
+        audits.write(audit, always=is_told)
+        if self._on_audit is not None and is_told:
             self._on_audit(audit)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from bridge.web.audit import MAX_VIEWERS, TOLD_OF_VIEWER, TOLD_WITHIN_S, Viewers
 from bridge.web.gate import Gate
 from bridge.web.logins import IDLE_S, LIFE_S
 from bridge.web.routes import Call, Route
@@ -385,6 +386,35 @@ async def test_every_action_is_in_the_audit_done_or_refused(tmp_path: Path, capl
     assert [audit.outcome for audit in noted] == ["done", "done", "done", "refused", "refused", "done"]
     assert noted[3].sentence.startswith("otto: do the thing: pump: refused: otto may look")
     assert "password" not in caplog.text.replace("The user name or the password is wrong", "")
+
+
+async def test_who_may_only_look_cannot_push_what_operators_did_out_of_the_list_of_events(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "fieldgate.audit")
+    clock = Clock()
+    async with house(tmp_path, users=PASSWORDS, roles=TOKENS, now_s=clock) as at:
+        for number in range(3 * TOLD_OF_VIEWER):
+            clock.now_s += 1
+            assert await at.status("POST", ACT, json={}, headers=bearer(VIEWER_TOKEN)) == 403
+            assert await at.status("DELETE", "/api/v1/session", headers=bearer(VIEWER_TOKEN)) == 204
+            if number % TOLD_OF_VIEWER == 0:
+                assert await at.status("POST", ACT, json={}, headers=bearer(OPERATOR_TOKEN)) == 200
+        told = [audit.user for audit in at.audits]
+        assert (told.count("viewer"), told.count("operator")) == (TOLD_OF_VIEWER, 3)
+        clock.now_s += TOLD_WITHIN_S
+        assert await at.status("POST", ACT, json={}, headers=bearer(VIEWER_TOKEN)) == 403
+        assert len(at.audits) == len(told) + 1
+    logged = [record for record in caplog.records if record.name == "fieldgate.audit"]
+    assert len(logged) == 6 * TOLD_OF_VIEWER + 3 + 1
+    # The others may be left out of the log, where there are too many of a kind; the next one says how many.
+    assert sum(record.__dict__["always"] for record in logged) == len(told) + 1
+
+
+def test_of_how_many_viewers_is_known_what_was_told_is_bounded() -> None:
+    viewers = Viewers()
+    assert all(viewers.admit(f"user {number}", 0.0) for number in range(2 * MAX_VIEWERS))
+    assert len(viewers._told) == MAX_VIEWERS
 
 
 async def test_an_action_that_a_page_elsewhere_tried_is_in_the_log_and_not_among_the_events(
