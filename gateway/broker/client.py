@@ -53,6 +53,7 @@ class Client:
     """A client between its CONNECT and its end. Waits for commits (`gateway.spool.ports.Waiter`)."""
 
     __slots__ = (
+        "_asked_to_last",
         "_channel",
         "_connack",
         "_incoming",
@@ -87,6 +88,7 @@ class Client:
         self.client_id = session.client_id
         self.version = connect.version
         self._wants_explanations = connect.request_problem_information
+        self._asked_to_last = bool(connect.session_expiry_interval_s)
         self.max_packet_size_bytes = connect.maximum_packet_size_bytes
         self.is_open = True
         self.since_us = commons.clock.now_us()
@@ -197,9 +199,10 @@ class Client:
         session = self.session
         expiry_interval_s = packet.session_expiry_interval_s
         if expiry_interval_s is not None and expiry_interval_s != session.expiry_interval_s:
-            if session.expiry_interval_s == 0:
+            if not self._asked_to_last:
                 raise ProtocolError("DISCONNECT sets a session expiry interval, but CONNECT had none (§3.14.2.2.2).")
-            session.expiry_interval_s = self.commons.sessions.expiry_interval_s(expiry_interval_s)
+            if session.is_durable:  # else CONNACK has said that it does not outlive its connection
+                session.expiry_interval_s = self.commons.sessions.expiry_interval_s(expiry_interval_s)
             if session.is_durable:
                 self.commons.sessions.remember(session)
         self._end(with_will=packet.reason_code != ReasonCode.SUCCESS)  # only 0x00 deletes it [MQTT-3.1.2-8], [-10]

@@ -57,6 +57,18 @@ def test_disconnect_may_not_set_an_expiry_where_connect_had_none() -> None:
         client.handle(Disconnect(session_expiry_interval_s=5))
 
 
+def test_disconnect_may_say_again_what_connect_asked_for_where_the_server_keeps_no_sessions() -> None:
+    """It is a Protocol Error where CONNECT had none, whatever was granted; nothing lasts that CONNACK refused."""
+    house = House(limits=settings.Sessions(max_expiry_s=0))
+    will = Will(topic="gone", payload=b"x", qos=0, retain=False)
+    client, channel = house.connect(**DURABLE_5, will=will)
+    house.broker.limit(sessions=settings.Sessions(), retained=settings.Retained(), limits=settings.Limits())
+    client.handle(Disconnect(session_expiry_interval_s=100))
+    assert channel.take() == b""
+    house.store.commit()
+    assert (house.store.stored, house.broker.sessions, house.store.disk) == ([], {}, {})
+
+
 def test_a_user_may_have_so_many_sessions_and_others_are_not_counted() -> None:
     house = House(limits=settings.Sessions(max_sessions_per_user=2))
     house.connect("one", Version.V5, granted=ALICE)
