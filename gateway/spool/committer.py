@@ -17,6 +17,7 @@ from typing import Any, Final
 from bridge.database import Database
 from bridge.ports import Clock
 from gateway.spool.asked import Asked, Then
+from gateway.spool.drop_notices import DropNotices
 from gateway.spool.errors import SpoolError
 from gateway.spool.gaps import EVERYONE
 from gateway.spool.lane import Lane
@@ -88,6 +89,7 @@ class Committer:
         self._dirty_watermarks: set[tuple[str, str]] = set()
         self._declared: list[tuple[int, str, int]] = []
         """Gaps that nobody needs to be told of any more, whose rows are still there."""
+        self._drop_notices = DropNotices()
         self._could_write = True
         self._is_expiry_due = False
         self._asked = Asked()
@@ -112,6 +114,7 @@ class Committer:
                     self._idle.set()
         finally:
             self._disarm()
+            self._drop_notices.close()
 
     async def flush(self) -> None:
         """Wait until all that was given is committed; `run` must be running, and nobody giving more."""
@@ -331,7 +334,7 @@ class Committer:
 
     def _apply(self, commit: OpenCommit, result: Result) -> None:
         """Let the lanes say what the rows now say."""
-        update(self._lanes, result, is_synced=self._is_synced_by_commit)
+        update(self._lanes, result, self._drop_notices, is_synced=self._is_synced_by_commit)
         if result.sealed:
             now_s = self._clock.monotonic_s()
             for lane in self._lanes.values():

@@ -82,7 +82,8 @@ def translate(error: sqlite3.Error) -> SpoolError:
     if code == sqlite3.SQLITE_IOERR_WRITE:  # a quota that is used up, or a bad sector: SQLite does not say which
         return SpoolFull(
             f"The disk that holds the spool did not take what was written ({error}): its quota is used up, or it is "
-            "failing. Free some room, and look at the disk and its file system; the gateway tries again."
+            "failing. `quota` and `df` show whether room is left: if not, free some; if so, the disk or its file "
+            "system is at fault, and `dmesg` says how. The gateway tries again."
         )
     if primary in _BUSY:
         return SpoolBusy(f"Another program holds the spool's database ({error}). Close it; the gateway tries again.")

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
+from gateway.spool.drop_notices import DropNotices
 from gateway.spool.lane import Lane
 from gateway.spool.plan import Result
 from gateway.spool.ports import Outcome
 from gateway.spool.retention import DISCARDED
 
-log = logging.getLogger(__name__)
 
-
-def update(lanes: Mapping[str, Lane], result: Result, *, is_synced: bool) -> None:
+def update(lanes: Mapping[str, Lane], result: Result, notices: DropNotices, *, is_synced: bool) -> None:
     """Call it on the event loop once the commit has ended. `is_synced`: what was committed is on disk."""
     by_id = {lane.id: lane for lane in lanes.values()}
     if result.outcome is Outcome.DURABLE:
@@ -22,14 +20,7 @@ def update(lanes: Mapping[str, Lane], result: Result, *, is_synced: bool) -> Non
         lane = by_id[drop.stream]
         lane.gaps.add(drop.gap)
         lane.dropped[drop.gap.reason] += drop.gap.count
-        log.warning(
-            "Dropped %d records of stream %s (numbers %d to %d): %s.",
-            drop.gap.count,
-            lane.name,
-            drop.gap.first_seq,
-            drop.gap.first_seq + drop.gap.count - 1,
-            "the spool is full" if drop.gap.reason == "full" else "past their time-to-live",
-        )
+        notices.note(lane.name, drop.gap)
     for letter in result.discarded:
         count_dropped(lanes, letter.stream, DISCARDED, letter.count)
     for stream, head in result.heads.items():
