@@ -17,6 +17,8 @@ from bridge.web.routes import Answer, EventStream
 WRITE_S: Final = 60.0
 """A reader of an export who takes nothing for so long is cut off."""
 MAX_EXPORTS: Final = 8
+MAX_OF_USER: Final = 4
+"""Of one user who is known by name: who reads slowly must not keep everybody else from rescuing records."""
 
 
 class Results:
@@ -25,11 +27,11 @@ class Results:
     def __init__(self, live: Live, *, write_s: float = WRITE_S) -> None:
         self._live = live
         self._write_s = write_s
-        self._exports: dict[int, web.BaseRequest] = {}
+        self._exports: dict[int, tuple[web.BaseRequest, str | None]] = {}
 
     def close(self) -> None:
         """Cut the exports off: what is missing shows, and nobody waits for a reader who is slow."""
-        for request in self._exports.values():
+        for request, _ in self._exports.values():
             _cut(request)
 
     async def respond(
@@ -51,7 +53,7 @@ class Results:
         if not isinstance(result, Answer):
             return json_response(result)
         if isinstance(result.body, AsyncIterator):
-            return await self._export(request, result, result.body, is_still_known)
+            return await self._export(request, result, result.body, is_still_known, user)
         if isinstance(result.body, bytes | str):
             body = result.body.encode() if isinstance(result.body, str) else result.body
             return web.Response(body=body, status=result.status, headers=_headers(result))
@@ -60,17 +62,21 @@ class Results:
         return json_response(result.body, status=result.status, headers=result.headers)
 
     async def _export(
-        self, request: web.BaseRequest, answer: Answer, chunks: AsyncIterator[bytes], is_still_known: IsStillKnown
+        self,
+        request: web.BaseRequest,
+        answer: Answer,
+        chunks: AsyncIterator[bytes],
+        is_still_known: IsStillKnown,
+        user: str | None,
     ) -> web.StreamResponse:
         """Chunk by chunk, as fast as the reader takes them, and as long as he may have them."""
         try:
+            own = 0 if user is None else sum(other == user for _, other in self._exports.values())
+            if own >= MAX_OF_USER:
+                raise _busy(f"{own} exports of yours")
             if len(self._exports) >= MAX_EXPORTS:
-                raise Problem(
-                    503,
-                    f"{len(self._exports)} exports are under way. Try again in a moment.",
-                    headers={"Retry-After": "10"},
-                )
-            self._exports[id(request)] = request
+                raise _busy(f"{len(self._exports)} exports")
+            self._exports[id(request)] = request, user
             try:
                 return await self._send(request, answer, chunks, is_still_known)
             finally:
@@ -104,6 +110,10 @@ class Results:
             _cut(request)
             raise
         return response
+
+
+def _busy(what: str) -> Problem:
+    return Problem(503, f"{what} are under way. Try again in a moment.", headers={"Retry-After": "10"})
 
 
 def _cut(request: web.BaseRequest) -> None:

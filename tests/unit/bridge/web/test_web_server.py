@@ -540,6 +540,36 @@ async def test_more_exports_than_there_is_room_for_have_to_wait(monkeypatch: pyt
         assert (response.status, response.headers["Retry-After"]) == (503, "10")
 
 
+async def test_one_user_cannot_have_all_the_exports(tmp_path: Path) -> None:
+    begun, go_on = 0, asyncio.Event()
+
+    async def export(_call: Call) -> Any:
+        async def made() -> AsyncIterator[bytes]:
+            nonlocal begun
+            begun += 1
+            yield b"1\n"
+            await go_on.wait()
+
+        return Answer(body=made(), content_type="application/x-ndjson")
+
+    route = Route(method="GET", path="/api/v1/export", handler=export)
+    async with house(tmp_path, routes=[route], roles={OPERATOR_TOKEN: "operator", VIEWER_TOKEN: "viewer"}) as at:
+        viewer, operator = ({"Authorization": f"Bearer {token}"} for token in (VIEWER_TOKEN, OPERATOR_TOKEN))
+        slow = [asyncio.create_task(at.ask("GET", route.path, headers=viewer)) for _ in range(results.MAX_OF_USER)]
+        async with asyncio.timeout(TIMEOUT_S):
+            while begun < len(slow):  # noqa: ASYNC110 - the server's own state, of whose changes nobody tells
+                await asyncio.sleep(0.005)
+            response, body = await at.ask("GET", route.path, headers=viewer)
+            assert (response.status, response.headers["Retry-After"]) == (503, "10")
+            assert body["error"]["message"] == "4 exports of yours are under way. Try again in a moment."
+            other = asyncio.create_task(at.ask("GET", route.path, headers=operator))
+            while begun < len(slow) + 1:  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0.005)
+            go_on.set()
+            assert [(await task)[1] for task in [*slow, other]] == [b"1\n"] * (len(slow) + 1)
+            assert await at.status("GET", route.path, headers=viewer) == 200
+
+
 # ---- TLS, and starting ------------------------------------------------------------------------------------------
 
 
