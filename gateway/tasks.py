@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Coroutine
 from typing import Any
 
 from gateway.errors import GatewayError
+
+logger = logging.getLogger(__name__)
 
 
 class Tasks:
@@ -57,14 +60,19 @@ class Tasks:
                     raise GatewayError(f"The part '{task.get_name()}' has ended, and nobody told it to.")
 
     async def while_running(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Await `work`, but no longer than the task `name` lives: without it the work would never end."""
+        """Await `work`, but no longer than the task `name` lives: without it the work would never end.
+
+        It is of a stop, which goes on whatever went wrong: an error is in the log.
+        """
         waiting = asyncio.ensure_future(work)
         owner = self._tasks.get(name)
         try:
             await asyncio.wait({waiting} if owner is None else {waiting, owner}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             waiting.cancel()
-            await asyncio.gather(waiting, return_exceptions=True)
+            (result,) = await asyncio.gather(waiting, return_exceptions=True)
+            if isinstance(result, Exception):
+                logger.error("A step of the stop has failed; the others follow.", exc_info=result)
 
     async def cancel(self) -> None:
         """Cancel all, and await them; `check` still tells what they raised."""
