@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from gateway.cli.event_stream import EventReader, ServerEvent
 from gateway.cli.outcome import Failed
+from gateway.cli.shown import cut, shown
 from gateway.cli.standing import beside, standing
 from gateway.cli.words import ended
 
@@ -32,6 +33,7 @@ SILENCE_S: Final = 35.0
 """A stream of events has a sign of life every few seconds."""
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 MAX_LINE_BYTES: Final = 64 * 1024 * 1024
+MAX_SAID_COLUMNS: Final = 200
 _MAX_ERROR_BYTES: Final = 64 * 1024
 
 Query = Mapping[str, str | int | Sequence[str | int] | None]
@@ -188,6 +190,11 @@ def refusal(url: str, status: int, reason: str, body: bytes) -> str:
 def nobody(url: str, reason: BaseException, advice: str) -> str:
     """The sentence for an address where nobody answers. Pure."""
     text = getattr(reason, "strerror", None) or str(reason) or type(reason).__name__
+    if isinstance(reason, socket.gaierror):
+        return f"Nothing answers at {url}: its name is not known ({text}). Check the name, and the DNS."
+    if isinstance(reason, http.client.HTTPException):  # somebody is there
+        advice = "Is that the port of its api, and not of a listener? If it is just being restarted, try again."
+        return f"Nothing answers at {url} in HTTP ({cut(shown(text), MAX_SAID_COLUMNS)}). {advice}"
     return f"Nothing answers at {url} ({text}). {advice}"
 
 
@@ -231,6 +238,4 @@ def _message(body: bytes) -> str | None:
         lines = [str(line) for line in (error["message"], *problems)]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-    from gateway.cli.shown import shown
-
     return " ".join(shown(line) for line in lines)

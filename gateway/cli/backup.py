@@ -59,7 +59,7 @@ def backup(
             gateway=settings.gateway.id,
             configuration=() if data_only else _files(path, settings),
             now_us=SystemClock().now_us(),
-            on_progress=lambda what, done, of: line.show(f"{what}: {size(done)} of {size(of)}"),
+            on_progress=lambda what, done, of: line.show(f"{what}: {size(done)} of {size(max(done, of))}"),
         )
     if as_json:
         document = {

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.simulate.values import read
+from gateway.cli.simulate.values import cannot_listen, read
 
 if TYPE_CHECKING:
     from simulators.units import Endpoint
@@ -36,7 +36,10 @@ async def _cloud(bind: Endpoint) -> None:
 
     broker = CloudBroker(bind)
     with stop_on_signals() as stop:
-        await broker.start()
+        try:
+            await broker.start()
+        except OSError as error:
+            raise cannot_listen("--bind", bind, error) from error
         try:
             typer.echo(f"The cloud broker listens on {broker.address}, for MQTT 3.1.1.", err=True)
             await stop.wait()

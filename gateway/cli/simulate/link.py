@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gateway.cli.simulate.values import read, read_if_given
+from gateway.cli.simulate.values import cannot_listen, read, read_if_given
 
 if TYPE_CHECKING:
     from simulators.link import LinkOptions, LinkProxy
@@ -84,7 +84,10 @@ async def _link(options: LinkOptions) -> None:
 
     proxy = LinkProxy(options, on_change=_tell)
     with stop_on_signals() as stop:
-        await proxy.start()
+        try:
+            await proxy.start()
+        except OSError as error:
+            raise cannot_listen("--listen", options.listen, error) from error
         try:
             typer.echo(f"The link listens on {proxy.address} and leads to {options.to}.", err=True)
             with ProgressLine(sys.stderr) as line:
@@ -106,10 +109,11 @@ def _tell(state: LinkState) -> None:
 
 def _counted(proxy: LinkProxy) -> str:
     from gateway.cli.words import size
-    from gateway.words import count
+    from gateway.words import count, counted
 
     counters = proxy.counters
-    line = f"{count(counters.connections)} connections, {size(counters.bytes_up)} up, {size(counters.bytes_down)} down"
+    line = f"{counted(counters.connections, 'connection')}, "
+    line += f"{size(counters.bytes_up)} up, {size(counters.bytes_down)} down"
     for number, word in ((counters.bytes_vanished, "bytes vanished"), (counters.refused, "refused by the far side")):
         line += f", {count(number)} {word}" if number else ""
     return line

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import typer
+
+if TYPE_CHECKING:
+    from gateway.errors import CannotListen
+    from simulators.units import Endpoint
 
 Value = TypeVar("Value")
 
@@ -21,3 +25,11 @@ def read(option: str, text: str, parse: Callable[[str], Value]) -> Value:
 def read_if_given(option: str, text: str | None, parse: Callable[[str], Value]) -> Value | None:
     """As `read`, and None for an option that was left out."""
     return None if text is None else read(option, text, parse)
+
+
+def cannot_listen(option: str, at: Endpoint, error: OSError) -> CannotListen:
+    """The error of an address, given with `option`, that can't be had."""
+    from config.settings import Address
+    from gateway.errors import CannotListen
+
+    return CannotListen(option, Address(host=at.host, port=at.port), error)

@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 
 from config.settings import Api, ApiTls
 from gateway.cli import event_stream
-from gateway.cli.api_client import ApiClient, refusal
+from gateway.cli.api_client import ApiClient, nobody, refusal
 from gateway.cli.api_options import base_url
 from gateway.cli.event_stream import EventReader, ServerEvent
 from gateway.cli.outcome import Failed
@@ -57,6 +57,14 @@ async def test_https_is_believed_by_the_configured_certificate_or_by_the_file_gi
         assert (code, "Nothing answers" in said) == (1, True)
 
 
+def test_a_name_that_nobody_knows_is_told_as_that() -> None:
+    error = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    assert nobody("http://box.invalid/x", error, "Start it.") == (
+        "Nothing answers at http://box.invalid/x: its name is not known (Name or service not known). "
+        "Check the name, and the DNS."
+    )
+
+
 @pytest.fixture
 def answering() -> Iterator[tuple[str, list[bytes]]]:
     """A server that answers the first request with the bytes that are put into the list, then hangs up."""
@@ -83,8 +91,11 @@ def _http(status: str, body: bytes, kind: str = "application/json", length: int 
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        (b"SSH-2.0-OpenSSH\r\n", "Nothing answers at"),
-        (b"", "Nothing answers at"),
+        (
+            b"SSH-2.0-\x1b[2J\r\n",
+            r"Nothing answers at .* in HTTP \(SSH-2.0-\\x1b\[2J.*\)\. Is that the port of its api",
+        ),
+        (b"", r"Nothing answers at .* in HTTP \(.*\)\. Is that the port of its api, and not of a listener\?"),
         (_http("200 OK", b"<html>"), "did not answer in JSON"),
         (_http("200 OK", b"{}", length=100), "broke off its answer"),
         (_http("500 Oops", b"\x1b[31m"), "answered 500: Oops."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tomllib
@@ -112,6 +113,15 @@ def test_the_help_lists_every_command_and_the_exit_codes() -> None:
     for command in COMMANDS:
         assert f"\n  {command[0]}" in result.stdout
     assert "0 ok, 1 failed, 2 wrong usage, 78 bad configuration" in result.stdout
+
+
+@pytest.mark.parametrize("words", [["link", "--to", "127.0.0.1:1", "--listen"], ["cloud", "--bind"]], ids=" ".join)
+def test_an_address_that_is_taken_is_named(words: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        result = fieldgate("simulate", *words, address)
+    assert result.exit_code == 1
+    assert f"Cannot listen on {address} ({words[-1]}): another program listens there." in result.stderr
 
 
 @pytest.mark.parametrize(
