@@ -1,4 +1,4 @@
-"""Listening sockets of an address, IPv4 and IPv6.
+"""Listening sockets of an address, IPv4 and IPv6; and what this machine is called.
 
 `[::]` and an empty host mean every address of both versions, in one socket; a name is bound on each of its addresses,
 with one port. Sockets listen when they are given back, and don't block.
@@ -97,3 +97,11 @@ def _has_ip6() -> bool:
     except OSError:
         return False
     return True
+
+
+def own_names() -> tuple[str, ...]:
+    """What this machine calls itself, in lower case: names that no web page elsewhere can have lead here."""
+    name = socket.gethostname().casefold()
+    short = name.partition(".")[0]
+    # No DNS server answers for names in `.local`.
+    return name, short, f"{short}.local"

@@ -6,12 +6,12 @@ import asyncio
 import hmac
 import math
 import secrets
-import socket
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Protocol
 
+from bridge.listening import own_names
 from bridge.web.errors import Problem
 from bridge.web.logins import ID_BYTES, Logins
 from bridge.web.routes import Role
@@ -88,9 +88,7 @@ class Gate:
         self._tries = Tries()
         self._asking = 0
         self._turn = asyncio.Semaphore(1)
-        short = socket.gethostname().partition(".")[0]
-        # No DNS server answers for names in `.local`, so nobody elsewhere can have them lead here.
-        self._own_names = tuple({socket.gethostname(), short, f"{short}.local"})
+        self._own_names = own_names()
 
     @classmethod
     def open(cls, api: Api, *, open_verifier: OpenVerifier | None = None) -> Gate:

@@ -17,6 +17,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Origin, Subprotocol
 
+from bridge.listening import own_names
 from config.settings import Listener
 from gateway.access.ports import Credentials, Granted
 from gateway.listener.door import Door
@@ -139,7 +140,7 @@ class WebSocketLayer(Layer):
     def _is_foreign(self, origins: list[str], hosts: list[str]) -> bool:
         """Whether it is a page of somebody else's, which the browser alone would let in: without a password of the
         page's own, as nobody in particular or by the certificate that the browser shows for all pages."""
-        if not origins or self._settings.websocket_origins or is_own_page(origins, hosts):
+        if not origins or self._settings.websocket_origins or is_own_page(origins, hosts, own_names()):
             return False
         certified = self._connection.certificate_username
         credentials = Credentials(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable
 from itertools import pairwise
 from typing import Any
@@ -486,10 +487,16 @@ async def test_clients_that_are_no_web_pages_need_no_origin() -> None:
     ],
 )
 def test_a_page_is_the_doors_own_when_it_is_of_the_same_host(origin: str, host: str, is_own: bool) -> None:
-    assert is_own_page([origin], [host]) is is_own
-    assert not is_own_page([origin, "https://evil.example"], [host])
-    assert not is_own_page([origin], [host, host])
-    assert not is_own_page([origin], [])
+    names = ("plant.example", "localhost.evil.example")
+    assert is_own_page([origin], [host], names) is is_own
+    assert not is_own_page([origin, "https://evil.example"], [host], names)
+    assert not is_own_page([origin], [host, host], names)
+    assert not is_own_page([origin], [], names)
+
+
+@pytest.mark.parametrize("name", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "edge-01.evil"])
+def test_a_page_whose_own_name_was_made_to_lead_here_is_somebody_elses(name: str) -> None:
+    assert not is_own_page([f"http://{name}"], [f"{name}:9001"], ("edge-01", "edge-01.local"))
 
 
 class Anonymous(OpenEntry):
@@ -517,6 +524,22 @@ async def test_a_page_of_another_host_is_refused_where_nobody_has_to_prove_who_h
             async with client(door, origin=own) as made:
                 await made.send(CONNECT_311)
                 assert await collected(made, 4) == ACCEPTED
+
+
+async def test_a_page_whose_name_was_rebound_to_this_machine_is_refused_where_nobody_has_to_prove_who_he_is() -> None:
+    async with opened(transport=Transport.WS, entry=Anonymous(anonymous=True)) as door:
+        for name, expected in (("evil.example", b"403"), (socket.gethostname(), b"101"), ("127.0.0.1", b"101")):
+            reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
+            head = (
+                f"GET /mqtt HTTP/1.1\r\nHost: {name}:{door.port}\r\nOrigin: http://{name}\r\n"
+                "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+                "Sec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"
+            )
+            writer.write(head.encode())
+            async with asyncio.timeout(10):
+                assert (await reader.readline()).split()[1] == expected, name
+            writer.close()
+            await writer.wait_closed()
 
 
 async def test_any_page_may_come_where_it_has_to_prove_who_it_is_or_is_named() -> None:
