@@ -15,6 +15,7 @@ from bridge.web.routes import Route, is_enough
 
 SAFE: Final = frozenset({"GET", "HEAD"})
 """Methods that change nothing."""
+_OF_PROXIES: Final = ("X-Forwarded-For", "X-Forwarded-Host", "Forwarded", "X-Real-IP")
 
 
 def check_host(request: web.BaseRequest, names: Collection[str], *, behind: str | None = None) -> None:
@@ -39,6 +40,19 @@ def check_host(request: web.BaseRequest, names: Collection[str], *, behind: str 
         fetch_mode=request.headers.get("Sec-Fetch-Mode"),
     ):
         raise Problem(403, "A page of another origin asks for this, and is not answered.")
+
+
+def check_nearness(request: web.BaseRequest, gate: Gate) -> None:
+    """Where nobody is asked who he is, it is no proxy that asks: whoever reaches it would be the operator here.
+
+    Raises Problem 403.
+    """
+    if not gate.asks_who and any(name in request.headers for name in _OF_PROXIES):
+        raise Problem(
+            403,
+            "A proxy asks for somebody who may be anywhere, and nobody is asked here who he is. Write "
+            "api.password_file or api.token_file, and the proxy's address as api.trusted_proxies.",
+        )
 
 
 def check_rights(request: web.BaseRequest, route: Route, identity: Identity | None, gate: Gate) -> None:

@@ -1,8 +1,9 @@
 """The HTTP server that the gateway and the receiver share: what every request goes through, and who ends it.
 
-In this order, and what fails says so as a JSON sentence: the Host header is ours (421); no page elsewhere asks (403);
-the path leads somewhere (404, 405); the caller is known, and may (401, 403); a browser that acts shows that a page of
-ours asks (403); the query and the body have the shape that the route declares (400, 408, 413, 415). Then the handler.
+In this order, and what fails says so as a JSON sentence: the Host header is ours (421); no page elsewhere asks, and no
+proxy where nobody is asked who he is (403); the path leads somewhere (404, 405); the caller is known, and may (401,
+403); a browser that acts shows that a page of ours asks (403); the query and the body have the shape that the route
+declares (400, 408, 413, 415). Then the handler.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from urllib.parse import parse_qsl, urlencode
 from aiohttp import web
 
 from bridge.web import audit as audits
-from bridge.web.admission import SAFE, check_host, check_rights
+from bridge.web.admission import SAFE, check_host, check_nearness, check_rights
 from bridge.web.answers import EVENT_STREAM, event_stream, problem_response
 from bridge.web.audit import OnAudit
 from bridge.web.bodies import MAX_BODY_BYTES, MAX_STRANGERS_BYTES, read_body
@@ -175,6 +176,7 @@ class WebServer:
     def _check_host(self, request: web.BaseRequest, caller: Caller) -> None:
         try:
             check_host(request, self._gate.hosts, behind=caller.host)
+            check_nearness(request, self._gate)
         except Problem as problem:
             self._note_refused(request, problem, caller)
             raise

@@ -102,6 +102,21 @@ async def test_the_name_at_the_proxy_has_to_be_ours_as_well_as_that_which_comes_
             assert await at.status("POST", ACT, json={}, headers={**session, **headers}) == 200
 
 
+@pytest.mark.parametrize("name", ["X-Forwarded-For", "x-forwarded-host", "Forwarded", "X-Real-IP"])
+@pytest.mark.parametrize(("method", "path"), [("GET", "/"), ("GET", "/api/v1/thing"), ("POST", ACT)])
+async def test_who_comes_through_a_proxy_is_no_operator_because_nobody_is_asked_who_he_is(
+    tmp_path: Path, name: str, method: str, path: str
+) -> None:
+    body = {"json": {}} if method == "POST" else {}
+    async with house() as at:
+        response, answer = await at.ask(method, path, headers={name: "198.51.100.1"}, **body)
+        assert (response.status, "api.trusted_proxies" in answer["error"]["message"]) == (403, True)
+        assert await at.status(method, path, **body) == 200
+    async with house(tmp_path, users=PASSWORDS) as at:
+        session = await at.session_of("anna")
+        assert await at.status(method, path, headers={**session, name: "198.51.100.1"}, **body) == 200
+
+
 async def test_a_trusted_proxy_has_more_connections_than_one_caller(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
