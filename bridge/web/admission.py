@@ -38,6 +38,7 @@ def check_host(request: web.BaseRequest, names: Collection[str], *, behind: str 
         origin=request.headers.get("Origin"),
         fetch_site=request.headers.get("Sec-Fetch-Site"),
         fetch_mode=request.headers.get("Sec-Fetch-Mode"),
+        fetch_dest=request.headers.get("Sec-Fetch-Dest"),
     ):
         raise Problem(403, "A page of another origin asks for this, and is not answered.")
 

@@ -53,17 +53,24 @@ def is_own_origin(origin: str, host: str) -> bool:
 
 
 def is_foreign(
-    *, method: str, hosts: Sequence[str], origin: str | None, fetch_site: str | None, fetch_mode: str | None
+    *,
+    method: str,
+    hosts: Sequence[str],
+    origin: str | None,
+    fetch_site: str | None,
+    fetch_mode: str | None,
+    fetch_dest: str | None,
 ) -> bool:
     """Whether a browser asks for a page that is not of this server. A link that is followed to here is not foreign.
 
+    What a page elsewhere shows within itself is: a hundred frames that nobody sees would take all streams and exports.
     `hosts`: the names that the request calls us by, here and at a proxy; all of them are known to be ours.
     """
     if origin is not None and not any(is_own_origin(origin, host) for host in hosts):
         return True
     if fetch_site in {None, "same-origin", "none"}:
         return False
-    return not (method in {"GET", "HEAD"} and fetch_mode == "navigate")
+    return not (method in {"GET", "HEAD"} and fetch_mode == "navigate" and fetch_dest in {None, "document"})
 
 
 def _is_address(name: str) -> bool:

@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from bridge.web.hosts import is_foreign, is_own_host, is_own_origin, split_host
 
+SAME_ORIGIN = {"fetch_site": "same-origin", "fetch_mode": "cors", "fetch_dest": "empty"}
+NOTHING = {"fetch_site": None, "fetch_mode": None, "fetch_dest": None}
 NAMES = ("edge-01", "Gateway.Plant.example")
 
 
@@ -73,7 +75,7 @@ def test_names_that_may_be_somebody_elses_are_not(host: str) -> None:
 )
 def test_the_servers_own_pages_are_of_its_origin(origin: str, host: str) -> None:
     assert is_own_origin(origin, host)
-    assert not is_foreign(method="POST", hosts=[host], origin=origin, fetch_site="same-origin", fetch_mode="cors")
+    assert not is_foreign(method="POST", hosts=[host], origin=origin, **SAME_ORIGIN)
 
 
 @pytest.mark.parametrize(
@@ -93,28 +95,36 @@ def test_the_servers_own_pages_are_of_its_origin(origin: str, host: str) -> None
 )
 def test_other_pages_are_not(origin: str, host: str) -> None:
     assert not is_own_origin(origin, host)
-    assert is_foreign(method="GET", hosts=[host], origin=origin, fetch_site=None, fetch_mode=None)
+    assert is_foreign(method="GET", hosts=[host], origin=origin, **NOTHING)
 
 
 @pytest.mark.parametrize(
-    ("method", "site", "mode", "foreign"),
+    ("method", "site", "mode", "dest", "foreign"),
     [
-        ("GET", None, None, False),
-        ("GET", "same-origin", "cors", False),
-        ("GET", "none", "navigate", False),
-        ("GET", "cross-site", "navigate", False),
-        ("HEAD", "cross-site", "navigate", False),
-        ("POST", "cross-site", "navigate", True),
-        ("GET", "cross-site", "no-cors", True),
-        ("GET", "cross-site", "cors", True),
-        ("GET", "same-site", "cors", True),
-        ("POST", "same-site", "cors", True),
-        ("GET", "something new", "cors", True),
+        ("GET", None, None, None, False),
+        ("GET", "same-origin", "cors", "empty", False),
+        ("GET", "none", "navigate", "document", False),
+        ("GET", "cross-site", "navigate", "document", False),
+        ("GET", "cross-site", "navigate", None, False),
+        ("HEAD", "cross-site", "navigate", "document", False),
+        ("GET", "same-origin", "navigate", "iframe", False),
+        ("GET", "cross-site", "navigate", "iframe", True),
+        ("GET", "same-site", "navigate", "frame", True),
+        ("GET", "cross-site", "navigate", "embed", True),
+        ("GET", "cross-site", "navigate", "object", True),
+        ("POST", "cross-site", "navigate", "document", True),
+        ("GET", "cross-site", "no-cors", "image", True),
+        ("GET", "cross-site", "cors", "empty", True),
+        ("GET", "same-site", "cors", "empty", True),
+        ("POST", "same-site", "cors", "empty", True),
+        ("GET", "something new", "cors", "empty", True),
     ],
 )
-def test_a_browser_says_whose_page_asks(method: str, site: str | None, mode: str | None, foreign: bool) -> None:
-    found = is_foreign(method=method, hosts=["localhost"], origin=None, fetch_site=site, fetch_mode=mode)
-    assert found is foreign
+def test_a_browser_says_whose_page_asks(
+    method: str, site: str | None, mode: str | None, dest: str | None, foreign: bool
+) -> None:
+    fetch = {"fetch_site": site, "fetch_mode": mode, "fetch_dest": dest}
+    assert is_foreign(method=method, hosts=["localhost"], origin=None, **fetch) is foreign
 
 
 @given(st.text(max_size=40), st.text(max_size=40))
