@@ -20,6 +20,7 @@ from gateway.spool.lane import Lane
 from gateway.spool.lane_update import count_dropped
 from gateway.spool.letters import Letters
 from gateway.spool.replay import MAX_LETTERS, Refused
+from gateway.spool.retention import lost_with
 from gateway.spool.rows import add_to_counter
 
 GIVEN_UP: Final = "discarded_by_operator"
@@ -71,7 +72,8 @@ class DeadLetters(Letters):
         return Replayed(letters=letters, records=records, refused=tuple(refused))
 
     async def discard(self, ids: Sequence[int]) -> int:
-        """Give letters up; returns how many there were. Their records are counted as dropped.
+        """Give letters up; returns how many there were. Their records are counted as dropped, those of damaged blocks
+        not once more.
 
         Raises SpoolFull or SpoolBusy when that can't be written now.
         """
@@ -89,11 +91,14 @@ class DeadLetters(Letters):
 
 
 def _discard(connection: sqlite3.Connection, *, numbers: Sequence[int]) -> list[tuple[str, int]]:
+    """The stream of each letter that was there, and how many records are lost with it."""
     gone = []
     for number in numbers:
-        row = connection.execute("SELECT stream, count FROM dead_letter WHERE id = ?", (number,)).fetchone()
+        row = connection.execute("SELECT stream, reason, count FROM dead_letter WHERE id = ?", (number,)).fetchone()
         if row is not None:
             connection.execute("DELETE FROM dead_letter WHERE id = ?", (number,))
-            add_to_counter(connection, row[0], f"dropped_{GIVEN_UP}", row[1])
-            gone.append((row[0], row[1]))
+            lost = lost_with(row[1], row[2])
+            if lost:
+                add_to_counter(connection, row[0], f"dropped_{GIVEN_UP}", lost)
+            gone.append((row[0], lost))
     return gone

@@ -8,6 +8,8 @@ from bridge.ports import Gap
 
 EVERYONE = ""
 """The uplink name of a gap that holds for all uplinks."""
+CORRUPT = "corrupt"
+"""The reason of a gap, and of a dead letter, whose records were found damaged or missing on the disk."""
 
 
 class Gaps:

@@ -34,7 +34,7 @@ def update(lanes: Mapping[str, Lane], result: Result, notices: DropNotices, *, i
 def count_dropped(lanes: Mapping[str, Lane], stream: str, reason: str, count: int) -> None:
     """Count records that are given up; those of a stream that is not here any more are counted in the spool alone."""
     lane = lanes.get(stream)
-    if lane is not None:
+    if lane is not None and count:
         lane.dropped[reason] = lane.dropped.get(reason, 0) + count
 
 

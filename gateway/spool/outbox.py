@@ -18,7 +18,7 @@ from bridge.ports import Backlog, Clock, Gap, Peek, StoredBlock
 from gateway.spool.asked import Then
 from gateway.spool.committer import Committer
 from gateway.spool.errors import SpoolBusy, SpoolFull, translate
-from gateway.spool.gaps import EVERYONE
+from gateway.spool.gaps import CORRUPT, EVERYONE
 from gateway.spool.lane import Lane
 from gateway.spool.plan import Job
 from gateway.spool.rows import (
@@ -35,7 +35,6 @@ from gateway.spool.schema import key_of, seq_of
 log = logging.getLogger(__name__)
 
 TRY_AGAIN_S: Final = 1.0
-CORRUPT: Final = "corrupt"
 
 
 class BlockDamaged(Exception):
@@ -182,10 +181,13 @@ class UplinkOutbox:
         at_us = self._clock.now_us()
 
         def move(connection: sqlite3.Connection) -> bool:
+            _, following = lost_from(connection, lane.id, first_seq)
+            most = (lane.next_seq if following is None else following) - first_seq
             connection.execute(
-                "INSERT INTO dead_letter SELECT NULL, '', ?, ?, ?, count, 'corrupt', ?, compressed, body"
-                " FROM block WHERE key = ?",
-                (lane.name, lane.epoch, first_seq, at_us, damage.key),
+                "INSERT INTO dead_letter SELECT NULL, '', ?, ?, ?,"
+                " CASE WHEN typeof(count) = 'integer' AND count BETWEEN 1 AND ? THEN count ELSE ? END,"
+                " ?, ?, compressed, body FROM block WHERE key = ?",
+                (lane.name, lane.epoch, first_seq, most, most, CORRUPT, at_us, damage.key),
             )
             return bool(connection.execute("DELETE FROM block WHERE key = ?", (damage.key,)).rowcount)
 

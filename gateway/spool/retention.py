@@ -5,17 +5,19 @@ Whatever is removed here is counted, leaves a gap with its reason, and is told t
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from bridge.ports import Gap
 from config.settings import WhenFull
 from gateway.spool.ages import Expiry
-from gateway.spool.errors import SpoolFull
-from gateway.spool.rows import add_to_counter, dead_letter_total, head_of, note_gap
+from gateway.spool.errors import SpoolCorrupt, SpoolFull
+from gateway.spool.gaps import CORRUPT
+from gateway.spool.rows import add_to_counter, dead_letter_total, head_of, last_block, note_gap
 from gateway.spool.schema import PAGE_SIZE_BYTES, key_of, seq_of
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,7 @@ class Discarded:
 
     stream: str
     count: int
+    """Of its records, those that are lost with it."""
     size_bytes: int
 
 
@@ -99,16 +102,12 @@ def make_room(
 
 def expire(connection: sqlite3.Connection, stream: int, name: str, expiry: Expiry) -> list[Drop]:
     """Drop the first blocks of a stream, as far as their time-to-live is over: at most EXPIRED_AT_ONCE of them."""
-    rows = connection.execute(
-        "SELECT key, count, received_at_us FROM block WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
-        (key_of(stream, 0), key_of(stream + 1, 0), EXPIRED_AT_ONCE),
-    )
     expired = []
-    for key, count, received_at_us in rows:
-        if not expiry.has_taken(seq_of(key) + count, received_at_us):
-            break
-        expired.append((key, count))
-    rows.close()
+    with contextlib.closing(_first_blocks(connection, stream, EXPIRED_AT_ONCE)) as blocks:
+        for block in blocks:
+            if not expiry.has_taken(seq_of(block.key) + block.count, block.received_at_us):
+                break
+            expired.append((block.key, block.count))
     return drop(connection, stream, name, expired, "expired")
 
 
@@ -153,17 +152,48 @@ def _oldest_blocks(connection: sqlite3.Connection, streams: dict[int, str], page
     _, stream = min(heads)
     found: list[tuple[int, int]] = []
     size = 0
-    rows = connection.execute(
-        "SELECT key, count, length(body) FROM block WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
-        (key_of(stream, 0), key_of(stream + 1, 0), _BLOCKS_AT_ONCE),
-    )
-    for key, count, length in rows:
-        found.append((key, count))
-        size += length + ROW_OVERHEAD_BYTES
-        if size >= pages * PAGE_SIZE_BYTES:
-            break
-    rows.close()
+    with contextlib.closing(_first_blocks(connection, stream, _BLOCKS_AT_ONCE)) as blocks:
+        for block in blocks:
+            found.append((block.key, block.count))
+            size += block.size_bytes + ROW_OVERHEAD_BYTES
+            if size >= pages * PAGE_SIZE_BYTES:
+                break
     return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Block:
+    """What a policy looks at of a block."""
+
+    key: int
+    count: int
+    received_at_us: int
+    size_bytes: int
+
+
+def _first_blocks(connection: sqlite3.Connection, stream: int, limit: int) -> Generator[_Block, None, None]:
+    """The first blocks of a stream. Raises SpoolCorrupt when nobody can tell where it ends.
+
+    A count that was changed on the disk would make a gap of numbers that are other blocks', or are given to none yet:
+    a block has no more than there are up to the next one.
+    """
+    rows = connection.execute(
+        "SELECT key, count, received_at_us, length(body) FROM block WHERE key >= ? AND key < ? ORDER BY key LIMIT ?",
+        (key_of(stream, 0), key_of(stream + 1, 0), limit + 1),
+    )
+    with contextlib.closing(rows):
+        row, place = rows.fetchone(), 0
+        while row is not None and place < limit:
+            after, place = rows.fetchone(), place + 1
+            key, count, received_at_us, length = row
+            if after is not None:
+                most = after[0] - key
+                count = count if isinstance(count, int) and 0 < count <= most else most
+            elif (last := last_block(connection, stream)) is not None and not last.is_sound:
+                raise SpoolCorrupt("The last row of a stream is not what was written.")
+            at_us = received_at_us if isinstance(received_at_us, int) else 0
+            yield _Block(key=key, count=count, received_at_us=at_us, size_bytes=length)
+            row = after
 
 
 def bound_dead_letters(connection: sqlite3.Connection, max_bytes: int) -> list[Discarded]:
@@ -185,7 +215,9 @@ def _discard_dead_letter(connection: sqlite3.Connection) -> Discarded | None:
         return None
     number, stream, first_seq, count, reason, size = row
     connection.execute("DELETE FROM dead_letter WHERE id = ?", (number,))
-    add_to_counter(connection, stream, f"dropped_{DISCARDED}", count)
+    lost = lost_with(reason, count)
+    if lost:
+        add_to_counter(connection, stream, f"dropped_{DISCARDED}", lost)
     log.warning(
         "Discarded a dead letter for lack of room: %d records of stream %s from number %d (%s).",
         count,
@@ -193,4 +225,9 @@ def _discard_dead_letter(connection: sqlite3.Connection) -> Discarded | None:
         first_seq,
         reason,
     )
-    return Discarded(stream=stream, count=count, size_bytes=size)
+    return Discarded(stream=stream, count=lost, size_bytes=size)
+
+
+def lost_with(reason: str, count: int) -> int:
+    """How many records are lost with a dead letter: those of a damaged block were counted when that was found."""
+    return 0 if reason == CORRUPT else count

@@ -6,16 +6,17 @@ import asyncio
 import contextlib
 import errno
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from config.settings import MIB, Stream, Uplink, WhenFull
 from gateway.spool import recovery
-from gateway.spool.errors import SpoolFull, translate
+from gateway.spool.errors import SpoolCorrupt, SpoolFull, translate
 from gateway.spool.ports import Outcome
 from gateway.spool.spool import Spool
-from tests.support.spool import Commits, StepClock, put, running, settings, store
+from tests.support.spool import SECOND_US, Commits, StepClock, put, running, settings, store
 from tests.unit.gateway.spool.test_retention import noise
 from tests.unit.gateway.spool.test_spool import names, payloads_of
 
@@ -122,6 +123,83 @@ async def test_a_changed_number_in_a_blocks_row_costs_that_block_only(tmp_path: 
         assert found == [payload for i in (0, 1, 3, 4) for payload in names(10, f"{i}-")]
         peek = await outbox.peek("telemetry", 21, max_records=5, max_bytes=1000)
         assert [(gap.first_seq, gap.count, gap.reason) for gap in peek.gaps] == [(21, 10, "corrupt")]
+
+
+@pytest.mark.parametrize("count", ["1 << 50", "0", "-5", "'x'", "1e300"])
+async def test_a_changed_count_of_a_block_is_not_taken_into_the_account_of_its_dead_letter(
+    tmp_path: Path, count: str
+) -> None:
+    async with running(settings(tmp_path)) as spool:
+        for i in range(3):
+            await store(spool, names(10, f"{i}-"))
+    await in_database(tmp_path, f"UPDATE block SET count = {count} WHERE key = (1 << 48) | 11")
+    async with running(settings(tmp_path)) as spool:
+        await spool.outbox(Uplink()).peek("telemetry", 11, max_records=5, max_bytes=1000)
+        assert (spool.dead_letters.letters, spool.dead_letters.records) == (1, 10)
+        assert [letter.count for letter in await spool.dead_letters.list()] == [10]
+
+
+@pytest.mark.parametrize("count", ["1 << 47", "11", "0", "-5", "'x'", "1e300"])
+async def test_a_policy_that_drops_a_block_whose_count_was_changed_drops_no_other_and_counts_what_it_held(
+    tmp_path: Path, count: str
+) -> None:
+    clock = StepClock()
+    brief = settings(tmp_path, streams=(Stream(name="telemetry", topics=("#",), time_to_live_s=60.0),))
+    async with running(brief, clock) as spool:
+        for i in range(4):
+            await store(spool, names(10, f"{i}-"))
+    await in_database(tmp_path, f"UPDATE block SET count = {count} WHERE key IN ((1 << 48) | 11, (1 << 48) | 21)")
+    clock.us += 50 * SECOND_US
+    async with running(brief, clock) as spool:
+        await store(spool, names(10, "last"))
+        clock.us += 11 * SECOND_US
+        spool._committer.expire()
+        await spool.written()
+        lane = spool.lanes["telemetry"]
+        assert [(gap.first_seq, gap.count) for _, gap in lane.gaps] == [(1, 40)]
+        assert lane.dropped["expired"] == 40
+        assert await payloads_of(spool.outbox(Uplink())) == names(10, "last")
+
+
+@pytest.mark.parametrize("by_hand", [True, False], ids=["by hand", "for want of room"])
+async def test_what_was_counted_as_damaged_is_not_counted_once_more_when_its_letter_goes(
+    tmp_path: Path, by_hand: bool
+) -> None:
+    async with running(settings(tmp_path)) as spool:
+        for i in range(3):
+            await store(spool, names(10, f"{i}-"))
+    await in_database(tmp_path, "UPDATE block SET body = x'00' WHERE key = (1 << 48) | 11")
+    async with running(settings(tmp_path)) as spool:
+        await spool.outbox(Uplink()).peek("telemetry", 11, max_records=5, max_bytes=1000)
+        if by_hand:
+            assert await spool.dead_letters.discard([1]) == 1
+        else:
+            spool.resize(replace(settings(tmp_path).spool, max_size_bytes=0))
+            await spool.written()
+        assert spool.dead_letters.letters == 0
+        assert {reason: count for reason, count in spool.lanes["telemetry"].dropped.items() if count} == {"corrupt": 10}
+    async with running(settings(tmp_path)) as spool:
+        assert {reason: count for reason, count in spool.lanes["telemetry"].dropped.items() if count} == {"corrupt": 10}
+
+
+async def test_where_nobody_can_tell_the_last_number_of_a_stream_no_policy_drops_it(tmp_path: Path) -> None:
+    clock = StepClock()
+    brief = settings(tmp_path, streams=(Stream(name="telemetry", topics=("#",), time_to_live_s=60.0),))
+
+    async def expire() -> None:
+        async with running(brief, clock) as spool:
+            await store(spool, names(10))
+            await in_database(tmp_path, "UPDATE block SET count = 1 << 40 WHERE key = (1 << 48) | 1")
+            clock.us += 61 * SECOND_US
+            spool._committer.expire()
+            await spool.written()
+
+    with pytest.raises(SpoolCorrupt, match="The last row"):
+        await expire()
+    async with running(brief, clock) as spool:
+        assert spool.salvage is not None
+        assert spool.salvage.blocks_unreadable == 1
+        assert spool.lanes["telemetry"].next_seq == 1
 
 
 async def test_a_changed_count_in_the_last_row_never_gives_a_number_twice(tmp_path: Path) -> None:
