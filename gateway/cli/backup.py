@@ -52,15 +52,20 @@ def backup(
         if not sys.stdin.isatty():
             raise Failed(f"{file} is there already. Give another name, or --yes to overwrite it.")
         typer.confirm(f"{file} is there already. Overwrite it?", abort=True, err=True)
-    with ProgressLine(sys.stderr) as line:
-        made = back_up(
-            settings.gateway.data_dir,
-            file,
-            gateway=settings.gateway.id,
-            configuration=() if data_only else _files(path, settings),
-            now_us=SystemClock().now_us(),
-            on_progress=lambda what, done, of: line.show(f"{what}: {size(done)} of {size(max(done, of))}"),
-        )
+    try:
+        with ProgressLine(sys.stderr) as line:
+            made = back_up(
+                settings.gateway.data_dir,
+                file,
+                gateway=settings.gateway.id,
+                configuration=() if data_only else _files(path, settings),
+                now_us=SystemClock().now_us(),
+                on_progress=lambda what, done, of: line.show(f"{what}: {size(done)} of {size(max(done, of))}"),
+            )
+    except OSError as error:
+        if error.filename is None or not Path(error.filename).name.startswith(f".{file.name}."):
+            raise
+        raise Failed(f"{file} can't be written: {error.strerror}. Give another folder, or make it yours.") from error
     if as_json:
         document = {
             "file": str(made.file), "size_bytes": made.size_bytes, "made_at": made.made_at, "records": made.records,

@@ -47,7 +47,7 @@ def _verdict(status: dict[str, Any]) -> RenderableType:
     verdict = status["verdict"]
     text = Text(verdict["sentence"], style="bold")
     for name, uplink in status["uplinks"].items():
-        if uplink["state"] != "online" and uplink["last_error"]:
+        if uplink["state"] not in {"online", "paused"} and uplink["last_error"]:  # paused it is for no error's sake
             text.append(f"\nUplink {name} is {uplink['state'].replace('_', ' ')}: {ended(uplink['last_error'])}")
     return Panel(text, border_style=_STYLES.get(verdict["level"], "yellow"))
 

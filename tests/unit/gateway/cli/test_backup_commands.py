@@ -97,6 +97,7 @@ def test_nothing_is_overwritten_and_nothing_is_restored_without_a_yes(box: Path)
     ("arguments", "sentence"),
     [
         (("backup", "nowhere/b.tar.gz"), "There is no folder nowhere."),
+        (("backup", "/proc/b.tar.gz"), "/proc/b.tar.gz can't be written: "),
         (("restore", "gateway.yaml", "--yes"), "no whole backup of Fieldgate"),
         (("restore", "nothing.tar.gz", "--yes"), "nothing.tar.gz: No such file or directory."),
     ],

@@ -83,6 +83,15 @@ def test_an_error_text_with_brackets_is_shown_as_it_is(served: tuple[str, GivenV
     assert "[Errno 111] refused [/red]" in result.stdout
 
 
+def test_a_paused_uplink_is_not_said_to_be_so_for_its_last_error(served: tuple[str, GivenView]) -> None:
+    status = some_status().to_dict()
+    status["uplinks"]["cloud"] |= {"state": "paused", "last_error": "The broker refused the connection."}
+    served[1].answer = _Raw(status)  # type: ignore[assignment]
+    page = CliRunner(env={"COLUMNS": "200"}).invoke(app, ["status", "--api", served[0]]).stdout
+    assert "paused" in page
+    assert "The broker refused" not in page
+
+
 class _Raw:
     """A status that says what the test gives it."""
 
