@@ -11,6 +11,7 @@ from gateway.api.parts import Parts
 from gateway.api.shapes import moment, name, sample
 from gateway.broker.devices import Device, Order, Presence
 from gateway.broker.refused_connects import RefusedConnect
+from gateway.broker.routes import MAX_CACHED_TOPIC_BYTES
 
 NEWEST_MESSAGES: Final = 50
 
@@ -27,6 +28,9 @@ _DEVICE_PARTS: Final = {
     "per_s": s.NUMBER,
     "delivered": s.COUNT,
     "last_topic": s.maybe(s.TEXT),
+    "is_last_topic_cut": s.told(
+        s.FLAG, f"Whether more of it may be missing: {MAX_CACHED_TOPIC_BYTES} bytes of a topic are kept here."
+    ),
     "last_published_at": s.maybe(s.TIME),
     "refused": s.COUNT,
     "queued": s.COUNT,
@@ -185,6 +189,8 @@ def _unknown() -> Problem:
 
 
 def _device(device: Device) -> dict[str, Any]:
+    topic = device.last_topic
+    is_cut = topic is not None and len(topic.encode()) >= MAX_CACHED_TOPIC_BYTES
     return {
         "client": name(device.client),
         "is_connected": device.is_connected,
@@ -197,7 +203,9 @@ def _device(device: Device) -> dict[str, Any]:
         "published_bytes": device.published_bytes,
         "per_s": round(device.per_s, 2),
         "delivered": device.delivered,
-        "last_topic": device.last_topic and name(device.last_topic),
+        # What was cut within a character ends with the sign for none.
+        "last_topic": topic.rstrip("\ufffd") if is_cut and topic else topic,
+        "is_last_topic_cut": is_cut,
         "last_published_at": moment(device.last_published_at_us),
         "refused": device.refused,
         "queued": device.queued,

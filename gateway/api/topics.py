@@ -38,7 +38,9 @@ _LEVEL: Final = s.thing(
                 }
             )
         ),
-        "is_complete": s.told(s.FLAG, "False when more topics flowed than are remembered."),
+        "is_complete": s.told(
+            s.FLAG, "False when more topics flowed than are remembered, or one that is too long to be."
+        ),
         "sampled": s.told(s.NUMBER, "The share of the messages that was looked at."),
     }
 )

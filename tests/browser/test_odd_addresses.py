@@ -92,7 +92,7 @@ async def test_what_is_too_long_for_an_address_is_shown_and_not_linked(tmp_path:
         await page.open("/devices")
         row = page.page.get_by_role("table", name="Devices").locator("tbody tr")
         await expect(row).to_have_count(1)
-        await expect(row).to_contain_text("all 1\u00a0025 characters")
+        await expect(row).to_contain_text("the first 1\u00a0024 characters")
         await expect(row.get_by_role("link")).to_have_count(0)
         await page.fits()
         await page.open(f"/devices/{'c' * 20_000}"[:7_000])

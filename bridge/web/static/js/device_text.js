@@ -35,6 +35,15 @@ export const visible = (text, max = 200) =>
     .map((part) => part.text)
     .join("");
 
+/** The gateway cuts a longer name in what it tells, and puts "…" behind it: then it names nothing any more. */
+export const LONGEST_NAME = 1_024;
+
+/** @param {string} text */
+export const isCutName = (text) => text.length > LONGEST_NAME && text.endsWith("…");
+
+/** The beginning of what goes on elsewhere. @param {string} text @param {number} max */
+export const begun = (text, max) => `${text.slice(0, max).replace(/[\ud800-\udbff]$/, "")}…`;
+
 /** The beginning and the end of what is too long, and never half a character. @param {string} text @param {number} max */
 export function shortened(text, max) {
   if (text.length <= max) return text;

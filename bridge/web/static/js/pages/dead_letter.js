@@ -10,7 +10,7 @@ import { PageHead, Panel } from "../parts/panel.js";
 import { ViewerNote } from "../parts/action.js";
 import { When } from "../parts/when.js";
 import { go } from "../router.js";
-import { Actions } from "./dead_letters.js";
+import { LetterActions } from "./letter_actions.js";
 
 const BACK = { href: "/dead-letters", text: "All dead letters" };
 
@@ -29,7 +29,7 @@ export function DeadLetterPage({ path }) {
   if (!letter) return html`${head}<${NoBody} problem=${problem} />`;
   return html`${head}
     <${ViewerNote} />
-    <div class="actions"><${Actions} which=${{ ids: [id] }} what=${`letter ${id}`} records=${letter.count} ask=${ask} onDone=${() => go("/dead-letters")} /></div>
+    <div class="actions"><${LetterActions} letters=${[letter]} which=${{ ids: [id] }} what=${`letter ${id}`} records=${letter.count} ask=${ask} onDone=${() => go("/dead-letters")} /></div>
     <${Panel} title="What it is">
       <${Facts} facts=${[
         ["Reason", plain(letter.reason)],

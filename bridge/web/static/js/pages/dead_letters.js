@@ -1,21 +1,19 @@
 // What could not be delivered: why, and what is to become of it.
-import { query, send } from "../api.js";
+import { query } from "../api.js";
 import { bytes, count, counted, plain } from "../format.js";
 import { html, useEffect, useState } from "../html.js";
 import { useLive } from "../live.js";
-import { Action, ViewerNote } from "../parts/action.js";
+import { ViewerNote } from "../parts/action.js";
 import { useQuestion } from "../parts/dialog.js";
 import { Empty, NoBody } from "../parts/empty.js";
-import { tell } from "../parts/notices.js";
 import { PageHead, Panel } from "../parts/panel.js";
 import { Table } from "../parts/table.js";
 import { DeviceText } from "../parts/text.js";
 import { When } from "../parts/when.js";
 import { go, usePlace, withQuery } from "../router.js";
+import { LetterActions } from "./letter_actions.js";
 
 const LIMIT = 50;
-
-/** The same letters for every way to name them. @typedef {{ids: number[]} | {all: true, stream?: string, uplink?: string, reason?: string}} Which */
 
 export function DeadLettersPage() {
   const asked = usePlace().query;
@@ -45,12 +43,12 @@ export function DeadLettersPage() {
   const chosen = letters.filter((/** @type {any} */ letter) => marked.has(letter.id));
   return html`${head}
     <${ViewerNote} />
-    <${Panel} title="${counted(body.total, "letter")}, ${counted(body.records, "record")}">
+    <${Panel} title="${counted(body.total, "letter")}, ${counted(body.records, "record")}${isFiltered ? " in all" : ""}">
       <${Filters} filter=${filter} letters=${letters} onChange=${change} />
       <div class="actions sticky" role="group" aria-label="With the chosen letters">
-        <${Actions} which=${{ ids: chosen.map((/** @type {any} */ letter) => letter.id) }} what=${chosen.length ? counted(chosen.length, "letter") : null} records=${sum(chosen)} ask=${ask} onDone=${() => setMarked(new Set())} />
+        <${LetterActions} letters=${chosen} which=${{ ids: chosen.map((/** @type {any} */ letter) => letter.id) }} what=${chosen.length ? counted(chosen.length, "letter") : null} records=${sum(chosen)} ask=${ask} onDone=${() => setMarked(new Set())} />
         <span class="grow"></span>
-        <${Actions} which=${{ all: true, ...nonEmpty(filter) }} what=${`all ${counted(body.total, "letter")}${isFiltered ? " of this filter" : ""}`} records=${isFiltered ? null : body.records} ask=${ask} onDone=${() => setMarked(new Set())} isAll />
+        <${LetterActions} letters=${letters} which=${{ all: true, ...nonEmpty(filter) }} what=${isFiltered ? "all letters of this filter" : body.total === 1 ? "the only letter" : `all ${counted(body.total, "letter")}`} records=${isFiltered ? null : body.records} ask=${ask} onDone=${() => setMarked(new Set())} isAll />
       </div>
       ${
         letters.length === 0
@@ -73,52 +71,6 @@ const sum = (letters) => letters.reduce((records, letter) => records + letter.co
 
 /** @param {Record<string, string>} values */
 const nonEmpty = (values) => Object.fromEntries(Object.entries(values).filter(([, value]) => value));
-
-/**
- * Replay, discard and export what is named.
- * @param {{which: Which, what: string | null, records: number | null, ask: (question: any) => Promise<boolean>, onDone: () => void, isAll?: boolean}} props
- */
-export function Actions({ which, what, records, ask, onDone, isAll = false }) {
-  const none = what === null ? "Choose letters in the list first." : null;
-  const size = records === null ? "" : `, ${counted(records, "record")}`;
-  const replay = async () => {
-    const yes = await ask({
-      title: `Replay ${what}?`,
-      text: html`<p>What they hold${size && ` (${counted(records ?? 0, "record")})`} goes back to the end of its stream with new numbers and is sent again. What is refused again comes back here.</p>`,
-      action: "Replay",
-    });
-    if (!yes) return null;
-    const done = await send("POST", "/api/v1/dead-letters/replay", which);
-    for (const refused of done.refused ?? []) tell("error", `Letter ${refused.id}: ${refused.message}`);
-    onDone();
-    return done.message;
-  };
-  const discard = async () => {
-    const yes = await ask({
-      title: `Discard ${what}?`,
-      text: html`<p>What they hold${size && ` (${counted(records ?? 0, "record")})`} is deleted for good and can't be had back. Export first what you may still want.</p>`,
-      action: "Discard",
-      isDangerous: true,
-    });
-    if (!yes) return null;
-    const done = await send("POST", "/api/v1/dead-letters/discard", which);
-    onDone();
-    return done.message;
-  };
-  const ids = "ids" in which ? which.ids : [];
-  const address = `/api/v1/dead-letters/export${ids.length ? `?${new URLSearchParams(ids.map((id) => ["id", String(id)]))}` : ""}`;
-  const suffix = isAll ? " all" : "";
-  return html`
-    <${Action} act=${replay} reason=${none} label=${what ? `Replay ${what}` : "Replay the chosen letters"}>Replay${suffix}<//>
-    <${Action} act=${discard} reason=${none} kind="danger" label=${what ? `Discard ${what}` : "Discard the chosen letters"}>Discard${suffix}<//>
-    ${
-      what === null
-        ? html`<button type="button" aria-disabled="true" title="Choose letters in the list first.">Export</button>`
-        : isAll && Object.keys(which).length > 1
-          ? null
-          : html`<a class="button" href=${address} download="dead-letters.ndjson" aria-label="Export ${what}">Export${suffix}</a>`
-    }`;
-}
 
 /** @param {{filter: Record<string, string>, letters: any[], onChange: (changes: Record<string, string | null>) => void}} props */
 function Filters({ filter, letters, onChange }) {
@@ -148,9 +100,10 @@ function Letters({ letters, marked, onMark }) {
   };
   return html`
     <p><label class="check"><input type="checkbox" checked=${isAll} onChange=${() => onMark(isAll ? new Set() : new Set(letters.map((letter) => letter.id)))} /> ${letters.length === 1 ? "Choose it" : `Choose all ${count(letters.length)} shown`}</label></p>
-    <${Table} caption="Dead letters, newest first" rows=${letters} keyOf=${(/** @type {any} */ letter) => letter.id} columns=${[
+    <${Table} caption="Dead letters, newest first" isShort rows=${letters} keyOf=${(/** @type {any} */ letter) => letter.id} columns=${[
       {
         title: "",
+        isPlain: true,
         cell: (/** @type {any} */ letter) =>
           html`<input type="checkbox" aria-label="Choose letter ${letter.id}" checked=${marked.has(letter.id)} onChange=${() => mark(letter.id)} />`,
       },
@@ -159,10 +112,11 @@ function Letters({ letters, marked, onMark }) {
         isMain: true,
         cell: (/** @type {any} */ letter) => html`<a href="/dead-letters/${letter.id}">Letter\u00a0${letter.id}</a>`,
       },
-      { title: "When", cell: (/** @type {any} */ letter) => html`<${When} at=${letter.at} />` },
+      { title: "When", isPlain: true, card: "beside", cell: (/** @type {any} */ letter) => html`<${When} at=${letter.at} />` },
       {
         title: "Reason",
         isWide: true,
+        isPlain: true,
         cell: (/** @type {any} */ letter) =>
           html`<strong>${plain(letter.reason)}</strong><br /><span class="quiet">${letter.explanation}</span>`,
       },
@@ -171,6 +125,9 @@ function Letters({ letters, marked, onMark }) {
       { title: "Size", isNumber: true, cell: (/** @type {any} */ letter) => bytes(letter.size_bytes) },
       {
         title: "Topics",
+        isRoomy: true,
+        isWide: true,
+        isPlain: true,
         cell: (/** @type {any} */ letter) =>
           letter.topics.map(
             (/** @type {string} */ topic) => html`<div><${DeviceText} text=${topic} max=${32} /></div>`,

@@ -1,7 +1,7 @@
 // One device: what it said, what it listens to, its session, and how to send it away.
 import { send } from "../api.js";
 import { bytes, count, counted, duration, plain, rate } from "../format.js";
-import { html } from "../html.js";
+import { html, useState } from "../html.js";
 import { useLive } from "../live.js";
 import { visible } from "../device_text.js";
 import { Action, ViewerNote } from "../parts/action.js";
@@ -17,6 +17,7 @@ import { When } from "../parts/when.js";
 import { usePlace } from "../router.js";
 
 const BACK = { href: "/devices", text: "All devices" };
+const SHOWN = 20;
 
 /** What stands behind /devices/ in the address; null when it is no client id. @param {string} path */
 function clientOf(path) {
@@ -57,11 +58,18 @@ export function DevicePage({ path }) {
     <${Panel} title="Last messages">
       ${
         body.messages.length
-          ? html`<${Messages} caption="Its last messages, newest first" records=${body.messages} hides=${["client"]} />`
+          ? html`<${LastMessages} messages=${body.messages} />`
           : html`<${Empty} title=${body.published ? "None of its messages is remembered any more: others spoke since." : "It has published nothing since it connected."} />`
       }
     <//>
     ${dialog}`;
+}
+
+/** @param {{messages: any[]}} props */
+function LastMessages({ messages }) {
+  const [isAll, setAll] = useState(false);
+  return html`<${Messages} caption="Its last messages, newest first" records=${isAll ? messages : messages.slice(0, SHOWN)} hides=${["client"]} />
+    ${messages.length > SHOWN && html`<p><button type="button" onClick=${() => setAll(!isAll)}>${isAll ? "Fewer" : `All ${count(messages.length)}`}<span class="hidden"> messages</span></button></p>`}`;
 }
 
 /** @param {any} device @returns {[string, any][]} */

@@ -16,8 +16,6 @@ import { go, usePlace, withQuery } from "../router.js";
 
 const LIMIT = 100;
 const TYPING_MS = 250;
-/** Of a longer last topic only so many bytes are kept. */
-const LONGEST_LAST = 511;
 const STATES = /** @type {[string, string][]} */ ([
   ["all", "All"],
   ["connected", "Connected"],
@@ -90,12 +88,14 @@ const COLUMNS = [
   },
   {
     title: "State",
+    isPlain: true,
+    card: "beside",
     cell: (/** @type {Device} */ device) =>
       html`<${State} state=${device.is_connected ? "connected" : "absent"} word=${device.is_connected ? "Connected" : "Away"} />`,
   },
-  { title: "Since", sort: "since", cell: (/** @type {Device} */ device) => html`<${When} at=${device.since} />` },
-  { title: "MQTT", cell: (/** @type {Device} */ device) => device.protocol ?? "–" },
-  { title: "Rate", sort: "per_s", isNumber: true, cell: (/** @type {Device} */ device) => rate(device.per_s) },
+  { title: "Since", sort: "since", isPlain: true, card: "steady", cell: (/** @type {Device} */ device) => html`<${When} at=${device.since} />` },
+  { title: "MQTT", card: "aside", cell: (/** @type {Device} */ device) => device.protocol ?? "–" },
+  { title: "Rate", sort: "per_s", isNumber: true, isPlain: true, cell: (/** @type {Device} */ device) => rate(device.per_s) },
   {
     title: "Published",
     sort: "published",
@@ -104,21 +104,31 @@ const COLUMNS = [
   },
   {
     title: "Last topic",
+    isRoomy: true,
+    isWide: true,
+    isPlain: true,
+    isIdle: (/** @type {Device} */ device) => device.last_topic === null,
     cell: (/** @type {Device} */ device) =>
-      html`<${DeviceText} text=${device.last_topic} max=${36} href=${topicLink(device.last_topic, LONGEST_LAST)} />`,
+      html`<${DeviceText} text=${device.last_topic} isCut=${device.is_last_topic_cut} max=${36} href=${device.is_last_topic_cut ? undefined : topicLink(device.last_topic)} />`,
   },
-  { title: "Refused", isNumber: true, cell: (/** @type {Device} */ device) => count(device.refused) },
+  {
+    title: "Refused",
+    isNumber: true,
+    isIdle: (/** @type {Device} */ device) => device.refused === 0,
+    cell: (/** @type {Device} */ device) => count(device.refused),
+  },
   {
     title: "Waits for it",
     sort: "queued",
     isNumber: true,
+    isIdle: (/** @type {Device} */ device) => device.queued === 0,
     cell: (/** @type {Device} */ device) => count(device.queued),
   },
 ];
 
 /** @param {{devices: Device[], sort: string, order: string, onSort: (sort: string, order: string) => void}} props */
 const DeviceTable = ({ devices, sort, order, onSort }) =>
-  html`<${Table} caption="Devices" columns=${COLUMNS} rows=${devices} keyOf=${(/** @type {Device} */ device) => device.client} sort=${sort} order=${order} onSort=${onSort} />`;
+  html`<${Table} caption="Devices" columns=${COLUMNS} rows=${devices} keyOf=${(/** @type {Device} */ device) => device.client} sort=${sort} order=${order} onSort=${onSort} isShort />`;
 
 /** @param {{refused: any[]}} props */
 const Refused = ({ refused }) => html`<${Panel} title="Refused at the door">

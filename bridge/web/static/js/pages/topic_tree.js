@@ -53,7 +53,7 @@ export function TopicTree({ chosen }) {
               html`<p><button type="button" onClick=${() => setLimit(limit + LIMIT)}>${count(root.body.total - root.body.topics.length)} more</button></p>`
             }
             ${root.body.sampled < 1 && html`<p class="quiet">So much flows that ${Math.round(root.body.sampled * 100)} % of it is looked at: rates are estimates.</p>`}
-            ${!root.body.is_complete && html`<p class="quiet">More topics flowed than are remembered: the oldest are not shown.</p>`}`
+            ${!root.body.is_complete && html`<p class="quiet left-out">Some topics are not shown: too many flowed to remember them all, or one was too long.</p>`}`
     }`;
 }
 

@@ -6,6 +6,7 @@ import { html, useEffect, useId, useRef, useState } from "../html.js";
  * @typedef {object} Question
  * @property {string} title
  * @property {any} text
+ * @property {any} [field] what has to be chosen or written before the answer is yes; it stands below the text
  * @property {string} action the verb on the button
  * @property {boolean} [isDangerous]
  */
@@ -29,6 +30,11 @@ export function useQuestion() {
 function Dialog({ question, onAnswer }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const id = useId();
+  const accept = () => {
+    /** @type {HTMLSelectElement | HTMLInputElement | null | undefined} */
+    const field = dialog.current?.querySelector("select, input");
+    if (!field || field.reportValidity()) onAnswer(true);
+  };
   useEffect(() => {
     const before = whereabouts();
     const shown = dialog.current;
@@ -46,9 +52,10 @@ function Dialog({ question, onAnswer }) {
   }}>
     <h2 id="${id}-title">${question.title}</h2>
     <div id="${id}-text">${question.text}</div>
+    ${question.field}
     <div class="dialog-actions">
-      <button type="button" autofocus onClick=${() => onAnswer(false)}>Cancel</button>
-      <button type="button" class=${question.isDangerous ? "danger" : "primary"} onClick=${() => onAnswer(true)}>${question.action}</button>
+      <button type="button" autofocus=${!question.field} onClick=${() => onAnswer(false)}>Cancel</button>
+      <button type="button" class=${question.isDangerous ? "danger" : "primary"} onClick=${accept}>${question.action}</button>
     </div>
   </dialog>`;
 }

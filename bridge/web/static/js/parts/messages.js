@@ -1,5 +1,6 @@
 // A list of records: who said what, where and when.
 import { count } from "../format.js";
+import { LONGEST_NAME } from "../device_text.js";
 import { html } from "../html.js";
 import { PayloadLine } from "./payload.js";
 import { Table } from "./table.js";
@@ -19,8 +20,6 @@ export const topicAddress = (topic) => `/topics?${new URLSearchParams({ topic })
 
 /** A request's first line holds 8190 bytes: what is longer has a name, and no address. */
 const LONGEST = 7_000;
-/** The gateway cuts a longer name in what it tells, so that it names nothing any more. */
-const LONGEST_NAME = 1_024;
 
 /** The address, or nothing where it would be too long to be asked for. @param {string} address */
 const linkTo = (address) => (address.length > LONGEST ? undefined : address);
@@ -29,9 +28,9 @@ const linkTo = (address) => (address.length > LONGEST ? undefined : address);
 export const deviceLink = (client) =>
   client && client.length <= LONGEST_NAME ? linkTo(deviceAddress(client)) : undefined;
 
-/** A link to the topic, where there can be one. @param {string | null | undefined} topic @param {number} [longest] where it is cut earlier */
-export const topicLink = (topic, longest = LONGEST_NAME) =>
-  topic && topic.length <= longest && !topic.endsWith("\ufffd") ? linkTo(topicAddress(topic)) : undefined;
+/** A link to the topic, where there can be one. @param {string | null | undefined} topic */
+export const topicLink = (topic) =>
+  topic && topic.length <= LONGEST_NAME ? linkTo(topicAddress(topic)) : undefined;
 
 /** @param {{caption: string, records: any[], hides?: ("client" | "topic")[]}} props */
 export function Messages({ caption, records, hides = [] }) {
@@ -47,21 +46,25 @@ export function Messages({ caption, records, hides = [] }) {
       ? [{ title: "Number", isNumber: true, cell: (/** @type {any} */ record) => count(record.seq) }]
       : []),
     ...(keyed.some((record) => record.at)
-      ? [{ title: "When", cell: (/** @type {any} */ record) => html`<${When} at=${record.at} isClock />` }]
+      ? [{ title: "When", isPlain: true, cell: (/** @type {any} */ record) => html`<${When} at=${record.at} isClock />` }]
       : []),
     {
       title: "Device",
+      isPlain: hides.includes("topic"),
       cell: (/** @type {any} */ record) =>
         html`<${DeviceText} text=${record.client} max=${28} href=${deviceLink(record.client)} />`,
     },
     {
       title: "Topic",
+      isPlain: hides.includes("client"),
       cell: (/** @type {any} */ record) =>
         html`<${DeviceText} text=${record.topic} max=${44} href=${topicLink(record.topic)} />`,
     },
     {
       title: "Payload",
       isWide: true,
+      isPlain: true,
+      card: "last",
       cell: (/** @type {any} */ record) => html`<${PayloadLine} payload=${record.payload} />`,
     },
     {
@@ -74,5 +77,5 @@ export function Messages({ caption, records, hides = [] }) {
       !(hides.includes("client") && column.title === "Device") &&
       !(hides.includes("topic") && column.title === "Topic"),
   );
-  return html`<${Table} caption=${caption} columns=${columns} rows=${keyed} keyOf=${(/** @type {any} */ record) => record.key} />`;
+  return html`<${Table} caption=${caption} columns=${columns} rows=${keyed} keyOf=${(/** @type {any} */ record) => record.key} isShort />`;
 }

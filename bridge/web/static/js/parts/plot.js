@@ -16,6 +16,10 @@ import { themeChanges, token } from "../theme.js";
 
 const TABLE_ROWS = 24;
 const WHOLE_STEPS = Array.from({ length: 48 }, (_, step) => [1, 2, 5][step % 3] * 10 ** Math.floor(step / 3));
+/** Seconds. Without the steps in between, a narrow plot of a few minutes has no mark at all. */
+const TIME_STEPS = [1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 10_800, 14_400, 21_600, 43_200].concat(
+  [1, 2, 3, 5, 7, 10, 15, 30, 60, 90, 180, 365].map((days) => days * 86_400),
+);
 const BINARY_STEPS = Array.from({ length: 50 }, (_, power) => 2 ** power);
 
 /**
@@ -60,7 +64,7 @@ export function Plot({ title, at, lines, unit, group, height = 190, isFromZero =
       return {
         width: width(),
         height,
-        padding: [10, 8, 0, 0],
+        padding: [10, 20, 0, 0],
         legend: { show: false },
         cursor: { sync: group ? { key: group } : undefined, drag: { x: false, y: false }, points: { size: 7 } },
         scales: {
@@ -77,6 +81,7 @@ export function Plot({ title, at, lines, unit, group, height = 190, isFromZero =
             font,
             size: 32,
             space: 70,
+            incrs: TIME_STEPS,
             values: (
               /** @type {any} */ _plot,
               /** @type {number[]} */ marks,

@@ -1,5 +1,8 @@
 // A table that becomes a list of cards where it is too narrow. Roles are written out, since that look would take them away.
-import { html } from "../html.js";
+import { html, useEffect, useMemo, useState } from "../html.js";
+
+/** In what window a table of so many columns is too wide. @param {number} columns */
+const narrowFor = (columns) => `(max-width: ${columns < 6 ? 60 : columns < 9 ? 66 : 76}rem)`;
 
 /**
  * @typedef {object} Column
@@ -9,6 +12,11 @@ import { html } from "../html.js";
  * @property {string} [sort] the name under which it can be sorted by
  * @property {boolean} [isMain] names the row: its cell is the row's heading
  * @property {boolean} [isWide] stands on a line of its own in a card
+ * @property {"beside" | "last" | "aside" | "steady"} [card] in a short card it stands at the end of the first line, below
+ *   all others, or nowhere, so that it is only read aloud; or it is always of the same width
+ * @property {boolean} [isPlain] says in a short card what it is without its title
+ * @property {boolean} [isRoomy] is not to be squeezed: names that break badly
+ * @property {(row: any) => boolean} [isIdle] whether it tells nothing of this row: then a short card only has it read aloud
  */
 
 /**
@@ -20,9 +28,11 @@ import { html } from "../html.js";
  * @param {string} [props.sort]
  * @param {string} [props.order] asc or desc
  * @param {(sort: string, order: string) => void} [props.onSort]
+ * @param {boolean} [props.isShort] its cards are short: for many rows
  */
-export function Table({ caption, columns, rows, keyOf, sort, order, onSort }) {
-  return html`<table class="cards" role="table">
+export function Table({ caption, columns, rows, keyOf, sort, order, onSort, isShort = false }) {
+  const isCards = useMedia(narrowFor(columns.length));
+  return html`<table class=${["cards", isCards && "is-cards", isShort && "short"].filter(Boolean).join(" ")} role="table">
     <caption>${caption}</caption>
     <thead role="rowgroup"><tr role="row">${columns.map((column) => html`<${Head} column=${column} sort=${sort} order=${order} onSort=${onSort} />`)}</tr></thead>
     <tbody role="rowgroup">
@@ -31,9 +41,30 @@ export function Table({ caption, columns, rows, keyOf, sort, order, onSort }) {
   </table>`;
 }
 
+/** Whether the window is like that; drawn again when it changes. @param {string} query */
+function useMedia(query) {
+  const media = useMemo(() => matchMedia(query), [query]);
+  const [isSo, setSo] = useState(media.matches);
+  useEffect(() => {
+    const hear = () => setSo(media.matches);
+    hear();
+    media.addEventListener("change", hear);
+    return () => media.removeEventListener("change", hear);
+  }, [media]);
+  return isSo;
+}
+
 /** @param {Column} column @param {any} row */
 function cell(column, row) {
-  const name = [column.isNumber && "number", column.isMain && "main", column.isWide && "wide"]
+  const name = [
+    column.isNumber && "number",
+    column.isMain && "main",
+    column.isWide && "wide",
+    column.isPlain && "plain",
+    column.isRoomy && "roomy",
+    column.card,
+    column.isIdle?.(row) && "idle",
+  ]
     .filter(Boolean)
     .join(" ");
   const label = column.title || undefined;

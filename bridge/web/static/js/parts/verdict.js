@@ -5,10 +5,11 @@ import { Icon } from "./icon.js";
 
 /** @typedef {{level: "ok" | "warning" | "critical", word: string, sentence: string}} Said */
 
-/** The sentence without the word that stands before it in large letters. @param {Said} said */
+/** The sentence, no number of it parted from its unit, without the word that stands before it in large letters. @param {Said} said */
 function rest(said) {
   const start = `${said.word}: `;
-  return capital(said.sentence.startsWith(start) ? said.sentence.slice(start.length) : said.sentence);
+  const sentence = said.sentence.startsWith(start) ? said.sentence.slice(start.length) : said.sentence;
+  return capital(sentence.replace(/(\d) (?=(?:s|min|h|d|days?|B|[KMGT]iB)\b)/g, "$1\u00a0"));
 }
 
 /** @param {{verdict: Said | null | undefined, isOld: boolean, isLarge?: boolean}} props */
