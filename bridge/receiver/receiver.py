@@ -179,7 +179,10 @@ class Receiver:
             limits = await link.connect()
             if self._settler.expects_session and not limits.session_present:
                 self.link.sessions_lost += 1
-                log.warning("The broker has lost our session: frames that waited in it are lost, holes will show them.")
+                log.warning(
+                    "The broker no longer has our session: frames that waited in it, if any, are lost; numbers that are"
+                    " missing will show it."
+                )
             await link.subscribe(self._topic, qos=1)
             await self._settler.note_session()
             self.link.connections += 1
