@@ -64,8 +64,8 @@ async def test_a_receiver_follows_what_can_change_names_what_waits_and_refuses_a
             assert f"telemetry.url: null -> {telemetry['url']}\n" in out
             assert 'receiver.topic: "fieldgate/v1/+/+" -> "other/#"  (waits for a restart)\n' in out
             assert out.splitlines()[-1] == (
-                "Reloaded (local): api.token_file, telemetry.url, telemetry.interval changed; passwords, tokens and the "
-                "certificate were read again. Waiting for a restart: receiver.topic (the link and the sinks are made "
+                "Reloaded (local): api.token_file, telemetry.url, telemetry.interval changed; passwords, tokens and "
+                "the certificate were read again. Waiting for a restart: receiver.topic (the link and the sinks are made "
                 "at the start)."
             )
             pushed = await collector.push()

@@ -8,6 +8,7 @@ import socket
 
 LOWEST, HIGHEST = 15_000, 32_000
 _given: set[int] = set()
+_chance = random.SystemRandom()  # not what Hypothesis seeds: other runs beside this one would try the same ports
 
 
 def steady_port() -> int:
@@ -16,7 +17,7 @@ def steady_port() -> int:
     Each is given once: a test may have it for a while before anything listens there, or for as long as nothing does.
     """
     for _ in range(1000):
-        port = random.randint(LOWEST, HIGHEST)
+        port = _chance.randint(LOWEST, HIGHEST)
         if port in _given:
             continue
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
