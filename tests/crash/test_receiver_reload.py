@@ -65,8 +65,8 @@ async def test_a_receiver_follows_what_can_change_names_what_waits_and_refuses_a
             assert 'receiver.topic: "fieldgate/v1/+/+" -> "other/#"  (waits for a restart)\n' in out
             assert out.splitlines()[-1] == (
                 "Reloaded (local): api.token_file, telemetry.url, telemetry.interval changed; passwords, tokens and "
-                "the certificate were read again. Waiting for a restart: receiver.topic (the link and the sinks are made "
-                "at the start)."
+                "the certificate were read again. Waiting for a restart: receiver.topic (the link and the sinks are "
+                "made at the start)."
             )
             pushed = await collector.push()
             own = attributes(pushed.resource_metrics[0].resource.attributes)
