@@ -92,7 +92,12 @@ def _without_need(figures: Figures) -> tuple[Level, str, list[str]]:
     if not figures.records:
         if not figures.had_records:
             return "ok", "Waiting for the first record", [*_roads(figures)] or ["nothing was published yet"]
-        return "ok", "Safe", ["all that was accepted has been delivered", *_roads(figures)]
+        is_whole = not any(_tail(figures))  # a dead letter, too, was accepted
+        return (
+            "ok",
+            "Safe",
+            ["all that was accepted has been delivered" if is_whole else _kept(figures), *_roads(figures)],
+        )
     if not figures.uplinks:
         return "ok", "Safe", [_kept(figures), "no uplink is configured, so they stay here", *_room_left(figures)]
     oldest_s = figures.oldest_age_s or 0.0

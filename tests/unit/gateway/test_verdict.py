@@ -187,7 +187,7 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         "warning",
         "Needs a look",
         (
-            "Needs a look: all that was accepted has been delivered; the cloud is reachable; 3 records were dropped "
+            "Needs a look: nothing waits for delivery; the cloud is reachable; 3 records were dropped "
             "after their time-to-live in the last 5 min."
         ),
     ),
@@ -196,10 +196,7 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         {"uplinks": ONLINE, "dead_letters": 2},
         "warning",
         "Needs a look",
-        (
-            "Needs a look: all that was accepted has been delivered; the cloud is reachable; 2 dead letters wait "
-            "for a decision."
-        ),
+        ("Needs a look: nothing waits for delivery; the cloud is reachable; 2 dead letters wait for a decision."),
     ),
     (
         "a database was set aside",
@@ -207,7 +204,7 @@ CASES: list[tuple[str, dict[str, Any], str, str, str]] = [
         "warning",
         "Needs a look",
         (
-            "Needs a look: all that was accepted has been delivered; the cloud is reachable; a damaged database was "
+            "Needs a look: nothing waits for delivery; the cloud is reachable; a damaged database was "
             "set aside as /data/spool.db.corrupt-1."
         ),
     ),
