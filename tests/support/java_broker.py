@@ -7,28 +7,23 @@ virtual environment, beside the packages that pip fetched.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import threading
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import ClassVar
 
 import pytest
 
-from tests.support.edge import steady_port
+from tests.support.broker_process import BrokerProcess
+from tests.support.ports import steady_port
 
-START_TIMEOUT_S = 180.0
 FETCH_TIMEOUT_S = 300.0
-LOG_LINES = 2000
 _ROOT = Path(__file__).parents[2]
 _RESOLVE = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:build-classpath"
 _JVM = ("-Xmx384m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
@@ -87,100 +82,41 @@ def _run(command: Sequence[str], what: str) -> None:
         pytest.skip(f"{what}: {(done.stdout + done.stderr).strip()[-400:]}")
 
 
-class JavaBroker:
-    """One broker process in one folder on one port; starts, dies and starts again like `tests.support.mosquitto`."""
+class JavaBroker(BrokerProcess):
+    """One broker process in one folder on one port; its name is that of its folder in tests/interop/brokers."""
 
-    name = ""
-    """Of its folder in tests/interop/brokers."""
-    main = ""
+    start_timeout_s = 180.0
+    main: ClassVar[str]
     """The class in there."""
-    state: tuple[str, ...] = ()
+    state: ClassVar[tuple[str, ...]] = ()
     """Folders that hold what it remembers."""
 
     def __init__(self, folder: Path) -> None:
         self._program = java_program(self.name, self.main)
-        self.folder = folder / f"{self.name}-{id(self):x}"
-        self.folder.mkdir(parents=True)
-        self.port = steady_port()
-        self.log: deque[str] = deque(maxlen=LOG_LINES)
-        self._process: subprocess.Popen[str] | None = None
-        self._reader: threading.Thread | None = None
+        super().__init__(folder, port=steady_port())
 
     def start(self) -> None:
         """Start it and return when it listens."""
         temporary = self.folder / "tmp"  # libraries that unpack themselves do it here, also when they are killed
         temporary.mkdir(exist_ok=True)
-        self._process = subprocess.Popen(
-            [
-                *(self._program.java, *_JVM, f"-Djava.io.tmpdir={temporary}", "-cp", self._program.class_path),
-                *(self._program.main, str(self.folder)),
-            ],
-            cwd=self.folder,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
-        assert self._process.stdout is not None
-        settled = threading.Event()
-        ready: list[bool] = []
-        self._reader = threading.Thread(target=self._read, args=(self._process.stdout, settled, ready), daemon=True)
-        self._reader.start()
-        if not settled.wait(START_TIMEOUT_S) or not ready:
-            self.kill()
+        program = self._program
+        options = (*_JVM, f"-Djava.io.tmpdir={temporary}", "-cp", program.class_path)
+        if not self._launch([program.java, *options, program.main, str(self.folder)]):
             raise RuntimeError(f"{self.name} did not start:\n" + "\n".join(self.log))
 
-    def _read(self, stream: IO[str], settled: threading.Event, ready: list[bool]) -> None:
-        with stream:
-            for line in stream:
-                self.log.append(line.rstrip())
-                if line.rstrip() == "ready":
-                    ready.append(True)
-                    settled.set()
-        settled.set()
+    def listens(self, line: str) -> bool:
+        """See `BrokerProcess`."""
+        return line == "ready"
 
-    def _end(self, sign: signal.Signals) -> None:
-        process, self._process = self._process, None
-        if process is None:
-            return
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(sign)
-        try:
-            process.wait(START_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if self._reader is not None:
-            self._reader.join(START_TIMEOUT_S)
-
-    def stop(self) -> None:
-        """End it in good order."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """SIGKILL: nothing is written, every connection is cut."""
-        self._end(signal.SIGKILL)
-
-    def restart(self, *, keep_state: bool = True) -> None:
-        """Stop and start on the same port; without `keep_state` what it remembers is thrown away first."""
-        self.stop()
-        if not keep_state:
-            self._forget()
-        self.start()
-
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Throw its state away."""
         for name in self.state:
             shutil.rmtree(self.folder / name, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.kill()
+        super().__exit__(kind, error, trace)
         # Its files are large before they are full: hundreds of megabytes, for as long as pytest keeps the folder.
-        self._forget()
+        self.forget()
         shutil.rmtree(self.folder / "tmp", ignore_errors=True)

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
-from bridge.clock import SystemClock
-from bridge.receiver.api import Api
 from bridge.receiver.aside_table import Aside
 from bridge.receiver.errors import AddressTaken, StateUnusable
 from bridge.receiver.state import State
 from bridge.web.gate import Gate, Lists
 from bridge.web.tokens import Token, Tokens, digest
-from config.report import Report
-from config.settings import Address
 from config.settings import Api as Settings
-
-ANY_PORT = Address(host="127.0.0.1", port=0)
+from tests.support.receiver_api import ANY_PORT, make_api, opened, serving
 
 
 class View:
@@ -103,46 +96,15 @@ class BrokenState(State):
         raise StateUnusable("The disk is gone.")
 
 
-async def nothing_new(by: str) -> Report:
-    return Report(message=f"{by} had nothing read.")
-
-
-def make(state: State, view: View, *, settings: Settings | None = None, gate: Gate | None = None) -> Api:
-    settings = settings or Settings(bind=ANY_PORT)
-    return Api(
-        settings,
-        receiver_id="cloud-01",
-        version="1.2.3",
-        view=view,
-        asides=state,
-        gate=gate or Gate.open(settings),
-        clock=SystemClock(),
-        reload=nothing_new,
-    )
-
-
-@contextlib.asynccontextmanager
-async def serving(api: Api) -> AsyncIterator[aiohttp.ClientSession]:
-    await api.start()
-    try:
-        async with aiohttp.ClientSession(f"http://{api.address}") as client:
-            yield client
-    finally:
-        await api.close()
-
-
 @pytest.fixture
 async def state(tmp_path: Path) -> AsyncIterator[State]:
-    state = await State.open(tmp_path / "receiver.db")
-    try:
+    async with opened(tmp_path) as state:
         yield state
-    finally:
-        await state.close()
 
 
 async def test_every_path_answers(state: State) -> None:
     view = View()
-    async with serving(make(state, view)) as client:
+    async with serving(make_api(state, view)) as client:
         async with client.get("/healthz") as answer:
             assert (answer.status, await answer.json()) == (200, {"status": "ok"})
         async with client.get("/readyz") as answer:
@@ -165,7 +127,7 @@ async def test_every_path_answers(state: State) -> None:
 
 
 async def test_a_state_file_that_cannot_be_read_makes_health_fail() -> None:
-    async with serving(make(BrokenState(), View())) as client, client.get("/healthz") as answer:
+    async with serving(make_api(BrokenState(), View())) as client, client.get("/healthz") as answer:
         assert (answer.status, (await answer.json())["problems"]) == (503, ["The disk is gone."])
 
 
@@ -174,7 +136,7 @@ async def test_a_stranger_is_told_the_word_and_no_details() -> None:
     gate = Gate(Lists(api=settings, tokens=Tokens([Token(name="scrape", role="viewer", digest=digest("secret"))])))
     view = View()
     view.found.append("The link is offline.")
-    async with serving(make(BrokenState(), view, settings=settings, gate=gate)) as client:
+    async with serving(make_api(BrokenState(), view, settings=settings, gate=gate)) as client:
         for path, word in (("/healthz", "failing"), ("/readyz", "not ready")):
             async with client.get(path) as answer:
                 assert (answer.status, await answer.json()) == (503, {"status": word})
@@ -185,17 +147,17 @@ async def test_a_stranger_is_told_the_word_and_no_details() -> None:
 
 
 async def test_a_port_that_is_taken_is_a_sentence(state: State) -> None:
-    first = make(state, View())
+    first = make_api(state, View())
     await first.start()
     try:
         with pytest.raises(AddressTaken, match=r"cannot listen on 127\.0\.0\.1:\d+: .* choose another address"):
-            await make(state, View(), settings=Settings(bind=first.address)).start()
+            await make_api(state, View(), settings=Settings(bind=first.address)).start()
     finally:
         await first.close()
 
 
 async def test_the_overview_has_gateways_with_their_streams_gaps_and_holes(state: State) -> None:
-    async with serving(make(state, View())) as client, client.get("/api/v1/receiver") as answer:
+    async with serving(make_api(state, View())) as client, client.get("/api/v1/receiver") as answer:
         body = await answer.json()
     (gateway,) = body["gateways"]
     assert (gateway["gateway"], gateway["records"], gateway["duplicates"], gateway["missing"]) == ("edge-01", 30, 2, 4)
@@ -214,7 +176,7 @@ async def test_frames_set_aside_are_listed_shown_exported_and_discarded(state: S
             received_at_us=number, code="bad_magic", reason="No frame.", topic="t/<b>", data=b"\xff%d" % number
         )
         await state.settle([], [aside], {})
-    async with serving(make(state, View())) as client:
+    async with serving(make_api(state, View())) as client:
         async with client.get("/api/v1/set-aside", params={"limit": "2"}) as answer:
             page = await answer.json()
         assert ([item["id"] for item in page["frames"]], page["total"], page["next_before"]) == ([3, 2], 3, 2)
@@ -245,7 +207,7 @@ async def test_bytes_for_which_there_was_no_room_cannot_be_exported(
 ) -> None:
     monkeypatch.setattr("bridge.receiver.aside_table.MAX_SET_ASIDE_BYTES", 1)
     await state.settle([], [Aside(received_at_us=1, code="c", reason="r", topic="t", data=b"long")], {})
-    async with serving(make(state, View())) as client:
+    async with serving(make_api(state, View())) as client:
         async with client.get("/api/v1/set-aside/1") as answer:
             assert ((await answer.json())["is_kept"], answer.status) == (False, 200)
         async with client.get("/api/v1/set-aside/1/export") as answer:

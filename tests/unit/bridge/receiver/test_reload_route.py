@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
 
-from bridge.clock import SystemClock
-from bridge.receiver.api import Api
 from bridge.receiver.state import State
-from bridge.web.audit import Audit, OnAudit
+from bridge.web.audit import Audit
 from bridge.web.gate import Gate
-from bridge.web.reports import Reload
 from config.errors import Problem as Mistake
 from config.report import Applies, Change, Report
-from config.settings import Address
 from config.settings import Api as Settings
 from gateway.access.hashing import HashingPool
 from gateway.access.web_users import web_users
+from tests.support.receiver_api import ANY_PORT, make_api, opened, serving
 from tests.support.web_house import OPERATOR_TOKEN, PASSWORDS, VIEWER_TOKEN, write_passwords, write_tokens
-
-ANY_PORT = Address(host="127.0.0.1", port=0)
 
 
 class View:
@@ -37,41 +30,10 @@ class View:
         return []
 
 
-async def nothing_new(by: str) -> Report:
-    return Report(message=f"{by} had nothing read.")
-
-
-def make(state: State, settings: Settings, *, gate: Gate, reload: Reload, on_audit: OnAudit | None = None) -> Api:
-    return Api(
-        settings,
-        receiver_id="cloud-01",
-        version="1.2.3",
-        view=View(),
-        asides=state,
-        gate=gate,
-        clock=SystemClock(),
-        reload=reload,
-        on_audit=on_audit,
-    )
-
-
-@contextlib.asynccontextmanager
-async def serving(api: Api) -> AsyncIterator[aiohttp.ClientSession]:
-    await api.start()
-    try:
-        async with aiohttp.ClientSession(f"http://{api.address}") as client:
-            yield client
-    finally:
-        await api.close()
-
-
 @pytest.fixture
 async def state(tmp_path: Path) -> AsyncIterator[State]:
-    state = await State.open(tmp_path / "receiver.db")
-    try:
+    async with opened(tmp_path) as state:
         yield state
-    finally:
-        await state.close()
 
 
 async def test_an_operator_has_the_file_read_again_and_is_told_what_came_of_it(state: State, tmp_path: Path) -> None:
@@ -93,7 +55,7 @@ async def test_an_operator_has_the_file_read_again_and_is_told_what_came_of_it(s
         asked.append(by)
         return reports.pop(0)
 
-    api = make(state, settings, gate=Gate.open(settings), reload=reload, on_audit=audits.append)
+    api = make_api(state, View(), settings=settings, reload=reload, on_audit=audits.append)
     async with serving(api) as client:
 
         async def posted(token: str | None, **headers: str) -> tuple[int, Any]:
@@ -145,7 +107,7 @@ async def test_a_browser_needs_the_token_of_its_session_to_reload(state: State, 
     pool = HashingPool()
     try:
         gate = Gate.open(settings, open_verifier=web_users(pool))
-        async with serving(make(state, settings, gate=gate, reload=nothing_new)) as client:
+        async with serving(make_api(state, View(), settings=settings, gate=gate)) as client:
             login = {"user": "anna", "password": PASSWORDS["anna"]}
             async with client.post("/api/v1/session", json=login) as answer:
                 csrf = (await answer.json())["csrf_token"]
