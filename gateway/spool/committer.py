@@ -19,12 +19,12 @@ from bridge.ports import Clock
 from gateway.spool.asked import Asked, Then
 from gateway.spool.drop_notices import DropNotices
 from gateway.spool.errors import SpoolError
-from gateway.spool.gaps import EVERYONE
 from gateway.spool.lane import Lane
 from gateway.spool.lane_update import update
 from gateway.spool.open_commit import OpenCommit
 from gateway.spool.plan import Job, LanePlan, Plan, Result
 from gateway.spool.ports import Outcome, Table
+from gateway.spool.progress import Progress, Steps
 from gateway.spool.removals import Key
 from gateway.spool.replay import Road, Taken
 from gateway.spool.rows import DeadLetterTotal
@@ -84,11 +84,10 @@ class Committer:
         """Whether the last records were refused for lack of room, and nothing has made room since."""
         self._try_again_at_s = 0.0
         self.counters = Counters()
+        self.progress = Progress()
+        """How far the uplinks have come since the last commit."""
         self._idle = asyncio.Event()
         self._idle.set()
-        self._dirty_watermarks: set[tuple[str, str]] = set()
-        self._declared: list[tuple[int, str, int]] = []
-        """Gaps that nobody needs to be told of any more, whose rows are still there."""
         self._drop_notices = DropNotices()
         self._could_write = True
         self._is_expiry_due = False
@@ -119,7 +118,7 @@ class Committer:
     async def flush(self) -> None:
         """Wait until all that was given is committed; `run` must be running, and nobody giving more."""
         while True:
-            if self.open or self._asked or self._dirty_watermarks:
+            if self.open or self._asked or self.progress:
                 self.work.set()
             elif self._idle.is_set():
                 return
@@ -151,20 +150,6 @@ class Committer:
     def drop_lane(self, name: str) -> None:
         """A stream that is not to be, where nothing ever went; call it between two commits."""
         del self._lanes[name]
-
-    def forget_uplink(self, lane: Lane, uplink: str) -> None:
-        """The uplink does not carry the lane any more; call it between two commits, before `note_carriers`.
-
-        The rows of its gaps go with the next commit that can be written: they must not be there when one of that name
-        comes back, which begins anew.
-        """
-        del lane.watermarks[uplink]
-        self._declared += [(lane.id, uplink, gap.first_seq) for gap in lane.gaps.forget(uplink)]
-
-    def note_carriers(self, lane: Lane) -> None:
-        """The uplinks of the lane are others: have it in the next commit how far each has come."""
-        self._dirty_watermarks = {(uplink, name) for uplink, name in self._dirty_watermarks if name != lane.name}
-        self._dirty_watermarks |= {(uplink, lane.name) for uplink in lane.watermarks}
 
     async def do(self, job: Job, then: Then | None = None) -> Any:
         """Have a job written with the next commit, durably; returns what it returned. Raises SpoolFull.
@@ -204,11 +189,8 @@ class Committer:
 
     def note_watermark(self, uplink: str, lane: Lane, seq: int) -> None:
         """Everything of the stream below `seq` is delivered through `uplink`."""
-        if seq <= lane.watermarks[uplink]:
-            return
-        lane.watermarks[uplink] = min(seq, lane.next_seq)
-        self._dirty_watermarks.add((uplink, lane.name))
-        self.linger()
+        if self.progress.note(uplink, lane, seq):
+            self.linger()
 
     def linger(self) -> None:
         """There is something that can wait a moment for a commit to go along with."""
@@ -231,12 +213,12 @@ class Committer:
         commit, self.open = self.open, OpenCommit()
         relief, self.on_relief = self.on_relief, []
         asked, self._asked = self._asked, Asked()
-        dirty, self._dirty_watermarks = self._dirty_watermarks, set()
         self._disarm()
         limit = REMOVALS_AT_ONCE if self._could_write else REMOVALS_WHEN_TIGHT
         self.open.removals = commit.removals.cut(limit, commit.kept, commit.lazy)
         try:
-            plan = self._plan(commit, dirty, asked)
+            steps = self.progress.take(self._lanes)
+            plan = self._plan(commit, steps, asked)
             for callback in relief:  # behind the plan: what they let in belongs to the next commit
                 callback()
             result: Result = await self._writer.run(lambda connection: self._transactor.carry_out(connection, plan))
@@ -246,10 +228,8 @@ class Committer:
                 waiter.on_commit(items, Outcome.FAILED)
             raise
         self.counters.commits += 1
-        if result.written:
-            self._declared.clear()
-        else:
-            self._dirty_watermarks |= dirty
+        self.progress.settle(steps, is_written=result.written)
+        if not result.written:
             self._put_back(commit, plan)
         self._could_write = result.written
         if not result.written or self.open.removals:
@@ -284,18 +264,7 @@ class Committer:
                 lane.synced_seq = seq
         self.changed()
 
-    def _plan(self, commit: OpenCommit, dirty: set[tuple[str, str]], asked: Asked) -> Plan:
-        released: dict[str, int] = {}
-        declared = self._declared
-        for uplink, name in dirty:
-            lane = self._lanes[name]
-            released[name] = lane.released_seq
-            declared += [
-                (lane.id, uplink, gap.first_seq) for gap in lane.gaps.forget_below(uplink, lane.watermark(uplink))
-            ]
-        for name, seq in released.items():
-            lane = self._lanes[name]
-            declared += [(lane.id, EVERYONE, gap.first_seq) for gap in lane.gaps.forget_below(EVERYONE, seq)]
+    def _plan(self, commit: OpenCommit, steps: Steps, asked: Asked) -> Plan:
         now_us = self._clock.now_us()
         is_expiry_due, self._is_expiry_due = self._is_expiry_due, False
         return Plan(
@@ -306,14 +275,14 @@ class Committer:
                     next_seq=lane.next_seq,
                     stored_end=lane.stored_end,
                     blocks=commit.blocks.get(lane.id, ()),
-                    release_below=seq if (seq := released.get(lane.name, 0)) > lane.first_seq else None,
+                    release_below=seq if (seq := steps.released.get(lane.name, 0)) > lane.first_seq else None,
                     expiry=lane.expiry(self._clock.monotonic_s(), now_us) if is_expiry_due else None,
                 )
                 for lane in self._lanes.values()
             ],
             sessions=[(client_id, snapshot()) for client_id, snapshot in commit.sessions.items()],
-            watermarks=[(uplink, self._lanes[name].id, self._lanes[name].watermark(uplink)) for uplink, name in dirty],
-            gaps_declared=tuple(declared),
+            watermarks=steps.watermarks,
+            gaps_declared=steps.gaps_declared,
             kept=commit.kept,
             removals=commit.removals,
             jobs=asked.take_jobs(),

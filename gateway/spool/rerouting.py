@@ -50,10 +50,10 @@ def _follow(settings: GatewaySettings, lanes: Iterable[Lane], committer: Committ
     for lane in lanes:
         wanted = carriers(settings, lane.name)
         for uplink in [one for one in lane.watermarks if one not in wanted]:
-            committer.forget_uplink(lane, uplink)
+            committer.progress.forget_uplink(lane, uplink)
         for uplink in wanted:
             lane.watermarks.setdefault(uplink, lane.first_seq)
-        committer.note_carriers(lane)
+        committer.progress.note_carriers(lane)
 
 
 def carriers(settings: GatewaySettings, stream: str) -> list[str]:
