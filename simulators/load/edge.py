@@ -15,7 +15,7 @@ import yaml
 
 from simulators.load.processes import Child, free_port
 
-_START_TIMEOUT_S = 30.0
+_START_TIMEOUT_S = 60.0
 STREAM = "telemetry"
 UPLINK = "cloud"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import socket
@@ -18,11 +19,21 @@ class ProcessFailed(Exception):
     """A process did not start, ended on its own, or did not become ready; the message has the end of its log."""
 
 
+_held = contextlib.ExitStack()
+atexit.register(_held.close)
+
+
 def free_port() -> int:
-    """A TCP port on 127.0.0.1 that was free a moment ago."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+    """A TCP port on 127.0.0.1 where nobody listens, held until this process ends.
+
+    The system gives it to nobody who takes any, so that whoever is told it finds it free: a server binds it all the
+    same, as long as nobody listens.
+    """
+    holder = _held.enter_context(socket.socket())
+    holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    holder.bind(("127.0.0.1", 0))
+    port: int = holder.getsockname()[1]
+    return port
 
 
 class Child:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 from pathlib import Path
 from typing import Any
 
@@ -121,4 +122,37 @@ def test_certificates_that_have_ended_are_warnings_each_with_its_key(tmp_path: P
         "listeners[tls].tls.cert_file",
         "uplinks[cloud].tls.cert_file",
         "api.tls.cert_file",
+    ]
+
+
+def test_a_script_gets_mistakes_with_their_lines_and_what_is_right_with_its_origin(tmp_path: Path) -> None:
+    wrong, right = tmp_path / "wrong.yaml", tmp_path / "right.yaml"
+    wrong.write_text("gateway:\n  id: edge-01\n  data_dirr: data\n")
+    right.write_text("gateway:\n  id: edge-01\n")
+    refused = CliRunner().invoke(app, ["check", "-c", str(wrong), "--json"])
+    assert (refused.exit_code, refused.stderr) == (78, "")
+    (found,) = json.loads(refused.stdout)
+    (problem,) = found["problems"]
+    assert (found["file"], found["is_right"], found["values"]) == (str(wrong), False, [])
+    assert (problem["file"], problem["line"], problem["key"]) == (str(wrong), 3, "gateway.data_dirr")
+    taken = CliRunner().invoke(app, ["check", "-c", str(right), "--json"])
+    assert (taken.exit_code, taken.stderr) == (0, "")
+    (found,) = json.loads(taken.stdout)
+    assert (found["is_right"], found["problems"]) == (True, [])
+    values = {value["key"]: value for value in found["values"]}
+    assert values["gateway.id"] == {"key": "gateway.id", "value": "edge-01", "origin": f"{right}:2"}
+    assert values["log.level"]["origin"] == "default"
+
+
+def test_both_files_of_a_folder_are_checked_and_one_that_is_wrong_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "gateway.yaml").write_text("gateway: {id: edge-01}\n")
+    (tmp_path / "receiver.yaml").write_text("receiver: {url: 5}\n")
+    result = CliRunner().invoke(app, ["check", "--json"])
+    assert result.exit_code == 78
+    assert [(each["file"], each["is_right"]) for each in json.loads(result.stdout)] == [
+        ("gateway.yaml", True),
+        ("receiver.yaml", False),
     ]
