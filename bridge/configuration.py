@@ -90,8 +90,8 @@ class InForce(ABC, Generic[SettingsT, ApplierT]):
         self._lock = asyncio.Lock()
 
     @abstractmethod
-    def _read(self, text: str | None) -> Loaded[SettingsT]:
-        """The text, or the file where it is None, checked with all that it names. Blocks. Raises ConfigError."""
+    def _read(self) -> Loaded[SettingsT]:
+        """The file, checked with all that it names. Blocks. Raises ConfigError."""
 
     @abstractmethod
     def _waits(self, wanted: SettingsT) -> Waits:
@@ -138,10 +138,10 @@ class InForce(ABC, Generic[SettingsT, ApplierT]):
         self.on_report(report, by)
         return report
 
-    async def _plan(self, text: str | None) -> Plan[SettingsT]:
-        """Raises ConfigError with everything that is wrong."""
+    async def _plan(self, read: Callable[[], Loaded[SettingsT]]) -> Plan[SettingsT]:
+        """Of what `read` returns. Raises ConfigError with everything that is wrong."""
         # In a thread: neither a long file nor a disk that does not answer must hold up the event loop.
-        wanted = await asyncio.to_thread(self._read, text)
+        wanted = await asyncio.to_thread(read)
         waits = self._waits(wanted.settings)
         return Plan(
             wanted=wanted,
@@ -149,14 +149,20 @@ class InForce(ABC, Generic[SettingsT, ApplierT]):
             changes=[_change(one, waits) for one in differences(self.settings, wanted.settings)],
         )
 
-    async def _change(self, by: str, text: str | None = None, write: Callable[[], None] | None = None) -> Report:
-        """Have the file in force, or the text, which `write` puts in its place before anything changes; it blocks."""
+    async def _change(
+        self,
+        by: str,
+        read: Callable[[], Loaded[SettingsT]] | None = None,
+        write: Callable[[], None] | None = None,
+    ) -> Report:
+        """Have the file in force, or what `read` returns and `write` puts in its place before anything changes; both
+        block."""
         applier = self._applier
         if applier is None:
             sentence = f"the {self.program} is starting or stopping; try again"
             return await self._refused([_problem(f"{self.program}.yaml", "", sentence)], by)
         try:
-            plan = await self._plan(text)
+            plan = await self._plan(read or self._read)
             prepared = await applier.prepare(self.settings, plan.reachable)
         except ConfigError as error:
             return await self._refused(error.problems, by)

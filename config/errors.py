@@ -11,6 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 DEFAULT = "default"
 _VARIABLE = "environment variable "
@@ -57,6 +58,10 @@ class Problem:
     def where(self) -> str:
         """`gateway.yaml:14:7`, as editors and terminals understand it."""
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON has it, for a page or a script."""
+        return {"file": self.file, "line": self.line, "key": self.key or None, "message": self.message}
 
     def __str__(self) -> str:
         return f"{self.where}: {self.key}: {self.message}" if self.key else f"{self.where}: {self.message}"

@@ -15,8 +15,8 @@ from bridge.uplink import Uplink
 from bridge.uplink_status import UplinkState
 from bridge.version import VERSION
 from bridge.web.audit import Audit
+from config.report import Report
 from gateway.broker.broker import Broker
-from gateway.configuration import Report
 from gateway.episodes import Admission, Bursts, Episodes, Floods
 from gateway.events import Events, Kind, Severity
 from gateway.history import History

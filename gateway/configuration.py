@@ -19,25 +19,12 @@ from bridge.ports import Clock
 from config.describe import effective_values
 from config.errors import ConfigError
 from config.loader import Loaded, load_gateway_text
-from config.report import Applies, Change, Proposal, Report, Value
+from config.report import Proposal, Report, Value
 from config.settings import GatewaySettings
 from gateway import configuration_file
-from gateway.configuration_file import ConfigurationError, FileChanged, FileFull, FileReadOnly
+from gateway.configuration_file import FileReadOnly
 from gateway.live_keys import Waiting, applies
 from gateway.named_files import check_named_files
-
-__all__ = [
-    "Applies",
-    "Change",
-    "Configuration",
-    "ConfigurationError",
-    "FileChanged",
-    "FileFull",
-    "FileReadOnly",
-    "Proposal",
-    "Report",
-    "Value",
-]
 
 
 class Applier(Protocol):
@@ -79,7 +66,7 @@ class Configuration(InForce[GatewaySettings, Applier]):
         """What the text would come to as the file; changes nothing."""
         base = await asyncio.to_thread(self._base)
         try:
-            plan = await self._plan(text)
+            plan = await self._plan(partial(self._read_text, text))
         except ConfigError as error:
             return Proposal(problems=error.problems, base=base)
         return Proposal(changes=plan.changes, advice=self._advice(plan.wanted), base=base)
@@ -97,18 +84,20 @@ class Configuration(InForce[GatewaySettings, Applier]):
             if await asyncio.to_thread(self._base) != base:
                 raise configuration_file.changed(self.path)
             write = partial(configuration_file.write, self.path, text, base)
-            return self._told(await self._change(by, text, write), by)
+            return self._told(await self._change(by, partial(self._read_text, text), write), by)
 
     def _base(self) -> str:
         return configuration_file.hash_of(self.path)
 
-    def _read(self, text: str | None) -> Loaded[GatewaySettings]:
-        if text is not None:
-            wanted = load_gateway_text(text, self.path, self._environ)
-        elif self.path is not None:
-            wanted = load_gateway_text(configuration_file.read(self.path), self.path, self._environ)
-        else:
-            wanted = self._wanted
+    def _read(self) -> Loaded[GatewaySettings]:
+        if self.path is not None:
+            return self._read_text(configuration_file.read(self.path))
+        check_named_files(self._wanted)
+        return self._wanted
+
+    def _read_text(self, text: str) -> Loaded[GatewaySettings]:
+        """The text as the file would be. Blocks. Raises ConfigError."""
+        wanted = load_gateway_text(text, self.path, self._environ)
         check_named_files(wanted)
         return wanted
 

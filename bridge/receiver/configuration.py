@@ -49,9 +49,7 @@ class Configuration(InForce[ReceiverSettings, Applier]):
         super().__init__(loaded, path=path, clock=clock)
         self._reread = reread
 
-    def _read(self, text: str | None) -> Loaded[ReceiverSettings]:
-        if text is not None:
-            raise NotImplementedError("A receiver's file is changed where it is, and read again.")
+    def _read(self) -> Loaded[ReceiverSettings]:
         return self._wanted if self._reread is None else self._reread()
 
     def _waits(self, wanted: ReceiverSettings) -> Waits:

@@ -8,7 +8,6 @@ from typing import Any, Final
 from bridge.web import schemas as s
 from bridge.web.operation import Operation
 from bridge.web.routes import Call, Problem, Route
-from config.errors import Problem as Mistake
 from config.report import Proposal, Report
 
 Reload = Callable[[str], Awaitable[Report]]
@@ -48,7 +47,7 @@ def proposed(proposal: Proposal) -> dict[str, Any]:
     """What a text would come to."""
     return {
         "is_valid": proposal.is_valid,
-        "problems": [_mistake(item) for item in proposal.problems],
+        "problems": [item.to_dict() for item in proposal.problems],
         "changes": [
             {
                 "key": change.key,
@@ -66,7 +65,7 @@ def proposed(proposal: Proposal) -> dict[str, Any]:
 def reported(report: Report) -> dict[str, Any]:
     """What was done. Raises Problem 422 when it was refused."""
     if not report.is_valid:
-        raise Problem(422, report.message, problems=[_mistake(item) for item in report.problems])
+        raise Problem(422, report.message, problems=[item.to_dict() for item in report.problems])
     return {
         **proposed(report),
         "applied": list(report.applied),
@@ -97,7 +96,3 @@ def reload_route(
             statuses=WRONG,
         ),
     )
-
-
-def _mistake(item: Mistake) -> dict[str, Any]:
-    return {"file": item.file, "line": item.line, "key": item.key or None, "message": item.message}

@@ -11,7 +11,7 @@ from config.report import Proposal, Report
 from gateway.api import schemas as s
 from gateway.api.parts import Parts
 from gateway.api.shapes import moment
-from gateway.configuration import ConfigurationError, FileChanged
+from gateway.configuration_file import ConfigurationError, FileChanged
 
 MAX_TEXT: Final = 512 * 1024
 

@@ -47,10 +47,7 @@ class _Checked:
         return {
             "file": None if self.path is None else str(self.path),
             "is_right": not problems,
-            "problems": [
-                {"file": each.file, "line": each.line, "key": each.key or None, "message": each.message}
-                for each in problems
-            ],
+            "problems": [each.to_dict() for each in problems],
             "advice": list(self.advice),
             "values": [{"key": each.key, "value": each.text, "origin": each.origin} for each in values],
         }

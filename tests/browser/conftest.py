@@ -17,8 +17,8 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from tests.support.dashboard import CHROMIUM, IS_THERE, Dashboard, chromium, dashboard
-from tests.support.edge import steady_port
 from tests.support.mosquitto import Mosquitto
+from tests.support.ports import steady_port
 from tests.support.raw_client import RawClient
 from tests.support.site import GatewayProcess, ReceiverProcess
 from tests.support.wire import V5

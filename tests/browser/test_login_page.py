@@ -9,8 +9,8 @@ from playwright.async_api import Browser, expect
 
 from tests.browser.conftest import live_site
 from tests.support.dashboard import Dashboard, dashboard
-from tests.support.edge import steady_port
 from tests.support.passwords import write_users
+from tests.support.ports import steady_port
 
 
 async def log_in(page: Dashboard, user: str, password: str) -> None:

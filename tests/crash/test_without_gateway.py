@@ -25,9 +25,9 @@ from config.settings import Uplink
 from gateway.cli.program import app
 from gateway.spool.notes import Notes
 from gateway.spool.ports import Table
-from tests.support.edge import steady_port
 from tests.support.killed_spool import BLOCK, LETTERS, RECORDS, leave, payload_of
 from tests.support.plain_mqtt import PlainClient
+from tests.support.ports import steady_port
 from tests.support.site import GatewayProcess
 from tests.support.spool import running, settings
 

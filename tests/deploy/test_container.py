@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.support.edge import steady_port
+from tests.support.ports import steady_port
 from tests.support.site import GatewayProcess
 
 ROOT = Path(__file__).parents[2]

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.edge import steady_port
 from tests.support.hammer import Hammer, ServerFailed
 from tests.support.honest import prove_alive
 from tests.support.mutation import Mutator, Session
+from tests.support.ports import steady_port
 from tests.support.site import GatewayProcess, until
 from tests.support.vitals import MB, descriptors, rss_bytes
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.edge import steady_port
 from tests.support.honest import prove_alive
+from tests.support.ports import steady_port
 from tests.support.site import GatewayProcess, until
 from tests.support.vitals import MB, descriptors, rss_bytes
 

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from tests.support.certificates import Authority
-from tests.support.edge import steady_port
 from tests.support.fleet import Fleet, publishing
 from tests.support.hostile_broker import HostileBroker, Script
 from tests.support.mosquitto import Mosquitto
+from tests.support.ports import steady_port
 from tests.support.site import GatewayProcess, ReceiverProcess, until
 from tests.support.upstream_moves import MOVES, OPENINGS, Move, scripted
 from tests.support.upstream_scripts import at_once, endless, named_scripts

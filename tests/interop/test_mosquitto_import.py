@@ -22,8 +22,9 @@ from config.settings import Listener
 from gateway.cli.program import app
 from tests.support.certificates import Authority, Pair
 from tests.support.in_process import LOOPBACK, running
-from tests.support.mosquitto import executable, free_port
+from tests.support.mosquitto import executable
 from tests.support.passwords import MOSQUITTO_LINES, write_lines
+from tests.support.ports import steady_port
 
 TIMEOUT_S = 30.0
 ACL = (
@@ -115,7 +116,7 @@ def folder(tmp_path: Path) -> Path:
 async def test_the_same_clients_come_in_and_may_do_the_same(case: str, folder: Path) -> None:
     conf, callers = CASES[case]
     places: dict[str, dict[str, Any]] = {
-        side: {"A": free_port(), "B": free_port(), "folder": folder, "side": side}
+        side: {"A": steady_port(), "B": steady_port(), "folder": folder, "side": side}
         for side in ("mosquitto", "fieldgate")
     }
     with _mosquitto(folder, conf.format(**places["mosquitto"])):
@@ -136,7 +137,7 @@ async def test_the_same_clients_come_in_and_may_do_the_same(case: str, folder: P
 
 
 def test_a_default_listener_without_a_word_on_anonymous_clients_lets_nobody_in_there_either(folder: Path) -> None:
-    place = {"A": free_port(), "folder": folder, "side": "mosquitto"}
+    place = {"A": steady_port(), "folder": folder, "side": "mosquitto"}
     conf = f"port {place['A']}\n"
     with _mosquitto(folder, conf):
         assert _call(Caller(), folder, place) is None
@@ -148,7 +149,7 @@ def test_a_default_listener_without_a_word_on_anonymous_clients_lets_nobody_in_t
 
 
 async def test_a_listener_for_websockets_takes_them_here_too(folder: Path) -> None:
-    place = {"A": free_port(), "folder": folder, "side": "fieldgate"}
+    place = {"A": steady_port(), "folder": folder, "side": "fieldgate"}
     path = folder / "imported.conf"
     path.write_text(f"listener {place['A']} 127.0.0.1\nprotocol websockets\nallow_anonymous true\n")
     result = await asyncio.to_thread(

@@ -9,8 +9,8 @@ import pytest
 
 from simulators.cloud import CloudBroker
 from simulators.units import Endpoint
-from tests.support.edge import steady_port
 from tests.support.mosquitto import Mosquitto
+from tests.support.ports import steady_port
 from tests.support.road import Road, road_through
 
 

@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 
 from gateway.cli.program import app
 from tests.outage.test_disk_full import disk, fill
-from tests.support.edge import steady_port
 from tests.support.killed_spool import BLOCK, LETTERS, RECORDS, leave
+from tests.support.ports import steady_port
 from tests.support.spool import running, settings
 
 __all__ = ["disk"]  # a fixture

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.support.edge import steady_port
 from tests.support.fleet import publishing
 from tests.support.mosquitto import Mosquitto
+from tests.support.ports import steady_port
 from tests.support.road import road_through
 from tests.support.site import until
 from tests.support.subscriber import Subscriber

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.edge import steady_port
+from tests.support.ports import steady_port
 from tests.support.site import GatewayProcess
 
 CLOUD_IS_AWAY = steady_port()

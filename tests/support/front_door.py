@@ -18,9 +18,8 @@ from typing import Any
 import jwt
 
 from tests.support.certificates import Authority, Pair
-from tests.support.edge import steady_port
-from tests.support.mosquitto import free_port
 from tests.support.passwords import MOSQUITTO_LINES, quick_hash
+from tests.support.ports import steady_port
 from tests.support.site import GatewayProcess
 from tests.support.tokens import SECRET
 
@@ -99,7 +98,7 @@ class FrontDoor:
         ]
         self.gateway = GatewayProcess(
             folder / "edge",
-            cloud_port=free_port(),
+            cloud_port=steady_port(),
             uplink={"retry": {"first": "5s", "max": "60s"}},
             **{"listeners": listeners, "access": access, "limits": {"sys_interval": "1s"}, **sections},
         )

@@ -20,9 +20,10 @@ import yaml
 from bridge.compression import Codec
 from bridge.frame import decode_frame
 from config.loader import load_gateway_with_origins
+from config.report import Report
 from config.settings import Address
 from gateway.app import Gateway
-from gateway.configuration import Configuration, Report
+from gateway.configuration import Configuration
 from tests.support.plain_mqtt import PlainClient, read_packet
 
 NOBODY = 1

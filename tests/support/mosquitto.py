@@ -23,11 +23,6 @@ from tests.support.broker_process import BrokerProcess
 from tests.support.ports import steady_port
 
 
-def free_port() -> int:
-    """A TCP port on 127.0.0.1 where nobody listens, and that nobody else is given."""
-    return steady_port()
-
-
 def executable() -> str | None:
     """Where mosquitto is, if it is anywhere: Debian puts it into /usr/sbin."""
     return shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
@@ -54,7 +49,7 @@ class Mosquitto(BrokerProcess):
         """Start it and return when it listens."""
         for attempt in range(5):
             if not self.port:
-                self.port = free_port()
+                self.port = steady_port()
             if self._launch([self._program, "-c", str(self._configured())]):
                 self._fixed_port = True
                 return

@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
-from tests.support.mosquitto import free_port
+from tests.support.ports import steady_port
 
 TIMEOUT_S = 10
 
@@ -22,7 +22,7 @@ class Collector:
         self.pushes: asyncio.Queue[ExportMetricsServiceRequest] = asyncio.Queue()
         self.headers: list[dict[str, str]] = []
         self.status = 200
-        self.port = free_port()
+        self.port = steady_port()
         self._runner: web.AppRunner | None = None
 
     async def start(self) -> None:

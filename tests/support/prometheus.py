@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import yaml
 
-from tests.support.edge import steady_port
+from tests.support.ports import steady_port
 
 TIMEOUT_S = 60.0
 LOOK_EVERY_S = 0.1

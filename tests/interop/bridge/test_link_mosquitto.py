@@ -15,7 +15,8 @@ from bridge.errors import LinkLost, LinkRefused, LinkUnreachable
 from bridge.link import LinkSettings, MqttLink
 from bridge.ports import Delivery, Publish
 from config.settings import BrokerUrl, Protocol, Tls
-from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.mosquitto import Mosquitto
+from tests.support.ports import steady_port
 
 TIMEOUT_S = 30.0
 
@@ -158,7 +159,7 @@ async def test_a_session_taken_over_is_lost_to_the_first_and_whole_for_the_secon
 
 
 async def test_a_broker_that_is_not_there_is_unreachable_with_a_sentence() -> None:
-    port = free_port()
+    port = steady_port()
     with pytest.raises(LinkUnreachable, match=f"mqtt://127.0.0.1:{port} refused the connection"):
         await MqttLink(settings(port), Owner()).connect()
 

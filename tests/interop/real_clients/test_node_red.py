@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.interop.real_clients.conftest import Clients
-from tests.support.edge import steady_port
 from tests.support.front_door import PASSWORDS, Door, FrontDoor
 from tests.support.npm import npm_modules
+from tests.support.ports import steady_port
 
 pytestmark = pytest.mark.slow
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from config.report import Applies
 from config.settings import GatewaySettings
 from gateway import configuration_file
-from gateway.configuration import Applies, Configuration, FileChanged, FileFull, FileReadOnly
-from gateway.configuration_file import hash_of
+from gateway.configuration import Configuration
+from gateway.configuration_file import FileChanged, FileFull, FileReadOnly, hash_of
 from tests.support.live_gateway import Box, live_gateway
 
 IS_ROOT = os.geteuid() == 0

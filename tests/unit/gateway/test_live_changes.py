@@ -15,9 +15,10 @@ import pytest
 from config.settings import GatewaySettings
 from tests.support.certificates import Authority
 from tests.support.live_gateway import NOBODY, Cloud, cloud, live_gateway
-from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.mosquitto import Mosquitto
 from tests.support.passwords import write_users
 from tests.support.plain_mqtt import PlainClient
+from tests.support.ports import steady_port
 from tests.support.web_house import PASSWORDS, VIEWER_TOKEN, write_passwords, write_tokens
 
 TIMEOUT_S = 30
@@ -98,7 +99,7 @@ async def test_a_new_listener_with_a_new_access_is_opened_and_one_that_nobody_us
     async with live_gateway(tmp_path) as box:
         device = await box.device()
         box.file["access"] = [{"name": "default"}, {"name": "narrow", "rules": [{"name": "a", "topics": ["a"]}]}]
-        box.file["listeners"] += [{"name": "second", "bind": f"127.0.0.1:{free_port()}", "access": "narrow"}]
+        box.file["listeners"] += [{"name": "second", "bind": f"127.0.0.1:{steady_port()}", "access": "narrow"}]
         report = await box.reload()
         assert report.applied == ["listeners[second]", "access[narrow]"]
         other = await box.device("dev2", "second")
@@ -140,7 +141,7 @@ async def test_a_listener_that_is_in_use_waits_for_a_restart_and_its_access_with
 async def test_another_address_waits_for_a_restart_and_is_named_until_it_is_taken_back(tmp_path: Path) -> None:
     async with live_gateway(tmp_path) as box:
         device = await box.device()
-        box.file["listeners"][0]["bind"] = f"127.0.0.1:{free_port()}"
+        box.file["listeners"][0]["bind"] = f"127.0.0.1:{steady_port()}"
         box.file["gateway"]["id"] = "another"
         for _ in range(2):
             report = await box.reload()
@@ -373,7 +374,7 @@ async def test_the_http_interface_follows_its_file_while_devices_stay(tmp_path: 
         assert report.applied == ["api.tls.cert_file", "api.tls.key_file", "api.trusted_proxies"]
         assert box.gateway.api.web.url.startswith("https://")
         assert await status() == 401
-        api["bind"] = f"127.0.0.1:{free_port()}"
+        api["bind"] = f"127.0.0.1:{steady_port()}"
         assert (await box.reload()).applied == ["api.bind"]
         assert str(box.gateway.api.address) == api["bind"]
         assert await status() == 401
@@ -384,7 +385,7 @@ async def test_an_address_of_the_http_interface_that_is_in_the_way_of_the_new_on
     tmp_path: Path,
 ) -> None:
     write_tokens(tmp_path / "tokens", {VIEWER_TOKEN: "viewer"})
-    port = free_port()
+    port = steady_port()
     open_to_all = {"bind": f"0.0.0.0:{port}", "token_file": str(tmp_path / "tokens")}
     async with live_gateway(tmp_path, api=open_to_all) as box, aiohttp.ClientSession() as session:
         box.file["api"] = {"bind": f"127.0.0.1:{port}"}
@@ -554,7 +555,7 @@ async def test_an_error_in_the_middle_of_a_change_ends_the_gateway(
 
 
 async def test_a_listener_that_gets_another_name_stays_open_under_the_old_one_until_a_restart(tmp_path: Path) -> None:
-    doors = [{"name": "local", "bind": f"127.0.0.1:{free_port()}"}]
+    doors = [{"name": "local", "bind": f"127.0.0.1:{steady_port()}"}]
     async with live_gateway(tmp_path, listeners=doors) as box:
         box.file["listeners"] = [{**doors[0], "name": "main"}]
         report = await box.reload()

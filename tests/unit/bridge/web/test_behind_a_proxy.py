@@ -20,7 +20,7 @@ from bridge.web import serving
 from bridge.web.routes import Route
 from bridge.web.tries import FREE_OF_BOTH
 from tests.support.certificates import Authority
-from tests.support.mosquitto import free_port
+from tests.support.ports import steady_port
 from tests.support.web_house import PASSWORDS, ROUTES, House, house, show
 
 HERE = (ipaddress.ip_network("127.0.0.1"),)
@@ -167,7 +167,7 @@ http {{
 def nginx(folder: Path, authority: Authority, behind: int) -> Iterator[int]:
     """The port of one that passes everything on, as the guide says."""
     assert NGINX is not None
-    port, pair = free_port(), authority.server("nginx")
+    port, pair = steady_port(), authority.server("nginx")
     text = CONFIGURATION.format(folder=folder, port=port, behind=behind, cert=pair.cert_file, key=pair.key_file)
     (folder / "nginx.conf").write_text(text)
     process = subprocess.Popen([NGINX, "-e", "stderr", "-p", str(folder), "-c", str(folder / "nginx.conf")])

@@ -26,8 +26,9 @@ from gateway.cli.doctor.finding import Finding, Level, Report, is_well, lines, s
 from gateway.cli.program import app
 from tests.support.certificates import Authority
 from tests.support.in_process import running, settings_with
-from tests.support.mosquitto import Mosquitto, free_port
+from tests.support.mosquitto import Mosquitto
 from tests.support.passwords import write_users
+from tests.support.ports import steady_port
 
 
 class Box:
@@ -38,8 +39,8 @@ class Box:
         self.data = folder / "data"
         self.sections: dict[str, Any] = {
             "gateway": {"id": "edge", "data_dir": str(self.data)},
-            "listeners": [{"bind": f"127.0.0.1:{free_port()}"}],
-            "api": {"bind": f"127.0.0.1:{free_port()}"},
+            "listeners": [{"bind": f"127.0.0.1:{steady_port()}"}],
+            "api": {"bind": f"127.0.0.1:{steady_port()}"},
             **sections,
         }
 
@@ -170,7 +171,7 @@ def test_tls_is_looked_at_by_itself(case: str, tmp_path: Path) -> None:
     believed = Authority(tmp_path / "other").ca_file if case == "another authority" else authority.ca_file
     lines = [f"certfile {pair.cert_file}", f"keyfile {pair.key_file}"] if case != "no TLS there" else []
     host = "127.0.0.2" if case == "another name" else "127.0.0.1"
-    lines += [f"listener {free_port()} 127.0.0.2", f"certfile {pair.cert_file}", f"keyfile {pair.key_file}"]
+    lines += [f"listener {steady_port()} 127.0.0.2", f"certfile {pair.cert_file}", f"keyfile {pair.key_file}"]
     with Mosquitto(tmp_path, lines=lines) as broker:
         port = int(lines[-3].split()[1]) if case == "another name" else broker.port
         uplink = {"name": "cloud", "url": f"mqtts://{host}:{port}", "tls": {"ca_file": str(believed)}}
@@ -292,11 +293,11 @@ def test_certificates_that_end_or_have_ended_are_told(tmp_path: Path) -> None:
     for name, days in (("good", 90), ("soon", 3), ("ended", -0.1)):
         pair = authority.server(name, valid=dt.timedelta(days=days, hours=1))
         tls = {"cert_file": str(pair.cert_file), "key_file": str(pair.key_file)}
-        listeners.append({"name": name, "transport": "tls", "bind": f"127.0.0.1:{free_port()}", "tls": tls})
+        listeners.append({"name": name, "transport": "tls", "bind": f"127.0.0.1:{steady_port()}", "tls": tls})
     public = authority.server("public")
     public.key_file.chmod(0o644)
     tls = {"cert_file": str(public.cert_file), "key_file": str(public.key_file)}
-    listeners.append({"name": "public", "transport": "tls", "bind": f"127.0.0.1:{free_port()}", "tls": tls})
+    listeners.append({"name": "public", "transport": "tls", "bind": f"127.0.0.1:{steady_port()}", "tls": tls})
     found = Box(tmp_path, listeners=listeners).of("certificates", "--offline")
     assert [level for level, _ in found] == ["ok", "warning", "wrong", "wrong"]
     assert "ends in 3 days" in found[1][1]
